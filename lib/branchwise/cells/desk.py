@@ -1,0 +1,98 @@
+"""The desk at which a strategy asks, and the trace of what was asked there."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from branchwise.data.types import Group, Question
+from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.requests import Completion, Decoder, Request
+from branchwise.errors import UserError
+from branchwise.prompts import Message, PromptStyle
+from branchwise.strategies.base import Reply
+
+OnToken = Callable[[tuple[Question, ...], int], None]
+"""Called with the questions that a prompt asks and each token id made for it."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One prompt of a group: what it asked, what came back, and which asks it waited for."""
+
+    completion: Completion
+    questions: tuple[Question, ...]
+    after: tuple[int, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """From its first token computed to its last token known."""
+        return self.completion.end_s - self.completion.start_s
+
+
+@dataclass(eq=False)
+class GroupDesk:
+    """Asks a decoder on behalf of one group and keeps the trace.
+
+    `max_new_tokens` is the budget of one answer; a prompt that asks for n answers gets n budgets.
+    """
+
+    group: Group
+    decoder: Decoder
+    chat: ChatTokenizer
+    style: PromptStyle
+    max_new_tokens: int
+    on_token: OnToken | None = None
+    _asks: list[Ask | None] = field(default_factory=list)
+
+    async def ask(
+        self,
+        messages: Sequence[Message],
+        questions: Sequence[Question],
+        after: Sequence[Reply] = (),
+    ) -> Reply:
+        """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
+        index = len(self._asks)
+        self._asks.append(None)
+        asked = tuple(questions)
+        ids = self.chat.prompt_ids(messages)
+        budget = self.max_new_tokens * len(asked)
+        self._check_length(len(ids), budget)
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        on_token = None
+        if self.on_token is not None:
+            hear = self.on_token
+
+            def on_token(token: int) -> None:
+                hear(asked, token)
+
+        self.decoder.submit(Request(ids, budget, self, future, on_token))
+        completion = await future
+        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
+        return Reply(index, self.chat.decode(completion.ids))
+
+    def _check_length(self, prompt_tokens: int, budget: int) -> None:
+        limit = self.decoder.max_context
+        if prompt_tokens + budget > limit:
+            raise UserError(
+                f"group {self.group.id}: a prompt of {prompt_tokens} tokens and {budget} new ones "
+                f"exceed the model's context of {limit}",
+                "use a model with a longer context, smaller groups or a smaller max_new_tokens",
+            )
+
+    @property
+    def asks(self) -> list[Ask]:
+        """The trace, in the order of asking. Complete once the strategy has ended."""
+        return [ask for ask in self._asks if ask is not None]
+
+
+def ideal_latency_s(asks: Sequence[Ask]) -> float:
+    """Latency on unbounded machines: the longest chain of asks that waited for each other.
+
+    Taken from the measured durations of one run, so work that the asks shared in that run (steps of
+    a joint batch) makes it an upper bound.
+    """
+    finished: list[float] = []
+    for ask in asks:
+        begin = max((finished[index] for index in ask.after), default=0.0)
+        finished.append(begin + ask.duration_s)
+    return max(finished, default=0.0)

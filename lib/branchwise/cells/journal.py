@@ -1,0 +1,76 @@
+"""Finished groups of an unfinished cell, so that a killed run goes on where it stopped.
+
+Append-only, one line a group, flushed to the disk before the next group starts. Each line is keyed
+by a hash of everything that its result depends on; lines of other settings are never used.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from branchwise.data.types import Group
+from branchwise.errors import UserError
+from branchwise.results import GroupRecord
+
+
+class Journal:
+    """The journal of one cell. `num_broken` lines could not be read (a write that was cut off)."""
+
+    def __init__(self, path: Path, request: Mapping[str, Any]) -> None:
+        self.path = path
+        self._request = json.dumps(request, sort_keys=True, default=str)
+        self.num_broken = 0
+        self._records = self._read()
+
+    def _read(self) -> dict[str, GroupRecord]:
+        if not self.path.exists():
+            return {}
+        records = {}
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+                records[entry["key"]] = GroupRecord.model_validate(entry["record"])
+            except (json.JSONDecodeError, KeyError, TypeError, ValidationError):
+                self.num_broken += 1
+        return records
+
+    def key(self, group: Group) -> str:
+        """Hash of the whole request: every setting, the code, the model, and the group itself."""
+        content = f"{self._request}\n{group.model_dump_json()}"
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def get(self, group: Group) -> GroupRecord | None:
+        """The record of `group` under exactly these settings, if it is there."""
+        return self._records.get(self.key(group))
+
+    def append(self, group: Group, record: GroupRecord) -> None:
+        """Note a finished group. Raises UserError where it cannot be written."""
+        line = json.dumps({"key": self.key(group), "record": record.model_dump(mode="json")})
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file:
+                # A line that a kill cut off must not swallow the next one.
+                if file.tell() and not self._ends_with_newline(file):
+                    file.write(b"\n")
+                file.write(line.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(
+                f"journal {self.path} could not be written: {error.strerror}",
+                "free some space and run the same command again; finished groups are kept",
+            ) from error
+
+    @staticmethod
+    def _ends_with_newline(file: Any) -> bool:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+    def remove(self) -> None:
+        """The cell is complete: its files hold everything."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The entry scripts: one command a stage, each usable by hand."""

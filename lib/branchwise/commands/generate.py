@@ -1,0 +1,164 @@
+"""`branchwise generate`: one cell, from groups to answers.jsonl and run.json."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from branchwise.commands.main import command
+from branchwise.commands.options import (
+    ConfigOption,
+    SetOption,
+    as_json,
+    cell_from,
+    experiment_from,
+    progress_bar,
+)
+from branchwise.config import Cell, Experiment
+
+
+def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
+    """Everything in the config that a cell's result depends on, and nothing else.
+
+    Snakemake compares it between runs, the journal is keyed by it, and run.json records it.
+    """
+    catalogues = experiment.catalogues
+    return as_json(
+        {
+            "dataset": catalogues.datasets[cell.dataset].model_dump(mode="json"),
+            "model": catalogues.models[cell.model].model_dump(mode="json", exclude={"label"}),
+            "strategy": catalogues.strategies[cell.strategy].model_dump(
+                mode="json", exclude={"label"}
+            ),
+            "decoder": catalogues.decoders[cell.decoder].model_dump(mode="json", exclude={"label"}),
+            "max_new_tokens": experiment.max_new_tokens,
+            "repeats": experiment.repeats,
+            "threads": experiment.threads,
+        }
+    )
+
+
+@command("generate")
+def generate(
+    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
+    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")],
+    strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")],
+    decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")],
+    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for answers.jsonl and run.json.")],
+    journal: Annotated[
+        Path | None, typer.Option(help="Where finished groups are kept until all are.")
+    ] = None,
+    config: ConfigOption = [],  # noqa: B006 (typer copies it)
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Answer all groups of a data set with one model, strategy and decoder; resumes if killed."""
+    experiment = experiment_from(config, setting)
+    cell = cell_from(experiment, dataset, model, strategy, decoder)
+    journal = journal or out.with_name(f".{out.name}.journal.jsonl")
+    run_cell(experiment, cell, groups, out, journal)
+
+
+def run_cell(
+    experiment: Experiment, cell: Cell, groups_path: Path, out: Path, journal_path: Path
+) -> None:
+    """Run one cell and write its two files, the answers first and run.json last."""
+    from branchwise.data.prepare import read_groups
+
+    groups = read_groups(groups_path)
+    started = time.perf_counter()
+    import torch
+
+    from branchwise.cells.journal import Journal
+    from branchwise.cells.provenance import folder_hash
+    from branchwise.cells.runner import GroupRunner, run_groups
+    from branchwise.config.hashing import answers_hash
+    from branchwise.decoding.loading import load_model, make_decoder
+    from branchwise.prompts import PromptStyle
+    from branchwise.results import write_json, write_rows
+    from branchwise.strategies import load
+
+    torch.set_num_threads(experiment.threads)
+    catalogues = experiment.catalogues
+    loaded = load_model(catalogues.models[cell.model])
+    decoder = make_decoder(catalogues.decoders[cell.decoder], loaded)
+    load_s = time.perf_counter() - started
+    entry = catalogues.datasets[cell.dataset]
+    style = PromptStyle(**{name: getattr(entry, name) for name in PromptStyle.model_fields})
+    runner = GroupRunner(
+        load(catalogues.strategies[cell.strategy].module),
+        decoder,
+        loaded.chat,
+        style,
+        experiment.max_new_tokens,
+        experiment.repeats,
+    )
+    request = {
+        "settings": resolved_settings(experiment, cell),
+        "code": answers_hash(experiment, cell),
+        "model": folder_hash(loaded.folder),
+        "device": str(loaded.model.device),
+    }
+    journal = Journal(journal_path, request)
+    warnings: list[str] = []
+    console = Console(stderr=True, highlight=False)
+
+    def warn(message: str) -> None:
+        if message not in warnings:
+            warnings.append(message)
+            console.print(f"warning: {message}", markup=False)
+
+    if loaded.chat.merges_system:
+        warn("the chat template has no system role: its text is put on top of the first user turn")
+    if journal.num_broken:
+        warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
+    with progress_bar(str(cell)) as progress:
+        records, resumed = run_groups(runner, groups, journal, progress, warn)
+    if resumed:
+        console.print(f"resumed: {resumed} of {len(records)} groups came from the journal")
+    rows = [row for record in records for row in record.answers]
+    record = _run_record(experiment, cell, request, loaded, decoder, records)
+    record = record.model_copy(
+        update={"load_s": load_s, "num_resumed": resumed, "warnings": tuple(warnings)}
+    )
+    write_rows(out / "answers.jsonl", rows)
+    write_json(out / "run.json", record)
+    journal.remove()
+
+
+def _run_record(
+    experiment: Experiment, cell: Cell, request: dict, loaded: Any, decoder: Any, records: list
+) -> Any:
+    """run.json, without what only the caller knows."""
+    from branchwise.cells import provenance
+    from branchwise.results import RunRecord, Tokens
+
+    runs = tuple(record.run for record in records)
+    commit, dirty = provenance.commit()
+    device = loaded.model.device
+    cache = getattr(decoder, "cache", None)
+    settings = request["settings"] | {
+        "resolved_dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "resolved_device": str(device),
+    }
+    return RunRecord(
+        cell=cell._asdict(),
+        settings=settings,
+        code_hash=request["code"],
+        model_hash=request["model"],
+        versions=provenance.versions(),
+        commit=commit,
+        dirty=dirty,
+        hardware=provenance.hardware(device, experiment.threads),
+        load_s=0.0,
+        peak_memory_mib=round(provenance.peak_memory_mib(device), 1),
+        kv_cache_mib=None if cache is None else round(cache.num_bytes / 2**20, 3),
+        num_groups=len(runs),
+        num_resumed=0,
+        totals=Tokens.total(run.tokens for run in runs),
+        forward_passes=sum(run.forward_passes for run in runs),
+        warnings=(),
+        groups=runs,
+    )

@@ -1,0 +1,11 @@
+"""All commands, in the order in which `--help` lists them."""
+
+from importlib import import_module
+
+NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train", "check")
+
+
+def import_all() -> None:
+    """Import every command module; importing registers the command."""
+    for name in NAMES:
+        import_module(f"branchwise.commands.{name}")

@@ -1,0 +1,106 @@
+"""Types of catalogue entries: what a name in a config stands for."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from branchwise.data.types import Record
+from branchwise.data.worlds.groups import WorldsSpec
+from branchwise.prompts.rendering import PromptStyle
+
+Verb = Literal["ask", "fork", "join"]
+"""What a strategy may need of a decoder: whole prompts, or branches inside one sequence."""
+
+
+class WorldsDataset(WorldsSpec, PromptStyle):
+    """Made worlds: nothing is downloaded, every answer and dependency is known."""
+
+    source: Literal["worlds"]
+
+
+class SquadDataset(PromptStyle):
+    """SQuAD v1.1, grouped by passage; from a local file in the official schema or from the hub."""
+
+    source: Literal["squad"]
+    instruction: str = "Answer from the text with the shortest phrase from it."
+    path: str | None = Field(None, description="Official JSON file; without it the hub is read.")
+    hub: str = Field("rajpurkar/squad", description="Hub id, read where no path is given.")
+    revision: str = Field(
+        "7b6d24c440a36b6815f21b70d25016731768db1f", description="Pinned hub revision (a commit)."
+    )
+    split: Literal["train", "validation"] = "validation"
+    group_size: int = Field(5, ge=1, le=20, description="Questions per passage, the first ones.")
+    num_groups: int | None = Field(None, ge=1, description="Passages to keep; default: all.")
+    seed: int = Field(0, ge=0, description="Which passages, where num_groups is set.")
+    on_bad_row: Literal["skip", "fail"] = Field(
+        "fail", description="skip: leave bad rows out, with a warning each and a count."
+    )
+
+
+DatasetEntry = Annotated[WorldsDataset | SquadDataset, Field(discriminator="source")]
+
+
+class ModelEntry(Record):
+    """A local folder or a hub id, in the format of transformers."""
+
+    path: str | None = Field(None, description="Local folder, relative to the repository.")
+    hub: str | None = Field(None, description="Hub id, where no path is given.")
+    revision: str | None = Field(None, description="Hub revision; pin it.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: float32 on a CPU, else what the checkpoint was saved in."
+    )
+    device: str = Field("auto", description="auto: cuda, then mps, then cpu; or a torch device.")
+    label: str | None = Field(None, description="Name in tables and figures; default: the key.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ModelEntry":
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give exactly one of path and hub")
+        return self
+
+
+class StrategyEntry(Record):
+    """How a group is asked: a module of branchwise/strategies and what it needs."""
+
+    module: str = Field(description="Module in lib/branchwise/strategies.")
+    needs: tuple[Verb, ...] = Field(("ask",), description="What the decoder must offer.")
+    label: str | None = Field(None, description="Name in tables and figures; default: the key.")
+
+
+class TreeEntry(Record):
+    """The tree decoder."""
+
+    kind: Literal["tree"]
+    kernel: Literal["dense"] = Field("dense", description="How attention is computed.")
+    positions: Literal["path"] = Field("path", description="path: a child starts at its parent's end.")
+    max_step_tokens: int = Field(4096, ge=1, description="Tokens in one forward pass, at most.")
+    label: str | None = None
+
+    @property
+    def offers(self) -> frozenset[Verb]:
+        """Verbs that strategies may use on this decoder."""
+        return frozenset({"ask"})
+
+
+class HFEntry(Record):
+    """transformers `generate` on a left-padded batch: the reference."""
+
+    kind: Literal["hf"]
+    label: str | None = None
+
+    @property
+    def offers(self) -> frozenset[Verb]:
+        """Verbs that strategies may use on this decoder."""
+        return frozenset({"ask"})
+
+
+DecoderEntry = Annotated[TreeEntry | HFEntry, Field(discriminator="kind")]
+
+
+class Catalogues(Record):
+    """Everything that has a name. An experiment may add entries of its own under `define`."""
+
+    datasets: dict[str, DatasetEntry] = {}
+    models: dict[str, ModelEntry] = {}
+    strategies: dict[str, StrategyEntry] = {}
+    decoders: dict[str, DecoderEntry] = {}

@@ -1,0 +1,67 @@
+"""Content hashes of the modules that a result depends on.
+
+They go into the rules' params: editing a strategy re-runs exactly its cells, while a clone (new
+times, same content) or a commit re-runs nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from branchwise.config.types import Cell, Experiment
+
+_LIBRARY = Path(__file__).parents[1]
+_ANSWERS = ("prompts/*.py", "strategies/base.py", "cells/desk.py", "cells/runner.py", "data/types.py")
+_DECODING = ("chat.py", "loop.py", "loading.py", "requests.py", "stopping.py")
+_BY_DECODER = {"tree": ("tree.py", "cache.py", "attention.py", "engine.py"), "hf": ("hf.py",)}
+_DATA = {"worlds": "data/worlds/*.py", "squad": "data/squad.py"}
+
+
+@cache
+def modules_hash(patterns: tuple[str, ...]) -> str:
+    """Hash of the library files that match `patterns` (relative to the package), by name and text."""
+    digest = hashlib.sha256()
+    for path in _files(patterns):
+        digest.update(f"{path.relative_to(_LIBRARY)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _files(patterns: Iterable[str]) -> list[Path]:
+    found = []
+    for pattern in patterns:
+        matches = sorted(_LIBRARY.glob(pattern))
+        if not matches:
+            raise FileNotFoundError(f"no module of branchwise matches {pattern}")
+        found += matches
+    return found
+
+
+def answers_hash(experiment: Experiment, cell: Cell) -> str:
+    """Code that a cell's answers depend on: its strategy, its decoder, prompts and runner."""
+    strategy = experiment.catalogues.strategies[cell.strategy].module
+    kind = experiment.catalogues.decoders[cell.decoder].kind
+    decoding = tuple(f"decoding/{name}" for name in _DECODING + _BY_DECODER[kind])
+    return modules_hash((*_ANSWERS, f"strategies/{strategy}.py", *decoding))
+
+
+def groups_hash(experiment: Experiment, dataset: str) -> str:
+    """Code that a data set's groups depend on."""
+    source = experiment.catalogues.datasets[dataset].source
+    return modules_hash(("data/prepare.py", "data/types.py", _DATA[source]))
+
+
+def scores_hash() -> str:
+    """Code that scores depend on."""
+    return modules_hash(("evaluation/*.py",))
+
+
+def reporting_hash() -> str:
+    """Code that tables and figures depend on."""
+    return modules_hash(("reporting/*.py", "evaluation/statistics.py"))
+
+
+def training_hash() -> str:
+    """Code that the tiny model depends on."""
+    return modules_hash(("training/*.py", "data/worlds/*.py", "prompts/*.py"))

@@ -1,0 +1,100 @@
+"""An experiment: a grid over four catalogues, minus what is excluded."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field, PrivateAttr
+
+from branchwise.config.entries import Catalogues
+from branchwise.data.types import Record
+
+
+class Cell(NamedTuple):
+    """One dataset x model x strategy x decoder: the unit of work and of results."""
+
+    dataset: str
+    model: str
+    strategy: str
+    decoder: str
+
+    @property
+    def path(self) -> Path:
+        """Where the cell's files lie, below results/cells."""
+        return Path(*self)
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class Exclusion(Record):
+    """Cells to leave out: those that match every axis given here."""
+
+    dataset: tuple[str, ...] | str | None = None
+    model: tuple[str, ...] | str | None = None
+    strategy: tuple[str, ...] | str | None = None
+    decoder: tuple[str, ...] | str | None = None
+
+    def covers(self, cell: Cell) -> bool:
+        """Whether `cell` is left out by this exclusion."""
+        for axis in Cell._fields:
+            names = getattr(self, axis)
+            allowed = (names,) if isinstance(names, str) else names
+            if allowed is not None and getattr(cell, axis) not in allowed:
+                return False
+        return True
+
+
+class Experiment(Record):
+    """What a config file says."""
+
+    experiment: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="Name; tables and figures lie under it."
+    )
+    datasets: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
+    models: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
+    strategies: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
+    decoders: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
+    exclude: tuple[Exclusion, ...] = Field((), description="Cells of the grid to leave out.")
+    baseline: str = Field(
+        "batch", description="Strategy that every other one is compared with, pair by pair."
+    )
+    max_new_tokens: int = Field(
+        32, ge=1, description="Token budget per answer; a prompt with n questions gets n budgets."
+    )
+    repeats: int = Field(3, ge=1, description="Times that each group is timed, after a warm-up.")
+    threads: int = Field(1, ge=1, description="CPU threads per cell; timings depend on it.")
+    gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")
+    memory_mb: int = Field(2000, ge=100, description="Memory per cell, for schedulers.")
+    runtime_min: int = Field(60, ge=1, description="Time per cell, for schedulers.")
+    bootstrap_draws: int = Field(2000, ge=100, description="Resamples behind every interval.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap and the permutation test.")
+    results: str = Field("results", description="Folder of what runs made.")
+    figures: str = Field("figures", description="Folder of figures.")
+    cached: bool = Field(
+        False, description="Only redraw: use the results that are there and run nothing costly."
+    )
+    define: Catalogues = Field(Catalogues(), description="Entries beside those of the catalogues.")
+    _catalogues: Catalogues = PrivateAttr(default_factory=Catalogues)
+
+    @property
+    def catalogues(self) -> Catalogues:
+        """All entries that the names may refer to: config/catalogues and `define` together."""
+        return self._catalogues
+
+    def bind(self, catalogues: Catalogues) -> None:
+        """Set `catalogues`; the loader does it once."""
+        self._catalogues = catalogues
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The grid minus its exclusions, in the order in which the config names things."""
+        return tuple(cell for cell in self._grid() if not any(e.covers(cell) for e in self.exclude))
+
+    def _grid(self) -> Iterator[Cell]:
+        for dataset in self.datasets:
+            for model in self.models:
+                for strategy in self.strategies:
+                    for decoder in self.decoders:
+                        yield Cell(dataset, model, strategy, decoder)

@@ -1,0 +1,1 @@
+"""What is asked: groups of questions about one context, from worlds, files and hubs."""

@@ -1,0 +1,143 @@
+"""Groups of questions about worlds, in the shape that every data set has."""
+
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from branchwise.data.types import Group, Question, Record
+from branchwise.data.worlds import wordings as words
+from branchwise.data.worlds.lexicon import NameSplit
+from branchwise.data.worlds.questions import ASKERS, Draft
+from branchwise.data.worlds.wordings import WordingSplit
+from branchwise.data.worlds.world import make_world, tell
+
+Kind = Literal[
+    "look_up",
+    "two_hop",
+    "follow_up",
+    "reverse",
+    "count",
+    "compare",
+    "choice",
+    "cloze",
+    "paraphrase",
+    "outline",
+    "documents",
+    "chinese",
+]
+KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+
+NUM_DOCUMENTS = 3
+
+# What a world must state so that a kind of question can be asked at all.
+_NEEDED_FACTS = {
+    "two_hop": ("relation",),
+    "follow_up": ("relation",),
+    "reverse": ("job",),
+    "count": ("home",),
+    "compare": ("coins",),
+    "outline": ("job",),
+}
+
+
+class WorldsSpec(Record):
+    """Which worlds to make. Two specs that differ only in `num_groups` share their first groups."""
+
+    kinds: tuple[Kind, ...] = Field(min_length=1, description="Kinds of questions, in turn.")
+    group_size: int = Field(6, ge=1, le=20, description="Questions per group.")
+    drawn_for: int | None = Field(
+        None,
+        ge=1,
+        le=20,
+        description="Draw groups of this size and keep the first group_size questions, so that "
+        "entries of several sizes ask nested sets about the same worlds. Default: group_size.",
+    )
+    num_groups: int = Field(40, ge=1, description="Groups, that is worlds.")
+    min_facts: int = Field(6, ge=2, le=16)
+    max_facts: int = Field(10, ge=2, le=16)
+    names: NameSplit = Field("seen", description="held_out: names that training never used.")
+    wordings: WordingSplit = Field("seen", description="held_out: sentences training never used.")
+    order: Literal["natural", "reversed"] = Field(
+        "natural", description="reversed: what a question needs comes after it."
+    )
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "WorldsSpec":
+        if (self.drawn_for or self.group_size) < self.group_size:
+            raise ValueError(f"drawn_for ({self.drawn_for}) is below group_size ({self.group_size})")
+        if self.max_facts < self.min_facts:
+            raise ValueError(f"max_facts ({self.max_facts}) is below min_facts ({self.min_facts})")
+        return self
+
+
+def make_groups(spec: WorldsSpec) -> Iterator[Group]:
+    """The groups of `spec`, each from a random stream of its own, so that they are stable.
+
+    Raises ValueError if a kind cannot be asked `group_size` times of any world that the spec allows.
+    """
+    for index in range(spec.num_groups):
+        rng = random.Random(f"worlds/{spec.seed}/{index}")
+        yield _make_group(rng, spec, f"w{spec.seed}-{index:04d}")
+
+
+def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
+    if spec.kinds == ("chinese",):
+        return _chinese(rng, spec, group_id)
+    needed = {kind: None for k in spec.kinds for kind in _NEEDED_FACTS.get(k, ())}
+    for _ in range(200):
+        num_facts = rng.randint(spec.min_facts, spec.max_facts)
+        world = make_world(rng, num_facts, spec.names, tuple(needed))
+        context = tell(rng, world, spec.wordings, NUM_DOCUMENTS if "documents" in spec.kinds else 1)
+        questions = _draw(Draft(rng, world, spec.wordings), spec)
+        if questions is not None:
+            questions = questions[: spec.group_size]
+            if spec.order == "reversed":
+                questions.reverse()
+            return Group(id=group_id, context=context, questions=tuple(questions))
+    raise ValueError(
+        f"no world of {spec.min_facts} to {spec.max_facts} facts allows {spec.group_size} different "
+        f"questions of the kinds {', '.join(spec.kinds)}: raise max_facts or lower group_size"
+    )
+
+
+def _draw(draft: Draft, spec: WorldsSpec) -> list[Question] | None:
+    """Questions about different things, the kinds in turn, each at least once.
+
+    Look-ups fill up where a world has no more of a kind, or room for only half a chain. None where
+    the world does not have that many questions in it.
+    """
+    questions: list[Question] = []
+    size = spec.drawn_for or spec.group_size
+    turn = 0
+    while len(questions) < size:
+        kind = spec.kinds[turn % len(spec.kinds)]
+        kind = "look_up" if kind == "documents" else kind
+        new = ASKERS[kind](draft, len(questions) + 1)
+        if not new and turn < len(spec.kinds):
+            return None
+        if not new or len(questions) + len(new) > size:
+            new = ASKERS["look_up"](draft, len(questions) + 1)
+        if not new:
+            return None
+        questions += new
+        turn += 1
+    return questions
+
+
+def _chinese(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
+    """A few Chinese sentences and questions: they walk the path, the tiny model cannot read them."""
+    people = rng.sample(words.CHINESE_PEOPLE, 4)
+    sentences, questions = [], []
+    for kind, template in words.CHINESE_STATEMENTS.items():
+        values = rng.sample(words.CHINESE_VALUES[kind], len(people))
+        for person, value in zip(people, values, strict=True):
+            sentences.append(template.format(p=person, v=value))
+            text = words.CHINESE_QUESTIONS[kind].format(p=person)
+            questions.append(Question(id="q", text=text, golds=(value,), kind="chinese", guess=0.25))
+    rng.shuffle(sentences)
+    chosen = rng.sample(questions, min(spec.group_size, len(questions)))
+    numbered = [q.model_copy(update={"id": f"q{n}"}) for n, q in enumerate(chosen, start=1)]
+    return Group(id=group_id, context="".join(sentences), questions=tuple(numbered))

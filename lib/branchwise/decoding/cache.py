@@ -1,0 +1,64 @@
+"""Keys and values of the token tree: one preallocated buffer a layer, written by slot.
+
+Shape legend: H key-value heads, N tokens of a step, S slots, D head width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+
+class TreeCache(Cache):
+    """A cache whose slots are assigned by a `TokenTree`.
+
+    Before each forward pass `aim` says where the step's tokens go and how many slots are in use;
+    `update` then writes them and returns the used part of the buffer. What of it a token may see is
+    the attention function's business.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(layer_class_to_replicate=DynamicLayer)
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+        self._slots_N: Tensor | None = None
+        self._used = 0
+
+    def aim(self, slots_N: Tensor, used: int) -> None:
+        """Set the slots, int64 (N,), of the coming step's tokens and the number of slots in use."""
+        self._slots_N = slots_N
+        self._used = used
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write keys and values (1, H, N, D) to their slots; returns both up to the last slot in
+        use, (1, H, S, D), as views."""
+        assert self._slots_N is not None, "aim() comes before every forward pass"
+        keys = self._buffer(self._keys, layer_idx, key_states)
+        values = self._buffer(self._values, layer_idx, value_states)
+        keys[:, :, self._slots_N] = key_states
+        values[:, :, self._slots_N] = value_states
+        return keys[:, :, : self._used], values[:, :, : self._used]
+
+    def _buffer(self, buffers: dict[int, Tensor], layer: int, like: Tensor) -> Tensor:
+        buffer = buffers.get(layer)
+        if buffer is None or buffer.shape[2] < self._used:
+            size = max(256, self._used, 0 if buffer is None else 2 * buffer.shape[2])
+            larger = like.new_zeros(1, like.shape[1], size, like.shape[3])
+            if buffer is not None:
+                larger[:, :, : buffer.shape[2]] = buffer
+            buffer = buffers[layer] = larger
+        return buffer
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held by the buffers."""
+        tensors = [*self._keys.values(), *self._values.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Slots in use; models only ask to make default positions, which the engine always gives."""
+        return self._used

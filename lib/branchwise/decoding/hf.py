@@ -1,0 +1,129 @@
+"""The reference that everyone knows: `transformers` `generate` on a left-padded batch."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+
+from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
+from branchwise.decoding.stopping import max_context_of, stop_ids_of
+
+
+class _Watch(StoppingCriteria):
+    """Reads along: notes each row's tokens and when its last one was known."""
+
+    def __init__(self, rows: list[Running], stop_ids: frozenset[int]) -> None:
+        self.rows = rows
+        self.stop_ids = stop_ids
+        self.ends: list[tuple[StopReason, float] | None] = [None] * len(rows)
+        self.num_steps = 0
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        self.num_steps += 1
+        now = time.perf_counter()
+        for index, token in enumerate(input_ids[:, -1].tolist()):
+            if self.ends[index] is None:
+                self.rows[index].num_steps = self.num_steps
+                stop = self.rows[index].take(token, self.stop_ids)
+                if stop is not None:
+                    self.ends[index] = (stop, now)
+        done = [end is not None for end in self.ends]
+        return torch.tensor(done, device=input_ids.device)
+
+
+class HFDecoder:
+    """Everything that waits at the same moment becomes one left-padded batch for `generate`.
+
+    Greedy whatever the model's own generation config says (its penalties and sampling would make
+    answers differ from every other decoder's). Nothing is shared between prompts or kept between
+    batches, so `cached` is always zero.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any = None) -> None:
+        self.model = model
+        self.max_context = max_context_of(model)
+        self.stop_ids = stop_ids_of(model, tokenizer)
+        pad = getattr(tokenizer, "pad_token_id", None)
+        self.pad_id = pad if pad is not None else min(self.stop_ids, default=0)
+        self.num_forward_passes = 0
+        self._queue: list[Request] = []
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """A neutral generation config in place of the model's own for as long as this lasts.
+
+        `generate` fills every value that a call leaves open from the model's config, so a repetition
+        penalty set there (Qwen2.5 ships 1.05) would silently change greedy answers.
+        """
+        before = self.model.generation_config
+        self.model.generation_config = GenerationConfig()
+        try:
+            yield
+        finally:
+            self.model.generation_config = before
+
+    def submit(self, request: Request) -> None:
+        """Queue a request."""
+        self._queue.append(request)
+
+    def close(self, group: object) -> None:
+        """Forget what is queued for `group`; nothing else is kept."""
+        self._queue = [request for request in self._queue if request.group is not group]
+
+    def step(self) -> bool:
+        """Answer everything that is queued. False when nothing is."""
+        if not self._queue:
+            return False
+        requests, self._queue = self._queue, []
+        with self.attached():
+            self._answer(requests)
+        return True
+
+    def _padded(self, requests: list[Request]) -> tuple[Tensor, Tensor]:
+        """Prompts padded on the left: ids and attention mask, int64 (B, T)."""
+        longest = max(len(request.prompt_ids) for request in requests)
+        ids, mask = [], []
+        for request in requests:
+            padding = longest - len(request.prompt_ids)
+            ids.append([self.pad_id] * padding + request.prompt_ids)
+            mask.append([0] * padding + [1] * len(request.prompt_ids))
+        device = self.model.device
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+    @torch.inference_mode()
+    def _answer(self, requests: list[Request]) -> None:
+        start = time.perf_counter()
+        ids_BT, mask_BT = self._padded(requests)
+        rows = [Running(request, start) for request in requests]
+        watch = _Watch(rows, self.stop_ids)
+        config = GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max(request.max_new_tokens for request in requests),
+            eos_token_id=sorted(self.stop_ids) or None,
+            pad_token_id=self.pad_id,
+        )
+        self.model.generate(
+            input_ids=ids_BT,
+            attention_mask=mask_BT,
+            generation_config=config,
+            stopping_criteria=StoppingCriteriaList([watch]),
+        )
+        self.num_forward_passes += watch.num_steps
+        for row, end in zip(rows, watch.ends, strict=True):
+            assert end is not None, "generate returned before every row had ended"
+            self._resolve(row, *end, ids_BT.shape[1], watch.num_steps)
+
+    def _resolve(
+        self, row: Running, stop: StopReason, now: float, width: int, num_steps: int
+    ) -> None:
+        sent = len(row.request.prompt_ids)
+        padding = width - sent + num_steps - len(row.ids)
+        tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
+        completion = Completion(row.ids, stop, tokens, row.start_s, now, row.num_steps)
+        if not row.request.future.done():
+            row.request.future.set_result(completion)

@@ -1,0 +1,260 @@
+"""The token tree: which token sees which, where its keys and values lie, what still has to be computed.
+
+A node is a run of tokens with parents. A token sees its own node up to itself and everything that its
+ancestors hold. Both halves of that rule are data (`visible` between nodes, the order in which tokens
+were written), so isolation, shared prefixes and every other layout are different trees under one
+mask. A node that has children takes no more tokens: what a child sees never changes after the fork.
+
+Shape legend: N query tokens of a step, S key slots in use, M nodes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NOBODY = 0
+"""Node id of free slots: no node sees it."""
+
+
+@dataclass(eq=False)
+class Node:
+    """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed."""
+
+    id: int
+    parents: tuple["Node", ...]
+    start: int
+    tokens: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    children: list["Node"] = field(default_factory=list)
+    holders: int = 0
+    open_to_match: bool = True
+
+    @property
+    def end(self) -> int:
+        """Logical position after the last token."""
+        return self.start + len(self.tokens)
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens whose keys and values are not computed yet."""
+        return len(self.tokens) - len(self.slots)
+
+
+class Pending(NamedTuple):
+    """Tokens to compute in one step, in write order. All lists have one entry per token."""
+
+    nodes: list[Node]
+    tokens: list[int]
+    positions: list[int]
+
+
+class SlotAllocator:
+    """Numbers of cache slots; the lowest free one is given first, so the used part stays short."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self.high = 0
+
+    def take(self, count: int) -> list[int]:
+        """`count` slots that nobody else has."""
+        reused = self._free[:count]
+        del self._free[:count]
+        fresh = range(self.high, self.high + count - len(reused))
+        self.high += len(fresh)
+        return [*reused, *fresh]
+
+    def give_back(self, slots: Sequence[int]) -> None:
+        """Free slots again; free ones at the top shorten the used part."""
+        self._free = sorted([*self._free, *slots])
+        while self._free and self._free[-1] == self.high - 1:
+            self.high -= 1
+            self._free.pop()
+
+    @property
+    def num_used(self) -> int:
+        """Slots that hold a token."""
+        return self.high - len(self._free)
+
+
+class TokenTree:
+    """All tokens of all groups in flight, and the tensors that masks are made of."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.slots = SlotAllocator()
+        self.visible_MM = torch.zeros(64, 64, dtype=torch.bool, device=device)
+        self.node_S = torch.zeros(256, dtype=torch.long, device=device)
+        self.order_S = torch.zeros(256, dtype=torch.long, device=device)
+        self.position_S = torch.zeros(256, dtype=torch.long, device=device)
+        self._free_ids: list[int] = []
+        self._next_id = NOBODY + 1
+        self._num_written = 0
+        self.nodes: dict[int, Node] = {}
+
+    # ----- building -----
+
+    def add(self, parents: tuple[Node, ...], tokens: Sequence[int] = ()) -> Node:
+        """A new node below `parents` (none: a root), starting where the farthest parent ends."""
+        node_id = self._free_ids.pop() if self._free_ids else self._new_id()
+        start = max((parent.end for parent in parents), default=0)
+        node = Node(node_id, parents, start, list(tokens))
+        self.nodes[node_id] = node
+        row = self.visible_MM[[parent.id for parent in parents]].any(0)
+        self.visible_MM[node_id] = row
+        self.visible_MM[:, node_id] = False
+        self.visible_MM[node_id, node_id] = True
+        for parent in parents:
+            parent.children.append(node)
+        return node
+
+    def _new_id(self) -> int:
+        node_id, self._next_id = self._next_id, self._next_id + 1
+        size = len(self.visible_MM)
+        if node_id >= size:
+            larger = torch.zeros(2 * size, 2 * size, dtype=torch.bool, device=self.device)
+            larger[:size, :size] = self.visible_MM
+            self.visible_MM = larger
+        return node_id
+
+    def insert(self, root: Node, tokens: Sequence[int]) -> tuple[Node, int]:
+        """The node that ends with `tokens` below `root`, sharing what is there already.
+
+        Returns the node (held once more) and how many leading tokens were shared. The last token is
+        never shared, so that there is always a row of logits to go on from.
+        """
+        limit = len(tokens) - 1
+        node, matched = root, 0
+        while matched < limit:
+            child = next(
+                (c for c in node.children if c.open_to_match and c.tokens[0] == tokens[matched]), None
+            )
+            if child is None:
+                break
+            common = _common_length(child.tokens, tokens[matched:limit])
+            matched += common
+            node = child if common == len(child.tokens) else self._split(child, common)
+        leaf = self.add((node,), tokens[matched:])
+        self.hold(leaf)
+        return leaf, matched
+
+    def _split(self, node: Node, length: int) -> Node:
+        """Cut `node` after `length` tokens; returns the new node that holds the first part."""
+        top = self.add(node.parents, node.tokens[:length])
+        for parent in node.parents:
+            parent.children.remove(node)
+        top.start = node.start
+        top.slots, node.slots = node.slots[:length], node.slots[length:]
+        node.start += length
+        node.tokens = node.tokens[length:]
+        node.parents = (top,)
+        top.children.append(node)
+        self.visible_MM[:, top.id] |= self.visible_MM[:, node.id]
+        if top.slots:
+            self.node_S[top.slots] = top.id
+        return top
+
+    # ----- computing -----
+
+    def pending(self, nodes: Sequence[Node], limit: int) -> Pending:
+        """Up to `limit` tokens to compute next so that `nodes` can go on, ancestors first."""
+        order: dict[Node, None] = {}
+        for node in nodes:
+            self._collect(node, order)
+        chosen = Pending([], [], [])
+        complete: set[Node] = set()
+        for node in order:
+            blocked = any(p.num_pending and p not in complete for p in node.parents)
+            room = limit - len(chosen.tokens)
+            if blocked or room <= 0:
+                continue
+            done = len(node.slots)
+            take = min(room, node.num_pending)
+            chosen.nodes.extend([node] * take)
+            chosen.tokens.extend(node.tokens[done : done + take])
+            chosen.positions.extend(range(node.start + done, node.start + done + take))
+            if take == node.num_pending:
+                complete.add(node)
+        return chosen
+
+    def _collect(self, node: Node, order: dict[Node, None]) -> None:
+        """Nodes with pending tokens among `node` and its ancestors, parents before children.
+
+        Ancestors of a computed node are computed, so the walk stops there.
+        """
+        stack = [(node, False)]
+        while stack:
+            current, parents_done = stack.pop()
+            if current in order or not current.num_pending:
+                continue
+            if parents_done:
+                order[current] = None
+            else:
+                stack.append((current, True))
+                stack.extend((parent, False) for parent in current.parents)
+
+    def place(self, pending: Pending) -> Tensor:
+        """Give every pending token a slot and note its node, position and write order.
+
+        Returns the slots, int64 (N,). The tokens count as computed from here on.
+        """
+        slots = self.slots.take(len(pending.tokens))
+        self._grow(self.slots.high)
+        slots_N = torch.tensor(slots, device=self.device)
+        first = self._num_written
+        self._num_written += len(slots)
+        self.node_S[slots_N] = torch.tensor([n.id for n in pending.nodes], device=self.device)
+        self.order_S[slots_N] = torch.arange(first, self._num_written, device=self.device)
+        self.position_S[slots_N] = torch.tensor(pending.positions, device=self.device)
+        for node, slot in zip(pending.nodes, slots, strict=True):
+            node.slots.append(slot)
+        return slots_N
+
+    def _grow(self, size: int) -> None:
+        old = len(self.node_S)
+        if size > old:
+            for name in ("node_S", "order_S", "position_S"):
+                larger = torch.zeros(max(size, 2 * old), dtype=torch.long, device=self.device)
+                larger[:old] = getattr(self, name)
+                setattr(self, name, larger)
+
+    def mask(self, slots_N: Tensor) -> Tensor:
+        """Which slot each of the step's tokens sees, bool (N, S), S being the slots in use.
+
+        Every token sees at least itself, so no row is empty.
+        """
+        used = slice(0, self.slots.high)
+        visible_NS = self.visible_MM[self.node_S[slots_N]][:, self.node_S[used]]
+        return visible_NS & (self.order_S[used] <= self.order_S[slots_N, None])
+
+    # ----- leaving -----
+
+    def hold(self, node: Node) -> None:
+        """Keep `node` (and so its ancestors) until `release`."""
+        node.holders += 1
+
+    def release(self, node: Node) -> None:
+        """Let go of `node`; it leaves, with every ancestor that nobody else needs."""
+        node.holders -= 1
+        stack = [node]
+        while stack:
+            current = stack.pop()
+            if current.holders or current.children or self.nodes.get(current.id) is not current:
+                continue
+            del self.nodes[current.id]
+            self.visible_MM[:, current.id] = False
+            self.node_S[current.slots] = NOBODY
+            self.slots.give_back(current.slots)
+            self._free_ids.append(current.id)
+            for parent in current.parents:
+                parent.children.remove(current)
+                stack.append(parent)
+
+
+def _common_length(a: Sequence[int], b: Sequence[int]) -> int:
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))

@@ -1,0 +1,60 @@
+"""Answer metrics, one definition each for every strategy and data set.
+
+Exact match and F1 are those of SQuAD's official script, version 1.1 (Rajpurkar et al., 2016):
+lower-cased, punctuation and articles removed, white space collapsed; the best over all golds. An
+empty prediction is wrong under every metric, also where normalisation empties a gold.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = frozenset(string.punctuation)
+
+
+def normalize(text: str) -> str:
+    """SQuAD's normalisation of an answer."""
+    text = "".join(char for char in text.lower() if char not in _PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", text).split())
+
+
+def exact_match(prediction: str, gold: str) -> float:
+    """1 where both are the same after normalisation."""
+    return float(normalize(prediction) == normalize(gold))
+
+
+def f1(prediction: str, gold: str) -> float:
+    """Harmonic mean of precision and recall over the tokens of both, as a bag."""
+    predicted, wanted = normalize(prediction).split(), normalize(gold).split()
+    common = sum((Counter(predicted) & Counter(wanted)).values())
+    if common == 0:
+        return 0.0
+    precision, recall = common / len(predicted), common / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def lenient(prediction: str, gold: str) -> float:
+    """1 where one contains the other after normalisation, both not empty, on word boundaries."""
+    predicted, wanted = normalize(prediction), normalize(gold)
+    if not predicted or not wanted:
+        return 0.0
+    inside = f" {wanted} " in f" {predicted} " or f" {predicted} " in f" {wanted} "
+    return float(inside)
+
+
+def best(metric: Callable[[str, str], float], prediction: str, golds: Sequence[str]) -> float:
+    """The best score of `prediction` over `golds`; 0 for an empty prediction."""
+    if not prediction.strip():
+        return 0.0
+    return max(metric(prediction, gold) for gold in golds)
+
+
+def scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
+    """All answer metrics of one prediction."""
+    return {
+        "em": best(exact_match, prediction, golds),
+        "f1": best(f1, prediction, golds),
+        "lenient": best(lenient, prediction, golds),
+    }

@@ -1,0 +1,196 @@
+"""The files of a cell, typed. Each carries its schema version; a reader of another version says so."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from branchwise.data.types import AnswerType, Record
+from branchwise.errors import UserError
+from branchwise.files import atomic_writer, write_text
+
+SCHEMA_VERSION = 1
+
+
+class Tokens(Record):
+    """The ledger, in tokens. Of an answer that shared its prompt with others: an equal share."""
+
+    sent: float = Field(description="Prompts as an API would bill them.")
+    unique: float = Field(description="Of these, computed (the rest was cached).")
+    cached: float = Field(description="Of these, found in the token tree.")
+    generated: float = Field(description="Made by the model, end-of-turn tokens included.")
+    padding: float = Field(description="Computed beside them for nothing, to fill a batch.")
+
+    @classmethod
+    def total(cls, parts: Iterable["Tokens"]) -> "Tokens":
+        """The sum of several ledgers."""
+        parts = list(parts)
+        return cls(**{name: sum(getattr(p, name) for p in parts) for name in cls.model_fields})
+
+
+class AnswerRow(Record):
+    """One line of answers.jsonl: a question, what was said to it, and what that cost."""
+
+    group: str
+    question: str = Field(description="Id of the question in its group.")
+    text: str
+    kind: str
+    answer_type: AnswerType
+    golds: tuple[str, ...]
+    guess: float | None = Field(description="Score of a guess by type, where known.")
+    raw: str = Field(description="The whole reply that holds the answer.")
+    answer: str = Field(description="The answer read from it; empty where there is none.")
+    well_formed: bool
+    ask: int = Field(description="Number of the prompt in its group.")
+    tokens: Tokens
+    start_s: float = Field(description="On the group's clock: its first token was computed.")
+    end_s: float = Field(description="On the group's clock: its last token was known.")
+
+
+class GroupRun(Record):
+    """How one group ran: the measured times and the exact counters."""
+
+    id: str
+    num_questions: int
+    wall_s: tuple[float, ...] = Field(description="Around the whole group, one per repeat.")
+    ideal_s: float = Field(
+        description="Critical path of the median repeat: what unbounded machines would take."
+    )
+    forward_passes: int
+    num_asks: int
+    tokens: Tokens
+
+
+class GroupRecord(Record):
+    """One finished group: its answers and how it ran. What the journal keeps."""
+
+    answers: tuple[AnswerRow, ...]
+    run: GroupRun
+
+
+class RunRecord(Record):
+    """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
+
+    schema_version: int = SCHEMA_VERSION
+    cell: dict[str, str]
+    settings: dict[str, Any] = Field(description="All settings as resolved.")
+    code_hash: str = Field(description="Of the modules that the result depends on.")
+    model_hash: str = Field(description="Of the model's files.")
+    versions: dict[str, str]
+    commit: str | None
+    dirty: bool | None = Field(description="Whether tracked files differed from the commit.")
+    hardware: dict[str, Any]
+    load_s: float = Field(description="Loading the model; in no other time.")
+    peak_memory_mib: float
+    kv_cache_mib: float | None = Field(description="The token tree's buffers; null elsewhere.")
+    num_groups: int
+    num_resumed: int = Field(description="Groups taken from the journal of a killed run.")
+    totals: Tokens
+    forward_passes: int
+    warnings: tuple[str, ...]
+    groups: tuple[GroupRun, ...]
+
+
+class Metric(Record):
+    """One number with its bootstrap interval over groups."""
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(description="Questions, or groups for measures of a whole group.")
+
+
+class QuestionScore(Record):
+    """The scores of one answer."""
+
+    group: str
+    question: str
+    kind: str
+    guess: float | None
+    em: float
+    f1: float
+    lenient: float
+    well_formed: float
+
+
+class GroupScore(Record):
+    """Measures of one group: median wall time and counters."""
+
+    group: str
+    num_questions: int
+    wall_s: float
+    ideal_s: float
+    forward_passes: int
+    sent: float
+    unique: float
+    cached: float
+    generated: float
+    padding: float
+
+
+class Scores(Record):
+    """scores.json: what tables and figures are made of."""
+
+    schema_version: int = SCHEMA_VERSION
+    cell: dict[str, str]
+    hardware: dict[str, Any]
+    metrics: dict[str, Metric]
+    by_kind: dict[str, dict[str, Metric]]
+    questions: tuple[QuestionScore, ...]
+    groups: tuple[GroupScore, ...]
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def write_json(path: Path, record: BaseModel) -> None:
+    """Write a record as one JSON file, whole or not at all."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def read_json(path: Path, model: type[R]) -> R:
+    """Read a record. Raises UserError where the file is missing, of another version, or broken."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path} is not a {model.__name__} of schema version {SCHEMA_VERSION}: "
+            f"{place}: {first['msg']}",
+            "make it anew",
+        ) from None
+
+
+def write_rows(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Write one record a line under a line with the schema version."""
+    with atomic_writer(path) as file:
+        file.write(f'{{"schema_version":{SCHEMA_VERSION}}}\n')
+        for row in rows:
+            file.write(row.model_dump_json() + "\n")
+
+
+def read_rows(path: Path, model: type[R]) -> Iterator[R]:
+    """Read what `write_rows` wrote. Raises UserError naming the first line that is not right."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
+    with path.open(encoding="utf-8") as file:
+        header = file.readline().strip()
+        if header != f'{{"schema_version":{SCHEMA_VERSION}}}':
+            raise UserError(
+                f"{path} starts with {header[:60]!r}, not with schema version {SCHEMA_VERSION}",
+                "make it anew with this version",
+            )
+        for number, line in enumerate(file, start=2):
+            try:
+                yield model.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"])
+                raise UserError(
+                    f"{path}, line {number} is not a {model.__name__}: {place}: {first['msg']}",
+                    "make it anew",
+                ) from None

@@ -1,0 +1,15 @@
+"""All questions in one prompt, all answers in one reply."""
+
+from collections.abc import AsyncIterator
+
+from branchwise.data.types import Group
+from branchwise.prompts import everything, read_many
+from branchwise.strategies.base import Answered, Desk
+
+
+async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
+    """One ask with as many answer budgets as there are questions."""
+    reply = await desk.ask(everything(group, desk.style), group.questions)
+    readings = read_many(reply.text, group.questions, desk.style.answer_format)
+    for question, reading in zip(group, readings, strict=True):
+        yield Answered(question, reading, reply.text, reply.index)

@@ -1,0 +1,1 @@
+"""What is learned. So far: the tiny model that ships with the repository."""

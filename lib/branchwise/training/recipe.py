@@ -1,0 +1,67 @@
+"""The recipe of the tiny model, typed: what it is, what it reads, and how it is optimised."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field
+
+from branchwise.data.types import Record
+from branchwise.data.worlds.groups import Kind
+
+
+class Shape(Record):
+    """Architecture of the tiny Qwen3 (all sizes are widths or counts)."""
+
+    num_layers: int = Field(6, ge=1)
+    hidden_size: int = Field(128, ge=8)
+    num_heads: int = Field(4, ge=1)
+    head_dim: int = Field(32, ge=8)
+    intermediate_size: int = Field(384, ge=8)
+    max_positions: int = Field(4096, ge=256)
+    rope_theta: float = Field(10000.0, gt=0)
+
+
+Layout = Literal["single", "turns", "everything", "known", "pairs", "restated"]
+"""How a training document asks: one question a branch; turn by turn; all at once; with an earlier
+answer as known; or the two warm-up layouts (name-value pairs; facts told three times)."""
+
+
+class Stage(Record):
+    """One part of the curriculum. Weights are relative; they need not sum to one."""
+
+    name: str
+    layouts: dict[Layout, float]
+    kinds: dict[Kind, float] = Field(description="Kinds of questions, by weight.")
+    min_facts: int = Field(ge=2)
+    max_facts: int = Field(ge=2)
+    min_questions: int = Field(3, ge=1)
+    max_questions: int = Field(8, ge=1)
+    until: dict[str, float] = Field(
+        {}, description="Go on once each of these labels (layout:kind) has this share of right answers."
+    )
+    max_steps: int | None = Field(None, ge=1, description="Go on after this many steps anyway.")
+
+
+class TinyRecipe(Record):
+    """Everything that decides the shipped weights; a change of it makes a new model."""
+
+    seed: int = 0
+    shape: Shape = Shape()
+    num_steps: int = Field(ge=1)
+    rows_per_step: int = Field(ge=1, description="Rows of row_tokens positions in one step.")
+    row_tokens: int = Field(ge=64)
+    matrix_lr: float = Field(0.02, gt=0, description="Muon, on the weight matrices.")
+    other_lr: float = Field(0.003, gt=0, description="AdamW, on embeddings and gains.")
+    warmup_steps: int = Field(60, ge=0)
+    decay_share: float = Field(0.35, ge=0, le=1, description="Last part of the steps, lr to zero.")
+    compile: bool = Field(
+        False, description="torch.compile: pays on a GPU, not on a CPU (measured: no gain)."
+    )
+    checkpoint_steps: int = Field(200, ge=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @classmethod
+    def load(cls, path: Path) -> "TinyRecipe":
+        """The recipe in a YAML file."""
+        return cls.model_validate(yaml.safe_load(path.read_text()))
