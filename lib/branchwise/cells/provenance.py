@@ -1,6 +1,5 @@
-"""Where a result comes from: versions, commit, hardware, and hashes of code and weights."""
+"""Where a result comes from: versions, commit and hardware."""
 
-import hashlib
 import os
 import platform
 import resource
@@ -12,7 +11,6 @@ from typing import Any
 
 import torch
 
-_SMALL = 16 * 2**20
 _PACKAGES = ("branchwise", "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -70,19 +68,3 @@ def peak_memory_mib(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def folder_hash(folder: Path) -> str:
-    """Hash of a model folder: small files whole, large ones by size, first and last megabyte."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder)}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if size <= _SMALL:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(2**20))
-                file.seek(-(2**20), os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()[:16]

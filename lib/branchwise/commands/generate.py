@@ -11,33 +11,11 @@ from branchwise.commands.main import command
 from branchwise.commands.options import (
     ConfigOption,
     SetOption,
-    as_json,
     cell_from,
     experiment_from,
     progress_bar,
 )
 from branchwise.config import Cell, Experiment
-
-
-def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
-    """Everything in the config that a cell's result depends on, and nothing else.
-
-    Snakemake compares it between runs, the journal is keyed by it, and run.json records it.
-    """
-    catalogues = experiment.catalogues
-    return as_json(
-        {
-            "dataset": catalogues.datasets[cell.dataset].model_dump(mode="json"),
-            "model": catalogues.models[cell.model].model_dump(mode="json", exclude={"label"}),
-            "strategy": catalogues.strategies[cell.strategy].model_dump(
-                mode="json", exclude={"label"}
-            ),
-            "decoder": catalogues.decoders[cell.decoder].model_dump(mode="json", exclude={"label"}),
-            "max_new_tokens": experiment.max_new_tokens,
-            "repeats": experiment.repeats,
-            "threads": experiment.threads,
-        }
-    )
 
 
 @command("generate")
@@ -72,9 +50,9 @@ def run_cell(
     import torch
 
     from branchwise.cells.journal import Journal
-    from branchwise.cells.provenance import folder_hash
     from branchwise.cells.runner import GroupRunner, run_groups
-    from branchwise.config.hashing import answers_hash
+    from branchwise.config.hashing import answers_hash, folder_hash
+    from branchwise.config.settings import resolved_settings
     from branchwise.decoding.loading import load_model, make_decoder
     from branchwise.prompts import PromptStyle
     from branchwise.results import write_json, write_rows

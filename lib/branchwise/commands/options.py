@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,8 +102,3 @@ class _LogProgress:
         if tenth > self.tenth:
             self.tenth = tenth
             Console(stderr=True, highlight=False).print(f"{self.what}: {done} of {total}")
-
-
-def as_json(value: Any) -> Any:
-    """A settings value as plain JSON data."""
-    return json.loads(json.dumps(value, default=str))

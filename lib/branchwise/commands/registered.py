@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train", "check")
+NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train")
 
 
 def import_all() -> None:

@@ -5,12 +5,14 @@ times, same content) or a commit re-runs nothing.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 from branchwise.config.types import Cell, Experiment
 
+_SMALL_BYTES = 16 * 2**20
 _LIBRARY = Path(__file__).parents[1]
 _ANSWERS = ("prompts/*.py", "strategies/base.py", "cells/desk.py", "cells/runner.py", "data/types.py")
 _DECODING = ("chat.py", "loop.py", "loading.py", "requests.py", "stopping.py")
@@ -65,3 +67,31 @@ def reporting_hash() -> str:
 def training_hash() -> str:
     """Code that the tiny model depends on."""
     return modules_hash(("training/*.py", "data/worlds/*.py", "prompts/*.py"))
+
+
+def model_hash(experiment: Experiment, model: str) -> str:
+    """Hash of a local model's files; a hub model is told by its id and revision."""
+    entry = experiment.catalogues.models[model]
+    if entry.path is None:
+        return f"{entry.hub}@{entry.revision}"
+    return folder_hash(Path(entry.path).expanduser())
+
+
+@cache
+def folder_hash(folder: Path) -> str:
+    """Hash of a model folder: small files whole, large ones by size, first and last megabyte.
+
+    Documentation does not count; a folder that is not there hashes like an empty one.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".md"):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder)}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= _SMALL_BYTES:
+                digest.update(file.read())
+            else:
+                digest.update(file.read(2**20))
+                file.seek(-(2**20), os.SEEK_END)
+                digest.update(file.read())
+    return digest.hexdigest()[:16]

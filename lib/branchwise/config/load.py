@@ -28,11 +28,16 @@ def load_experiment(
     Raises UserError for anything that is not right: unknown keys and names (with the nearest valid
     one), values out of range, and cells whose decoder cannot do what the strategy needs.
     """
+    merged = _merge(read_configs(paths), overrides or {})
+    return parse_experiment(merged, ", ".join(str(path) for path in paths) or "the config", root)
+
+
+def read_configs(paths: Sequence[Path | str]) -> dict[str, Any]:
+    """The content of config files, later ones over earlier ones, unchecked."""
     merged: dict[str, Any] = {}
     for path in paths:
         merged = _merge(merged, read_yaml(Path(path)))
-    merged = _merge(merged, overrides or {})
-    return parse_experiment(merged, ", ".join(str(path) for path in paths) or "the config", root)
+    return merged
 
 
 def parse_experiment(content: Mapping[str, Any], source: str, root: Path = Path()) -> Experiment:
@@ -65,6 +70,11 @@ E = TypeVar("E", bound=BaseModel)
 def revised(entry: E, changes: Mapping[str, Any], source: str) -> E:
     """An entry with some of its values changed, checked like one that was read."""
     return _validate(type(entry), {**entry.model_dump(), **changes}, source)
+
+
+def validated(model: type[E], path: Path) -> E:
+    """A YAML file as a typed record; mistakes are told like those of a config file."""
+    return _validate(model, read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

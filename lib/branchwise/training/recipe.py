@@ -1,9 +1,7 @@
 """The recipe of the tiny model, typed: what it is, what it reads, and how it is optimised."""
 
-from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field
 
 from branchwise.data.types import Record
@@ -60,8 +58,3 @@ class TinyRecipe(Record):
     )
     checkpoint_steps: int = Field(200, ge=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
-
-    @classmethod
-    def load(cls, path: Path) -> "TinyRecipe":
-        """The recipe in a YAML file."""
-        return cls.model_validate(yaml.safe_load(path.read_text()))

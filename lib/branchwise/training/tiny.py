@@ -14,8 +14,10 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -279,10 +281,33 @@ class TinyTrainer:
             setattr(self, key, progress[key])
         return True
 
-    def export(self) -> None:
-        """Write the finished model as transformers reads it, and drop the checkpoint."""
-        self.model.save_pretrained(self.folder)
-        shutil.rmtree(self._checkpoint, ignore_errors=True)
+    def export(self, folder: Path) -> None:
+        """Write the finished model as transformers reads it, whole or not at all, and keep the
+        checkpoint (it is cheap, and measuring may still be stopped)."""
+        new = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        save_tokenizer(new, self.recipe.shape.max_positions)
+        self.model.save_pretrained(new)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in new.iterdir():
+            path.replace(folder / path.name)
+        new.rmdir()
+
+    def facts(self) -> dict[str, Any]:
+        """How the training went, for the model card."""
+        return {
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "vocabulary": len(self.chat.tokenizer),
+            "steps": self.step,
+            "tokens": self.num_tokens,
+            "answers": self.num_answers,
+            "train_s": round(self.train_s, 1),
+            "device": self.device.type,
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "training_accuracy": {
+                label: round(self.averages.share(label), 4) for label in sorted(self.averages.state)
+            },
+        }
 
 
 _COUNTERS = ("step", "stage", "stage_begin", "num_tokens", "num_answers", "train_s")

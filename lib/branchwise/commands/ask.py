@@ -1,0 +1,183 @@
+"""`branchwise ask`: questions typed in or from a file, answers streaming per branch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import Field, ValidationError
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.prompt import Prompt
+from rich.table import Table
+from rich.text import Text
+
+from branchwise.commands.main import command
+from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.data.types import Question, Record
+from branchwise.data.types import Group as QuestionGroup
+from branchwise.errors import UserError
+
+
+class AskFile(Record):
+    """A YAML or JSON file for `branchwise ask`: a context and questions about it."""
+
+    context: str
+    questions: tuple[str, ...] = Field(min_length=1)
+
+
+@command("ask")
+def ask(
+    question: Annotated[
+        list[str], typer.Option("--question", "-q", help="A question; give it several times.")
+    ] = [],  # noqa: B006 (typer copies it)
+    context: Annotated[
+        str | None, typer.Option(help="The text to answer from; @FILE reads it from a file.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="YAML or JSON file with `context` and `questions`.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
+    decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
+    model: Annotated[
+        str, typer.Option(help="Name in the catalogue of models, or a local folder.")
+    ] = "tiny",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Token budget per answer.")] = 32,
+    config: ConfigOption = [],  # noqa: B006
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Ask a model several questions about one text and watch the answers grow side by side."""
+    group = _group(context, question, file)
+    experiment = experiment_from(config, setting)
+    strategy_entry = named(experiment, "strategy", strategy)
+    decoder_entry = named(experiment, "decoder", decoder)
+    if missing := set(strategy_entry.needs) - decoder_entry.offers:
+        raise UserError(
+            f"strategy {strategy} needs {' and '.join(sorted(missing))}, which decoder {decoder} "
+            "does not offer",
+            "choose another decoder",
+        )
+    from branchwise.config.entries import ModelEntry
+
+    is_folder = model not in experiment.catalogues.models and Path(model).is_dir()
+    entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
+    console = Console(stderr=True)
+    with console.status("loading the model"):
+        from branchwise.cells.runner import GroupRunner
+        from branchwise.decoding.loading import load_model, make_decoder
+        from branchwise.prompts import PromptStyle
+        from branchwise.strategies import load
+
+        loaded = load_model(entry)
+        runner = GroupRunner(
+            load(strategy_entry.module),
+            make_decoder(decoder_entry, loaded),
+            loaded.chat,
+            PromptStyle(),
+            max_new_tokens,
+            repeats=1,
+        )
+    _run(runner, group)
+
+
+def _group(context: str | None, questions: Sequence[str], file: Path | None) -> QuestionGroup:
+    """The group to ask: from a file, from options, or typed in."""
+    if file is not None:
+        if context is not None or questions:
+            raise UserError("--file stands beside --context or --question", "give one of them")
+        context, questions = _read(file)
+    if context is None:
+        context = _typed("Context")
+    elif context.startswith("@"):
+        path = Path(context[1:])
+        if not path.is_file():
+            raise UserError(f"context file {path} does not exist", "check the path after @")
+        context = path.read_text(encoding="utf-8").strip()
+    questions = list(questions)
+    if not questions:
+        while line := _typed(f"Question {len(questions) + 1} (empty: done)"):
+            questions.append(line)
+    if not questions:
+        raise UserError("there is no question", "give --question, --file, or type one in")
+    asked = tuple(
+        # Nobody knows the right answer here; the gold is a formality of the type.
+        Question(id=f"q{number}", text=text, golds=("?",))
+        for number, text in enumerate(questions, start=1)
+    )
+    return QuestionGroup(id="ask", context=context, questions=asked)
+
+
+def _typed(what: str) -> str:
+    try:
+        return Prompt.ask(what, default="", show_default=False)
+    except EOFError:
+        return ""
+
+
+def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+    if not file.is_file():
+        raise UserError(f"question file {file} does not exist", "check the path")
+    try:
+        content = AskFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is neither YAML nor JSON: {error}", "mend it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{file}: {place}: {first['msg']}", "write `context:` and a list `questions:`"
+        ) from None
+    return content.context, content.questions
+
+
+class _Screen:
+    """What is on the terminal: one row a branch, growing."""
+
+    def __init__(self, chat: Any, group: QuestionGroup) -> None:
+        self.chat = chat
+        self.group = group
+        self.ids: dict[tuple[str, ...], list[int]] = {}
+        self.live: Live | None = None
+
+    def on_token(self, questions: tuple[Question, ...], token: int) -> None:
+        """A branch has grown by one token."""
+        key = tuple(question.id for question in questions)
+        self.ids.setdefault(key, []).append(token)
+        if self.live is not None:
+            self.live.update(self.table(), refresh=True)
+
+    def table(self) -> Table:
+        """Every branch with what it says so far."""
+        texts = {question.id: question.text for question in self.group}
+        table = Table(expand=True, show_lines=True)
+        table.add_column("question", ratio=3)
+        table.add_column("answer", ratio=4)
+        table.add_column("tokens", justify="right", width=6)
+        for key, ids in self.ids.items():
+            asked = Text("\n".join(f"{i}  {texts[i]}" for i in key))
+            table.add_row(asked, Text(self.chat.decode(ids), style="bold"), str(len(ids)))
+        return table
+
+
+def _run(runner: Any, group: QuestionGroup) -> None:
+    console = Console()
+    screen = _Screen(runner.chat, group)
+    if console.is_terminal:
+        with Live(screen.table(), console=console, refresh_per_second=20) as screen.live:
+            timed = runner.once(group, screen.on_token)
+    else:
+        timed = runner.once(group, screen.on_token)
+        for answered in timed.answers:
+            print(f"{answered.question.id}\t{answered.question.text}\t{answered.reading.answer}")
+    ledger = Table.grid(padding=(0, 3))
+    counts = [ask.completion.tokens for ask in timed.asks]
+    total = {name: sum(getattr(count, name) for count in counts) for name in counts[0]._fields}
+    ledger.add_row(*(f"{name} [bold]{value}[/]" for name, value in total.items()))
+    passes = f"forward passes [bold]{timed.forward_passes}[/]"
+    wall = f"wall [bold]{1000 * timed.wall_s:.0f} ms[/]"
+    ledger.add_row(f"prompts [bold]{len(timed.asks)}[/]", passes, wall)
+    Console(stderr=not console.is_terminal).print(
+        Panel(Group(ledger), title="ledger, in tokens", expand=False)
+    )

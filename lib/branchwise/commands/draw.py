@@ -1,0 +1,27 @@
+"""`branchwise draw`: an experiment's scores to its figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from branchwise.commands.main import command
+from branchwise.commands.options import ConfigOption, SetOption, experiment_from
+
+
+@command("draw")
+def draw(
+    cells: Annotated[Path, typer.Option(help="Folder that holds the cells' scores.")],
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")],
+    config: ConfigOption = [],  # noqa: B006 (typer copies it)
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Draw the figures of an experiment: PDF, SVG and PNG. Never imports torch."""
+    from branchwise.reporting.figures import MAKERS, write_figure
+    from branchwise.reporting.frames import load_results
+
+    results = load_results(experiment_from(config, setting), cells)
+    for name in MAKERS:
+        write_figure(name, results, out)
+    Console(stderr=True, highlight=False).print(f"{len(MAKERS)} figures in {out}")

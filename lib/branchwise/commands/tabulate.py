@@ -1,0 +1,27 @@
+"""`branchwise tabulate`: an experiment's scores to its tables."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from branchwise.commands.main import command
+from branchwise.commands.options import ConfigOption, SetOption, experiment_from
+
+
+@command("tabulate")
+def tabulate(
+    cells: Annotated[Path, typer.Option(help="Folder that holds the cells' scores.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    config: ConfigOption = [],  # noqa: B006 (typer copies it)
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Write the tables of an experiment: Markdown, LaTeX and CSV."""
+    from branchwise.reporting.tables import MAKERS, write_table
+    from branchwise.reporting.frames import load_results
+
+    results = load_results(experiment_from(config, setting), cells)
+    for name in MAKERS:
+        write_table(name, results, out)
+    Console(stderr=True, highlight=False).print(f"{len(MAKERS)} tables in {out}")

@@ -1,0 +1,47 @@
+"""`branchwise train`: the tiny model, from nothing to a folder with a model card."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from branchwise.commands.main import command
+from branchwise.commands.options import progress_bar
+
+
+@command("train")
+def train(
+    recipe: Annotated[Path, typer.Option(help="YAML recipe.")] = Path("config/tiny_model.yaml"),
+    work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = Path(
+        "results/training/tiny"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = Path(
+        "resources/models/tiny"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or another torch device.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
+) -> None:
+    """Train the tiny model on worlds; stopped runs go on from their last checkpoint."""
+    import torch
+
+    from branchwise.config.load import validated
+    from branchwise.decoding.loading import choose_device
+    from branchwise.training.card import measure, write_card
+    from branchwise.training.recipe import TinyRecipe
+    from branchwise.training.tiny import TinyTrainer
+
+    torch.set_num_threads(threads)
+    console = Console(stderr=True, highlight=False)
+    parsed = validated(TinyRecipe, recipe)
+    trainer = TinyTrainer(parsed, work, str(choose_device(device)))
+    with progress_bar("training") as progress:
+        trainer.train(lambda line: console.print(line, markup=False), progress)
+    trainer.export(out)
+    facts = trainer.facts() | {"threads": threads}
+    (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    with progress_bar("measuring") as progress:
+        accuracy = measure(out, progress)
+    write_card(out, parsed, facts, accuracy)
+    console.print(f"the model is in {out}, its card in {out / 'README.md'}")

@@ -1,0 +1,79 @@
+"""Scores of an experiment as data frames, in the order and with the labels of its config."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from branchwise.config import Cell, Experiment
+from branchwise.errors import UserError
+from branchwise.results import Scores, read_json
+
+AXES = ("dataset", "model", "strategy", "decoder")
+_SIZE = re.compile(r"_g\d+$")
+
+
+@dataclass(frozen=True)
+class Results:
+    """All cells of an experiment with their scores, and how to name things in print."""
+
+    experiment: Experiment
+    scores: dict[Cell, Scores]
+
+    def label(self, axis: str, name: str) -> str:
+        """What a reader calls an entry: its label, or its key with spaces."""
+        plural = {"strategy": "strategies"}.get(axis, f"{axis}s")
+        entry = getattr(self.experiment.catalogues, plural)[name]
+        return getattr(entry, "label", None) or name.replace("_", " ")
+
+    def metrics(self) -> pd.DataFrame:
+        """One row a cell and metric: axes, family, metric, value, low, high, n, questions."""
+        rows = []
+        for cell, scores in self.scores.items():
+            size = sum(g.num_questions for g in scores.groups) / len(scores.groups)
+            shared = {**cell._asdict(), "family": family(cell.dataset), "questions": size}
+            for name, metric in scores.metrics.items():
+                rows.append({**shared, "metric": name, **metric.model_dump()})
+        return pd.DataFrame(rows)
+
+    def kinds(self) -> pd.DataFrame:
+        """One row a cell, kind of question and metric."""
+        rows = []
+        for cell, scores in self.scores.items():
+            for kind, metrics in scores.by_kind.items():
+                for name, metric in metrics.items():
+                    row = {**cell._asdict(), "kind": kind, "metric": name}
+                    rows.append({**row, **metric.model_dump()})
+        return pd.DataFrame(rows)
+
+
+def family(dataset: str) -> str:
+    """The data set without its group size: entries that differ only in size share a family."""
+    return _SIZE.sub("", dataset)
+
+
+def load_results(experiment: Experiment, cells_folder: Path) -> Results:
+    """Read every cell's scores.json. Raises UserError naming the cells that are missing."""
+    missing = [c for c in experiment.cells if not (cells_folder / c.path / "scores.json").exists()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(experiment.cells)} cells have no scores in {cells_folder}, "
+            f"the first: {missing[0]}",
+            "run `snakemake`, or name the folder that holds them with --cells",
+        )
+    scores = {
+        cell: read_json(cells_folder / cell.path / "scores.json", Scores)
+        for cell in experiment.cells
+    }
+    return Results(experiment, scores)
+
+
+def ordered(frame: pd.DataFrame, experiment: Experiment, axes: Sequence[str] = AXES) -> pd.DataFrame:
+    """The frame with its axes as categories in the order of the config."""
+    frame = frame.copy()
+    for axis in axes:
+        plural = {"strategy": "strategies"}.get(axis, f"{axis}s")
+        frame[axis] = pd.Categorical(frame[axis], categories=getattr(experiment, plural))
+    return frame.sort_values(list(axes), kind="stable")

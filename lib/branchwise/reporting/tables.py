@@ -1,0 +1,194 @@
+"""Tables of an experiment: Markdown to read, LaTeX (booktabs) to print, CSV to compute with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from branchwise.config import Cell
+from branchwise.evaluation.statistics import Difference, holm, paired_difference
+from branchwise.files import write_text
+from branchwise.reporting.frames import AXES, Results, ordered
+
+_ACCURACY = {
+    "em": "EM",
+    "f1": "F1",
+    "lenient": "lenient",
+    "well_formed": "well-formed",
+    "guess": "type guess",
+}
+_COST = {
+    "sent": "sent",
+    "unique": "unique",
+    "cached": "cached",
+    "generated": "generated",
+    "padding": "padding",
+    "forward_passes": "passes",
+    "wall_s": "wall ms",
+    "ideal_s": "ideal ms",
+}
+
+
+def _with_interval(row: pd.Series, scale: float, digits: int) -> str:
+    value, low, high = (f"{scale * row[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def accuracy(results: Results) -> pd.DataFrame:
+    """Per cell, in per cent: answer metrics, EM with its interval, and the type-only guess."""
+    return _per_cell(results, _ACCURACY, with_interval={"em": (100, 1)}, scale=100, digits=1)
+
+
+def cost(results: Results) -> pd.DataFrame:
+    """Per cell and group of questions: the token ledger, forward passes, and latencies in ms."""
+    intervals = {"wall_s": (1000, 0), "ideal_s": (1000, 0)}
+    return _per_cell(results, _COST, with_interval=intervals, scale=1, digits=1)
+
+
+def _per_cell(
+    results: Results,
+    columns: dict[str, str],
+    with_interval: dict[str, tuple[float, int]],
+    scale: float,
+    digits: int,
+) -> pd.DataFrame:
+    frame = results.metrics()
+    rows = []
+    for cell, part in frame.groupby(list(AXES), sort=False):
+        by_metric = part.set_index("metric")
+        row = dict(zip(AXES, cell, strict=True))
+        row["n"] = int(by_metric.loc["em", "n"])
+        for metric, title in columns.items():
+            if metric not in by_metric.index:
+                row[title] = ""
+            elif metric in with_interval:
+                row[title] = _with_interval(by_metric.loc[metric], *with_interval[metric])
+            else:
+                row[title] = f"{scale * by_metric.loc[metric, 'value']:.{digits}f}"
+        rows.append(row)
+    return _labelled(ordered(pd.DataFrame(rows), results.experiment), results)
+
+
+def _labelled(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
+    frame = frame.copy()
+    for axis in AXES:
+        if axis in frame:
+            frame[axis] = [results.label(axis, name) for name in frame[axis]]
+    if "model" in frame and frame["model"].nunique() == 1:
+        frame = frame.drop(columns="model")
+    return frame
+
+
+def differences(results: Results) -> pd.DataFrame:
+    """Every strategy against the baseline, paired over the same questions and groups.
+
+    EM in points, wall time in milliseconds per group. p by sign-flipping whole groups, corrected by
+    Holm over all comparisons of the same measure in this table.
+    """
+    found: list[tuple[Cell, Difference, Difference]] = []
+    experiment = results.experiment
+    for cell in experiment.cells:
+        base = cell._replace(strategy=experiment.baseline)
+        if cell != base and base in results.scores:
+            found.append((cell, *_compare(results, cell, base)))
+    corrected = [holm([entry[i].p for entry in found]) for i in (1, 2)]
+    rows = []
+    for number, (cell, em, wall) in enumerate(found):
+        rows.append(
+            {
+                **cell._asdict(),
+                "EM difference": _with_interval(pd.Series(em._asdict()), 100, 1),
+                "p (EM)": f"{corrected[0][number]:.4f}",
+                "wall difference, ms": _with_interval(pd.Series(wall._asdict()), 1000, 0),
+                "p (wall)": f"{corrected[1][number]:.4f}",
+            }
+        )
+    columns = [*AXES, "EM difference", "p (EM)", "wall difference, ms", "p (wall)"]
+    return _labelled(pd.DataFrame(rows, columns=columns), results)
+
+
+def _compare(results: Results, cell: Cell, base: Cell) -> tuple[Difference, Difference]:
+    experiment = results.experiment
+    one, other = results.scores[cell], results.scores[base]
+    draws, seed = experiment.bootstrap_draws, experiment.seed
+    ems = {(q.group, q.question): q.em for q in other.questions}
+    em = paired_difference(
+        [q.em for q in one.questions],
+        [ems[q.group, q.question] for q in one.questions],
+        [q.group for q in one.questions],
+        draws,
+        seed,
+    )
+    walls = {g.group: g.wall_s for g in other.groups}
+    wall = paired_difference(
+        [g.wall_s for g in one.groups],
+        [walls[g.group] for g in one.groups],
+        [g.group for g in one.groups],
+        draws,
+        seed,
+    )
+    return em, wall
+
+
+def kinds(results: Results) -> pd.DataFrame:
+    """Exact match per kind of question beside the guess by type, for every strategy."""
+    frame = results.kinds()
+    em = frame[frame.metric == "em"]
+    guess = frame[frame.metric == "guess"].set_index([*AXES, "kind"])["value"]
+    rows = []
+    for (dataset, model, decoder, kind), part in em.groupby(
+        ["dataset", "model", "decoder", "kind"], sort=False
+    ):
+        row = {"dataset": dataset, "model": model, "decoder": decoder, "kind": kind}
+        row["n"] = int(part["n"].iloc[0])
+        for _, entry in part.iterrows():
+            row[results.label("strategy", entry.strategy)] = _with_interval(entry, 100, 1)
+        key = (dataset, model, part["strategy"].iloc[0], decoder, kind)
+        row["type guess"] = f"{100 * guess[key]:.1f}" if key in guess.index else ""
+        row["kind"] = kind.replace("_", " ")
+        rows.append(row)
+    table = pd.DataFrame(rows).fillna("")
+    return _labelled(ordered(table, results.experiment, ("dataset", "model", "decoder")), results)
+
+
+MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
+    "accuracy": accuracy,
+    "cost": cost,
+    "differences": differences,
+    "kinds": kinds,
+}
+
+NOTES = {
+    "accuracy": "Per cent. Intervals: 95 % bootstrap over groups. Type guess: the expected score of "
+    "a reader who knows what kind of fact is asked for and ignores whom it is about.",
+    "cost": "Per group of questions. Tokens: sent = cached + unique; padding is computed beside "
+    "them for nothing. Wall time: median of the repeats, model loaded, after a warm-up; "
+    "ideal: critical path of the same run on unbounded machines.",
+    "differences": "Strategy minus baseline on the same questions, with 95 % bootstrap intervals "
+    "over groups; p by sign flips of whole groups, Holm-corrected per measure over this table.",
+    "kinds": "Exact match in per cent with 95 % bootstrap intervals over groups.",
+}
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).values.tolist()]
+    lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(name: str, results: Results, folder: Path) -> None:
+    """Write one table as `<name>.md`, `<name>.tex` and `<name>.csv`."""
+    frame = MAKERS[name](results)
+    experiment = results.experiment
+    baseline = f" Baseline: {results.label('strategy', experiment.baseline)}."
+    note = NOTES[name] + (baseline if name == "differences" else "")
+    write_text(folder / f"{name}.md", f"{markdown(frame)}\n{note}\n")
+    write_text(folder / f"{name}.tex", _latex(frame, note))
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _latex(frame: pd.DataFrame, note: str) -> str:
+    # pandas writes the file without a caption; the paper that includes it has its own.
+    body = frame.rename(columns=str).to_latex(index=False, escape=True)
+    return f"% {note}\n{body}"

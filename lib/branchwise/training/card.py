@@ -1,0 +1,114 @@
+"""Measures the finished tiny model on held-out worlds and writes its model card."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from branchwise.cells.runner import GroupRunner
+from branchwise.config.entries import ModelEntry, TreeEntry
+from branchwise.data.types import Group, Question
+from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.decoding.loading import load_model, make_decoder
+from branchwise.evaluation.metrics import exact_match
+from branchwise.files import write_text
+from branchwise.prompts import PromptStyle
+from branchwise.strategies import load
+from branchwise.training.recipe import TinyRecipe
+
+SEED = 7001
+"""Seed of the worlds that the card measures on; training draws from another stream."""
+
+SPECS = {
+    "look_up": WorldsSpec(kinds=("look_up",), num_groups=80, seed=SEED),
+    "two_hop": WorldsSpec(kinds=("two_hop",), num_groups=80, min_facts=8, seed=SEED + 1),
+    "follow_up": WorldsSpec(kinds=("follow_up",), num_groups=80, min_facts=8, seed=SEED + 2),
+    "reverse": WorldsSpec(kinds=("reverse",), num_groups=80, seed=SEED + 3),
+    "count": WorldsSpec(kinds=("count",), num_groups=120, min_facts=8, seed=SEED + 4),
+    "compare": WorldsSpec(kinds=("compare",), num_groups=80, min_facts=8, seed=SEED + 5),
+    "choice": WorldsSpec(kinds=("choice",), num_groups=80, seed=SEED + 6),
+    "cloze": WorldsSpec(kinds=("cloze",), num_groups=60, seed=SEED + 7),
+    "outline": WorldsSpec(kinds=("outline",), group_size=2, num_groups=60, seed=SEED + 8),
+    "documents": WorldsSpec(kinds=("documents",), num_groups=60, min_facts=8, seed=SEED + 9),
+}
+"""What is measured: every kind in worlds of 6 to 10 facts, six questions each unless said."""
+
+UNSEEN = {"names": "held_out", "wordings": "held_out"}
+STRATEGIES = ("batch", "sequential", "all_in_one")
+
+
+def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Exact match per kind, strategy and split (seen or unseen names and wordings), greedy.
+
+    `type_guess` is the expected score of a guess by type; `constant` that of always giving the most
+    common answer; n the number of questions of the kind.
+    """
+    loaded = load_model(ModelEntry(path=str(folder), device="cpu"))
+    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
+    results: dict[str, Any] = {}
+    jobs = [(name, unseen) for name in SPECS for unseen in (False, True)]
+    for number, (name, unseen) in enumerate(jobs, start=1):
+        spec = SPECS[name].model_copy(update=UNSEEN if unseen else {})
+        groups = list(make_groups(spec))
+        scores = {}
+        for strategy in STRATEGIES:
+            runner = GroupRunner(
+                load(strategy), decoder, loaded.chat, PromptStyle(), max_new_tokens=32, repeats=1
+            )
+            scores[strategy] = _score(runner, groups, name)
+        results.setdefault(name, {})["unseen" if unseen else "seen"] = {
+            **_baselines(groups, name),
+            **scores,
+        }
+        progress(number, len(jobs))
+    return results
+
+
+def _asked(groups: list[Group], kind: str) -> list[Question]:
+    """The questions of a kind; worlds told as several documents ask look-ups."""
+    kind = "look_up" if kind == "documents" else kind
+    return [question for group in groups for question in group if question.kind == kind]
+
+
+def _baselines(groups: list[Group], kind: str) -> dict[str, float]:
+    questions = _asked(groups, kind)
+    counts: dict[str, int] = defaultdict(int)
+    for question in questions:
+        counts[question.golds[0]] += 1
+    n = len(questions)
+    guess = sum(question.guess or 0 for question in questions) / n
+    return {"n": n, "type_guess": round(guess, 4), "constant": round(max(counts.values()) / n, 4)}
+
+
+def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
+    wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
+    right = []
+    for group in groups:
+        for answered in runner.once(group).answers:
+            if (group.id, answered.question.id) in wanted:
+                gold = answered.question.golds[0]
+                answer = answered.reading.answer
+                same = answer == gold if answered.question.options else exact_match(answer, gold)
+                right.append(float(same and bool(answer)))
+    return round(sum(right) / len(right), 4)
+
+
+def write_card(
+    folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]
+) -> None:
+    """Write accuracy.json and README.md beside the weights."""
+    write_text(folder / "accuracy.json", json.dumps(accuracy, indent=1) + "\n")
+    environment = Environment(
+        loader=PackageLoader("branchwise.training"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 (Markdown of our own numbers)
+    )
+    card = environment.get_template("card.md.jinja").render(
+        recipe=recipe, facts=facts, accuracy=accuracy, strategies=STRATEGIES
+    )
+    write_text(folder / "README.md", card)

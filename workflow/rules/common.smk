@@ -1,0 +1,73 @@
+"""What every rule needs: the typed experiment, and the command line that repeats it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import yaml
+
+from branchwise.config import Cell, hashing
+from branchwise.config.load import parse_experiment, read_configs
+from branchwise.config.settings import as_param, resolved_settings
+from branchwise.errors import UserError
+from branchwise.reporting import FIGURES, TABLES
+
+CONFIG_FILES = [str(Path(path)) for path in workflow.configfiles]
+
+try:
+    EXPERIMENT = parse_experiment(config, ", ".join(CONFIG_FILES) or "--config")
+    from_files = read_configs(CONFIG_FILES)
+except UserError as error:
+    # The message alone: a traceback through Snakemake would bury it.
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+RESULTS = EXPERIMENT.results
+NAME = EXPERIMENT.experiment
+TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
+FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"
+CELL_FOLDER = f"{RESULTS}/cells/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}"
+SCORES = [f"{RESULTS}/cells/{cell}/scores.json" for cell in EXPERIMENT.cells]
+
+
+def config_arguments():
+    """Arguments that make a command read the very config that Snakemake read."""
+    words = [word for path in CONFIG_FILES for word in ("--config", path)]
+    for key, value in config.items():
+        if from_files.get(key) != value:
+            text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+            words += ["--set", f"{key}={text.removesuffix('...').strip()}"]
+    return shlex.join(words)
+
+
+CONFIG = config_arguments()
+
+
+def cells_folder(wildcards):
+    """Where all cells lie."""
+    return f"{RESULTS}/cells"
+
+
+def dataset_entry(wildcards):
+    """The catalogue entry of a data set: a change of it makes the groups anew."""
+    return EXPERIMENT.catalogues.datasets[wildcards.dataset].model_dump_json()
+
+
+def dataset_code(wildcards):
+    """Hash of the modules that load the data set."""
+    return hashing.groups_hash(EXPERIMENT, wildcards.dataset)
+
+
+def cell_settings(wildcards):
+    """All that the config says about a cell."""
+    return as_param(resolved_settings(EXPERIMENT, Cell(*wildcards)))
+
+
+def cell_code(wildcards):
+    """Hash of the modules that a cell's answers depend on."""
+    return hashing.answers_hash(EXPERIMENT, Cell(*wildcards))
+
+
+def cell_model(wildcards):
+    """Hash of the cell's model."""
+    return hashing.model_hash(EXPERIMENT, wildcards.model)

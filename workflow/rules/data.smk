@@ -1,0 +1,16 @@
+rule prepare:
+    output:
+        f"{RESULTS}/groups/{{dataset}}.jsonl",
+    log:
+        "logs/prepare/{dataset}.log",
+    resources:
+        mem_mb=1500,
+        runtime="30m",
+    params:
+        config=CONFIG,
+        entry=dataset_entry,
+        code=dataset_code,
+    message:
+        "preparing the groups of {wildcards.dataset}"
+    shell:
+        "branchwise prepare {params.config} --dataset {wildcards.dataset} --out {output} 2> {log}"

@@ -1,0 +1,21 @@
+rule evaluate:
+    input:
+        answers=f"{CELL_FOLDER}/answers.jsonl",
+        run=f"{CELL_FOLDER}/run.json",
+    output:
+        f"{CELL_FOLDER}/scores.json",
+    log:
+        "logs/evaluate/{dataset}/{model}/{strategy}/{decoder}.log",
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        config=CONFIG,
+        cell=subpath(input.run, parent=True),
+        draws=EXPERIMENT.bootstrap_draws,
+        seed=EXPERIMENT.seed,
+        code=hashing.scores_hash(),
+    message:
+        "scoring {wildcards.dataset}, {wildcards.model}, {wildcards.strategy}, {wildcards.decoder}"
+    shell:
+        "branchwise evaluate {params.config} --cell {params.cell} --out {output} 2> {log}"

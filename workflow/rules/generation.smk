@@ -1,0 +1,28 @@
+rule generate:
+    input:
+        groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
+    output:
+        answers=f"{CELL_FOLDER}/answers.jsonl",
+        run=f"{CELL_FOLDER}/run.json",
+    log:
+        "logs/generate/{dataset}/{model}/{strategy}/{decoder}.log",
+    threads: EXPERIMENT.threads
+    resources:
+        mem_mb=EXPERIMENT.memory_mb,
+        runtime=f"{EXPERIMENT.runtime_min}m",
+        gpu=EXPERIMENT.gpus,
+    params:
+        config=CONFIG,
+        settings=cell_settings,
+        code=cell_code,
+        weights=cell_model,
+        out=subpath(output.run, parent=True),
+        journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
+    message:
+        "answering {wildcards.dataset} with {wildcards.model}, "
+        "{wildcards.strategy}, {wildcards.decoder}"
+    shell:
+        "branchwise generate {params.config} --dataset {wildcards.dataset} "
+        "--model {wildcards.model} --strategy {wildcards.strategy} "
+        "--decoder {wildcards.decoder} --groups {input.groups} --out {params.out} "
+        "--journal {params.journal} 2> {log}"

@@ -1,0 +1,62 @@
+rule tables:
+    input:
+        scores=SCORES,
+    output:
+        [
+            report(
+                f"{TABLE_FOLDER}/{name}.csv",
+                caption=f"../report/{name}_table.rst",
+                category="Tables",
+                labels={"experiment": NAME, "table": name},
+            )
+            for name in TABLES
+        ],
+        expand(f"{TABLE_FOLDER}/{{name}}.{{suffix}}", name=TABLES, suffix=["md", "tex"]),
+    log:
+        f"logs/tables/{NAME}.log",
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        config=CONFIG,
+        cells=cells_folder,
+        out=subpath(output[0], parent=True),
+        experiment=as_param(EXPERIMENT.model_dump(mode="json")),
+        code=hashing.reporting_hash(),
+    message:
+        "writing the tables of {NAME}"
+    shell:
+        "branchwise tabulate {params.config} --cells {params.cells} --out {params.out} 2> {log}"
+
+
+rule draw:
+    input:
+        scores=SCORES,
+    output:
+        [
+            report(
+                f"{FIGURE_FOLDER}/{name}.svg",
+                caption=f"../report/{name}.rst",
+                category="Figures",
+                labels={"experiment": NAME, "figure": name.replace("_", " ")},
+            )
+            for name in FIGURES
+        ],
+        expand(
+            f"{FIGURE_FOLDER}/{{name}}.{{suffix}}", name=FIGURES, suffix=["pdf", "png"]
+        ),
+    log:
+        f"logs/draw/{NAME}.log",
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        config=CONFIG,
+        cells=cells_folder,
+        out=subpath(output[0], parent=True),
+        experiment=as_param(EXPERIMENT.model_dump(mode="json")),
+        code=hashing.reporting_hash(),
+    message:
+        "drawing the figures of {NAME}"
+    shell:
+        "branchwise draw {params.config} --cells {params.cells} --out {params.out} 2> {log}"

@@ -1,0 +1,32 @@
+rule tiny_model:
+    input:
+        recipe="config/tiny_model.yaml",
+    output:
+        multiext(
+            "resources/models/tiny/",
+            "model.safetensors",
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "chat_template.jinja",
+            "training.json",
+            "accuracy.json",
+            "README.md",
+        ),
+    log:
+        "logs/tiny_model.log",
+    threads: workflow.cores
+    resources:
+        mem_mb=3000,
+        runtime="4h",
+        gpu=EXPERIMENT.gpus,
+    params:
+        out=subpath(output[0], parent=True),
+        work="results/training/tiny",
+        code=hashing.training_hash(),
+    message:
+        "training the tiny model from nothing (about an hour on two cores; progress in {log})"
+    shell:
+        "branchwise train --recipe {input.recipe} --work {params.work} --out {params.out} "
+        "--threads {threads} 2> {log}"
