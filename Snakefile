@@ -12,9 +12,6 @@ if "experiment" not in config:
 include: "workflow/rules/common.smk"
 
 
-container: "docker://python:3.11-slim"
-
-
 wildcard_constraints:
     dataset="|".join(EXPERIMENT.catalogues.datasets),
     model="|".join(name.replace(".", r"\.") for name in EXPERIMENT.catalogues.models),

@@ -1,4 +1,4 @@
-"""What every rule needs: the typed experiment, and the command line that repeats it."""
+"""The typed experiment, the command line that repeats it, and helpers for the rules."""
 
 import shlex
 import sys
@@ -24,10 +24,11 @@ except UserError as error:
 
 RESULTS = EXPERIMENT.results
 NAME = EXPERIMENT.experiment
+CELLS = EXPERIMENT.cells_folder
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
 FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"
-CELL_FOLDER = f"{RESULTS}/cells/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}"
-SCORES = [f"{RESULTS}/cells/{cell}/scores.json" for cell in EXPERIMENT.cells]
+CELL_FOLDER = f"{CELLS}/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}"
+SCORES = [f"{CELLS}/{cell}/scores.json" for cell in EXPERIMENT.cells]
 
 
 def config_arguments():
@@ -42,10 +43,16 @@ def config_arguments():
 
 CONFIG = config_arguments()
 
+# Jobs use the library beside this file, also inside a conda environment or a container that holds
+# only its dependencies.
+shell.prefix(
+    f"export PYTHONPATH={shlex.quote(workflow.basedir)}/lib${{PYTHONPATH:+:$PYTHONPATH}}; "
+)
+
 
 def cells_folder(wildcards):
     """Where all cells lie."""
-    return f"{RESULTS}/cells"
+    return CELLS
 
 
 def dataset_entry(wildcards):

@@ -3,6 +3,8 @@ rule prepare:
         f"{RESULTS}/groups/{{dataset}}.jsonl",
     log:
         "logs/prepare/{dataset}.log",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1500,
         runtime="30m",
@@ -13,4 +15,4 @@ rule prepare:
     message:
         "preparing the groups of {wildcards.dataset}"
     shell:
-        "branchwise prepare {params.config} --dataset {wildcards.dataset} --out {output} 2> {log}"
+        "python -m branchwise prepare {params.config} --dataset {wildcards.dataset} --out {output} 2> {log}"

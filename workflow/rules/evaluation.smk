@@ -6,6 +6,8 @@ rule evaluate:
         f"{CELL_FOLDER}/scores.json",
     log:
         "logs/evaluate/{dataset}/{model}/{strategy}/{decoder}.log",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime="10m",
@@ -18,4 +20,4 @@ rule evaluate:
     message:
         "scoring {wildcards.dataset}, {wildcards.model}, {wildcards.strategy}, {wildcards.decoder}"
     shell:
-        "branchwise evaluate {params.config} --cell {params.cell} --out {output} 2> {log}"
+        "python -m branchwise evaluate {params.config} --cell {params.cell} --out {output} 2> {log}"

@@ -6,6 +6,8 @@ rule generate:
         run=f"{CELL_FOLDER}/run.json",
     log:
         "logs/generate/{dataset}/{model}/{strategy}/{decoder}.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
     resources:
         mem_mb=EXPERIMENT.memory_mb,
@@ -22,7 +24,7 @@ rule generate:
         "answering {wildcards.dataset} with {wildcards.model}, "
         "{wildcards.strategy}, {wildcards.decoder}"
     shell:
-        "branchwise generate {params.config} --dataset {wildcards.dataset} "
+        "python -m branchwise generate {params.config} --dataset {wildcards.dataset} "
         "--model {wildcards.model} --strategy {wildcards.strategy} "
         "--decoder {wildcards.decoder} --groups {input.groups} --out {params.out} "
         "--journal {params.journal} 2> {log}"

@@ -14,6 +14,8 @@ rule tables:
         expand(f"{TABLE_FOLDER}/{{name}}.{{suffix}}", name=TABLES, suffix=["md", "tex"]),
     log:
         f"logs/tables/{NAME}.log",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime="10m",
@@ -26,7 +28,7 @@ rule tables:
     message:
         "writing the tables of {NAME}"
     shell:
-        "branchwise tabulate {params.config} --cells {params.cells} --out {params.out} 2> {log}"
+        "python -m branchwise tabulate {params.config} --cells {params.cells} --out {params.out} 2> {log}"
 
 
 rule draw:
@@ -47,6 +49,8 @@ rule draw:
         ),
     log:
         f"logs/draw/{NAME}.log",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime="10m",
@@ -59,4 +63,4 @@ rule draw:
     message:
         "drawing the figures of {NAME}"
     shell:
-        "branchwise draw {params.config} --cells {params.cells} --out {params.out} 2> {log}"
+        "python -m branchwise draw {params.config} --cells {params.cells} --out {params.out} 2> {log}"

@@ -16,6 +16,8 @@ rule tiny_model:
         ),
     log:
         "logs/tiny_model.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: workflow.cores
     resources:
         mem_mb=3000,
@@ -28,5 +30,5 @@ rule tiny_model:
     message:
         "training the tiny model from nothing (about an hour on two cores; progress in {log})"
     shell:
-        "branchwise train --recipe {input.recipe} --work {params.work} --out {params.out} "
+        "python -m branchwise train --recipe {input.recipe} --work {params.work} --out {params.out} "
         "--threads {threads} 2> {log}"

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -62,6 +62,11 @@ class GroupRunner:
         passes = self.decoder.num_forward_passes - before
         _check_complete(group, answers)
         return Timed(answers, desk.asks, begin, wall, passes)
+
+    def warm_up(self, group: Group) -> None:
+        """Run `group` untimed with one token per answer, so that kernels are chosen and memory is
+        allocated outside of every measured time."""
+        replace(self, max_new_tokens=1).once(group)
 
     async def _answers(self, group: Group, desk: GroupDesk) -> list[Answered]:
         return [answered async for answered in self.strategy(group, desk)]
@@ -141,8 +146,7 @@ def run_groups(
 ) -> tuple[list[GroupRecord], int]:
     """All groups' records, and how many of them came from the journal.
 
-    The first group that is not in the journal is run once before, untimed: kernels are chosen and
-    memory is allocated outside of every measured time.
+    The first group that is not in the journal warms the decoder up.
     """
     records: list[GroupRecord] = []
     resumed, warm = 0, False
@@ -152,7 +156,7 @@ def run_groups(
             resumed += 1
         else:
             if not warm:
-                runner.once(group)
+                runner.warm_up(group)
                 warm = True
             record = runner.record(group, warn)
             journal.append(group, record)

@@ -79,6 +79,7 @@ def ask(
             max_new_tokens,
             repeats=1,
         )
+        runner.warm_up(group)
     _run(runner, group)
 
 

@@ -16,7 +16,7 @@ from branchwise import __version__
 from branchwise.errors import UserError
 
 app = typer.Typer(
-    help=__doc__.splitlines()[0],
+    help="Parallel decoding of related questions, reproducible. One command a stage.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

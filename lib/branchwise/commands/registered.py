@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train")
+NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train", "cells", "document")
 
 
 def import_all() -> None:

@@ -71,6 +71,7 @@ class Experiment(Record):
     bootstrap_draws: int = Field(2000, ge=100, description="Resamples behind every interval.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap and the permutation test.")
     results: str = Field("results", description="Folder of what runs made.")
+    cells_at: str | None = Field(None, description="Folder of the cells; default: <results>/cells.")
     figures: str = Field("figures", description="Folder of figures.")
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
@@ -86,6 +87,11 @@ class Experiment(Record):
     def bind(self, catalogues: Catalogues) -> None:
         """Set `catalogues`; the loader does it once."""
         self._catalogues = catalogues
+
+    @property
+    def cells_folder(self) -> str:
+        """Where the cells' files lie."""
+        return self.cells_at or f"{self.results}/cells"
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

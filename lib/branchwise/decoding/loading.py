@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from branchwise.config.entries import DecoderEntry, ModelEntry, TreeEntry
 from branchwise.decoding.chat import ChatTokenizer
@@ -38,6 +39,7 @@ def choose_device(given: str) -> torch.device:
 
 def load_model(entry: ModelEntry) -> Loaded:
     """Load what an entry names. Raises UserError where there is no such model."""
+    transformers_logging.disable_progress_bar()
     folder = _folder(entry)
     device = choose_device(entry.device)
     try:

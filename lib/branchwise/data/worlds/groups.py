@@ -55,14 +55,14 @@ class WorldsSpec(Record):
         "entries of several sizes ask nested sets about the same worlds. Default: group_size.",
     )
     num_groups: int = Field(40, ge=1, description="Groups, that is worlds.")
-    min_facts: int = Field(6, ge=2, le=16)
-    max_facts: int = Field(10, ge=2, le=16)
+    min_facts: int = Field(6, ge=2, le=16, description="Fewest facts of a world.")
+    max_facts: int = Field(10, ge=2, le=16, description="Most facts of a world.")
     names: NameSplit = Field("seen", description="held_out: names that training never used.")
     wordings: WordingSplit = Field("seen", description="held_out: sentences training never used.")
     order: Literal["natural", "reversed"] = Field(
         "natural", description="reversed: what a question needs comes after it."
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Another seed, other worlds.")
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "WorldsSpec":

@@ -1,0 +1,69 @@
+# Two commands on a fresh machine: `make demo` runs everything, `make test` runs the tests.
+# TORCH=cuda installs the CUDA build of torch instead of the CPU one. VENV=... uses another folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= cpu
+CONFIG ?= config/demo.yaml
+BIN := $(VENV)/bin
+LOCK := envs/requirements.lock
+STAMP := $(VENV)/installed-$(TORCH)
+EXPERIMENT = $(shell sed -n 's/^experiment: *//p' $(CONFIG))
+SNAKEMAKE := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake
+
+# PyPI serves a CUDA build of torch on Linux; the CPU build has its own index.
+TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
+TORCH_INDEX_cuda :=
+
+.PHONY: help demo figures test check lock snapshot clean
+
+help: ## This list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+$(STAMP): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	  f"Branchwise needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}; try make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --retries 2 $(TORCH_INDEX_$(TORCH)) "$$(grep '^torch==' $(LOCK))"
+	$(BIN)/pip install --quiet -r $(LOCK)
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@rm -f $(VENV)/installed-*
+	@touch $@
+
+demo: $(STAMP) ## Install, run config/demo.yaml, print the table and where everything lies.
+	$(SNAKEMAKE) --cores all --configfile $(CONFIG)
+	@mkdir -p results/reports
+	@test results/reports/$(EXPERIMENT).html -nt figures/$(EXPERIMENT)/tokens.svg || \
+	  $(SNAKEMAKE) --configfile $(CONFIG) --report results/reports/$(EXPERIMENT).html > /dev/null 2>&1 || \
+	  echo "the report could not be made: run snakemake --report to see why"
+	@echo; cat results/tables/$(EXPERIMENT)/accuracy.md
+	@echo; cat results/tables/$(EXPERIMENT)/differences.md
+	@echo; echo "tables   results/tables/$(EXPERIMENT)/   (md, tex, csv)"
+	@echo "figures  figures/$(EXPERIMENT)/   (pdf, svg, png)"
+	@echo "report   results/reports/$(EXPERIMENT).html"
+
+figures: $(STAMP) ## Redraw the figures and tables of the demo from the committed results, in seconds.
+	$(SNAKEMAKE) figures --cores all --configfile config/demo.yaml \
+	  --config cached=true cells_at=resources/demo/cells results=results/committed figures=figures/committed
+	@echo "tables   results/committed/tables/demo/   (md, tex, csv)"
+	@echo "figures  figures/committed/demo/   (pdf, svg, png)"
+
+test: $(STAMP) ## Install and run the tests.
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP) ## Formatting and lint of Python and Snakemake files.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+lock: ## Pin what is installed in $(VENV) now.
+	bash envs/lock.sh $(VENV)
+
+snapshot: ## Put the demo's scores and run records into resources/demo, to be committed.
+	rm -rf resources/demo/cells
+	cd results/cells && for file in $$(cd ../.. && $(BIN)/branchwise cells --config config/demo.yaml); do \
+	  mkdir -p ../../resources/demo/cells/$$file && cp $$file/scores.json $$file/run.json ../../resources/demo/cells/$$file/; done
+
+clean: ## Remove the environment and everything that runs made (not what is committed).
+	rm -rf $(VENV) .snakemake results figures logs

@@ -1,0 +1,130 @@
+"""The config reference and JSON schema, written from the types."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from branchwise.config.entries import (
+    HFEntry,
+    ModelEntry,
+    SquadDataset,
+    StrategyEntry,
+    TreeEntry,
+    WorldsDataset,
+)
+from branchwise.config.types import Exclusion, Experiment
+
+SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
+    "An experiment (`config/*.yaml`)": (("", Experiment), ("`exclude`: a list of these", Exclusion)),
+    "Data sets (`config/catalogues/datasets.yaml`)": (
+        ("`source: worlds`", WorldsDataset),
+        ("`source: squad`", SquadDataset),
+    ),
+    "Models (`config/catalogues/models.yaml`)": (("", ModelEntry),),
+    "Strategies (`config/catalogues/strategies.yaml`)": (("", StrategyEntry),),
+    "Decoders (`config/catalogues/decoders.yaml`)": (
+        ("`kind: tree`", TreeEntry),
+        ("`kind: hf`", HFEntry),
+    ),
+}
+
+_INTRODUCTION = """# Configuration
+
+Written by `branchwise document` from the types in `lib/branchwise/config`; do not edit.
+
+An experiment is a grid: `datasets` x `models` x `strategies` x `decoders`, minus what `exclude` leaves
+out. Each name stands for an entry of a catalogue in `config/catalogues`, or of `define` in the
+experiment itself:
+
+```yaml
+experiment: mine
+datasets: [squad_mine]
+models: [my_model]
+strategies: [sequential, batch]
+decoders: [tree]
+define:
+  datasets:
+    squad_mine: {source: squad, path: /data/dev-v1.1.json, group_size: 5}
+  models:
+    my_model: {path: /models/Qwen2.5-7B-Instruct, dtype: bfloat16}
+```
+
+`snakemake --cores all --configfile mine.yaml` runs it; `branchwise cells --config mine.yaml` only
+checks it. Unknown keys and names are refused, and so is a strategy on a decoder that cannot run it.
+Editors complete and check these files with `config/schema.json` (first line of a config:
+`# yaml-language-server: $schema=schema.json`).
+"""
+
+
+def reference() -> str:
+    """The text of config/README.md."""
+    parts = [_INTRODUCTION]
+    for title, models in SECTIONS.items():
+        parts.append(f"## {title}\n")
+        for heading, model in models:
+            if heading:
+                parts.append(f"### {heading}\n")
+            parts.append(f"{(model.__doc__ or '').strip()}\n")
+            parts.append(_table(model))
+    return "\n".join(parts)
+
+
+def _table(model: type[BaseModel]) -> str:
+    lines = ["| key | type | default | what it is |", "| --- | --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        cells = (f"`{name}`", _type(field), _default(field), field.description or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(field: FieldInfo) -> str:
+    text = _name(field.annotation)
+    limits = [str(limit) for limit in field.metadata if type(limit).__name__ in ("Ge", "Gt", "Le")]
+    signs = {"Ge(ge=": "at least ", "Gt(gt=": "above ", "Le(le=": "at most "}
+    for limit in limits:
+        for prefix, words in signs.items():
+            if limit.startswith(prefix):
+                text += f", {words}{limit.removeprefix(prefix).rstrip(')')}"
+    return text
+
+
+def _name(annotation: Any) -> str:
+    """A type as a reader of YAML thinks of it."""
+    plain = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if annotation in plain:
+        return plain[annotation]
+    args = [arg for arg in get_args(annotation) if arg is not type(None)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{arg}`" for arg in args)
+    if get_origin(annotation) in (tuple, list):
+        return f"list of {_name(args[0])}"
+    if args:
+        return " or ".join(dict.fromkeys(_name(arg) for arg in args if arg is not Ellipsis))
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.default
+    if value is PydanticUndefined or value is None or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def schema() -> str:
+    """The text of config/schema.json (JSON Schema 2020-12)."""
+    content = Experiment.model_json_schema()
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Every generated file with its text."""
+    return {root / "config/README.md": reference(), root / "config/schema.json": schema()}
