@@ -43,11 +43,10 @@ def config_arguments():
 
 CONFIG = config_arguments()
 
-# Jobs use the library beside this file, also inside a conda environment or a container that holds
-# only its dependencies.
-shell.prefix(
-    f"export PYTHONPATH={shlex.quote(workflow.basedir)}/lib${{PYTHONPATH:+:$PYTHONPATH}}; "
-)
+# Jobs use the library beside the Snakefile, also inside a conda environment that holds only its
+# dependencies.
+LIBRARY = Path(workflow.basedir) / "lib"
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(LIBRARY))}; ")
 
 
 def cells_folder(wildcards):

@@ -25,6 +25,12 @@ class BadRow(NamedTuple):
         return f"{self.place}: {self.reason}"
 
 
+class Misplaced(NamedTuple):
+    """Stands for a part of a file that holds no rows where it should."""
+
+    reason: str
+
+
 class _Answers(BaseModel):
     text: list[str] = Field(min_length=1)
 
@@ -50,6 +56,9 @@ class SquadRows:
     def read(self, rows: Iterable[tuple[str, Any]]) -> None:
         """Take rows with their places."""
         for place, content in rows:
+            if isinstance(content, Misplaced):
+                self.bad.append(BadRow(place, content.reason))
+                continue
             try:
                 row = _Row.model_validate(content)
             except ValidationError as error:
@@ -105,13 +114,13 @@ def _walk(articles: list[Any]) -> Iterator[tuple[str, Any]]:
     for a, article in enumerate(articles):
         paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
         if not isinstance(paragraphs, list):
-            yield f"data[{a}]", "no list `paragraphs`"
+            yield f"data[{a}]", Misplaced("no list `paragraphs`")
             continue
         for p, paragraph in enumerate(paragraphs):
             place = f"data[{a}].paragraphs[{p}]"
             qas = paragraph.get("qas") if isinstance(paragraph, dict) else None
             if not isinstance(qas, list):
-                yield place, "no list `qas`"
+                yield place, Misplaced("no list `qas`")
                 continue
             for q, qa in enumerate(qas):
                 yield f"{place}.qas[{q}]", _flat(article, paragraph, qa)

@@ -2,8 +2,7 @@
 
 What makes it learn to read (rather than to guess by type) in an hour on two cores: worlds without
 shortcuts, several isolated branches per context, a warm-up on restated facts, attention heads that
-start out looking at the tokens just before them, and Muon. What makes it read names that it never
-met: all names are random vectors that training leaves alone.
+start out looking at the tokens just before them, and Muon.
 """
 
 import json
@@ -28,17 +27,14 @@ from branchwise.training.documents import Documents
 from branchwise.training.muon import Muon
 from branchwise.training.packing import Batch, draw_batch
 from branchwise.training.recipe import Shape, TinyRecipe
-from branchwise.training.vocabulary import name_ids, save_tokenizer
-
-NAME_SPREAD = 0.2
-"""Standard deviation of the entries of a name's embedding."""
+from branchwise.training.vocabulary import save_tokenizer
 
 LogLine = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
 def build_model(shape: Shape, chat: ChatTokenizer) -> Qwen3ForCausalLM:
-    """A Qwen3 with random weights, look-back heads preset and names as fixed random vectors."""
+    """A Qwen3 with random weights, look-back heads preset."""
     config = Qwen3Config(
         vocab_size=len(chat.tokenizer),
         hidden_size=shape.hidden_size,
@@ -55,12 +51,6 @@ def build_model(shape: Shape, chat: ChatTokenizer) -> Qwen3ForCausalLM:
         pad_token_id=chat.tokenizer.pad_token_id,
     )
     model = Qwen3ForCausalLM(config)
-    with torch.no_grad():
-        # Names keep these vectors for good; their length is that of a trained word's.
-        embeddings = model.model.embed_tokens.weight
-        embeddings[name_ids(chat.tokenizer)] = NAME_SPREAD * torch.randn(
-            len(name_ids(chat.tokenizer)), shape.hidden_size
-        )
     _preset_look_back(model, shape)
     return model
 
@@ -129,8 +119,6 @@ class TinyTrainer:
         named = list(self.model.named_parameters())
         self.matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in named if p.ndim != 2 or "embed" in n]
-        self.embeddings = self.model.model.embed_tokens.weight
-        self.names = torch.tensor(name_ids(self.chat.tokenizer), device=self.device)
         self.muon = Muon(self.matrices, lr=recipe.matrix_lr)
         self.adamw = torch.optim.AdamW(
             others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0
@@ -200,7 +188,6 @@ class TinyTrainer:
         batch = draw_batch(self.documents, stage, recipe.rows_per_step, recipe.row_tokens, pad)
         loss, right_BT = self._loss(batch)
         loss.backward()
-        self.embeddings.grad[self.names] = 0
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         share = self._lr_share()
         for optimiser, rate in ((self.muon, recipe.matrix_lr), (self.adamw, recipe.other_lr)):

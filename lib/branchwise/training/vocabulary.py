@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -92,11 +91,6 @@ def build_tokenizer() -> Tokenizer:
     specials = [AddedToken(t, special=True) for t in (END_OF_TEXT, TURN_START, TURN_END)]
     tokenizer.add_special_tokens(specials)
     return tokenizer
-
-
-def name_ids(tokenizer: Any) -> list[int]:
-    """Token ids of all names of both splits."""
-    return tokenizer.convert_tokens_to_ids([_SPACE + name for name in lexicon.all_names()])
 
 
 def save_tokenizer(folder: Path, max_length: int) -> None:

@@ -1,23 +1,31 @@
-"""Every word that worlds are made of, and the split between training and held-out names.
+"""Every word that worlds are made of, and the names that are kept out of training's worlds.
 
-A name is a start and an ending ("Mar" + "a"). One combination in five is held out by a fixed rule:
-training never uses it. The tiny model reads a name as one token whose embedding is never trained, for
-seen and held-out names alike, so what it learns is to read any name, not to know these.
+Held-out names stand in no text and no question of training. The tiny model meets them only in the
+bare name-value lists of its warm-up, which give their tokens a meaning at all ("some person").
 """
 
 from typing import Literal
 
 NameSplit = Literal["seen", "held_out"]
 
-PERSON_STARTS = tuple(
-    "Mar Len Nil Om Tar Hug Ver Lor Ros Fin Kof Suk Raul Din Em Gwen Jun Karl Pir Rav Theod Um "
-    "Wim Yar Zeb Bel Cled Dor Eg Fay".split()
-)
-PERSON_ENDINGS = tuple("a o is en us ia ar et in ora".split())
-CITY_STARTS = tuple(
-    "Ash Brim Corn Dun Elm Fal Gren Hol Kel Lin Mos Nor Oak Pen Ral Sten Thorn Ulm Wes York".split()
-)
-CITY_ENDINGS = tuple("ton ford by mouth dale ham port wick".split())
+PEOPLE = {
+    "seen": tuple(
+        "Mara Lena Nils Omar Ivan Tara Hugo Vera Liam Noor Rosa Finn Anya Kofi Suki Raul Dina Emil "
+        "Gwen Juno Karl Lola Milo Nina Otto Pia Ravi Sara Theo Uma Wim Yara Zoe Abel Bela Cleo Dora "
+        "Egon Faye Gus Hana Igor Jade Kira Leo Mona Ned Olga".split()
+    ),
+    "held_out": tuple(
+        "Ada Boris Carla Dario Elsa Felix Greta Henk Irma Jonas Kaya Luca Mira Nora Oskar "
+        "Petra".split()
+    ),
+}
+CITIES = {
+    "seen": tuple(
+        "Oslo Rome Lima Cairo Paris Delhi Quito Accra Seoul Turin Malmo Porto Basel Kyoto Dakar "
+        "Hanoi Perth Tunis Minsk Doha".split()
+    ),
+    "held_out": tuple("Bergen Turku Ghent Lagos Osaka Parma Riga Sofia".split()),
+}
 
 JOBS = tuple(
     "baker nurse pilot farmer painter lawyer singer tailor doctor dancer plumber teacher writer "
@@ -34,33 +42,17 @@ RELATIONS = ("boss", "friend", "neighbor", "cousin")
 NUMBERS = tuple(str(number) for number in range(1, 10))
 
 
-def _names(starts: tuple[str, ...], endings: tuple[str, ...], split: NameSplit) -> tuple[str, ...]:
-    held_out = split == "held_out"
-    return tuple(
-        start + ending
-        for i, start in enumerate(starts)
-        for j, ending in enumerate(endings)
-        if ((i + 2 * j) % 5 == 0) == held_out
-    )
-
 
 def people(split: NameSplit) -> tuple[str, ...]:
     """All person names of one split."""
-    return _names(PERSON_STARTS, PERSON_ENDINGS, split)
+    return PEOPLE[split]
 
 
 def cities(split: NameSplit) -> tuple[str, ...]:
     """All city names of one split."""
-    return _names(CITY_STARTS, CITY_ENDINGS, split)
+    return CITIES[split]
 
 
 def all_names() -> tuple[str, ...]:
     """Every name of both splits."""
-    return (*people("seen"), *people("held_out"), *cities("seen"), *cities("held_out"))
-
-
-def start_of(name: str) -> str:
-    """The start that `name` is built on; no two people (or cities) of one world share it, so that a
-    reader can tell them apart at a glance."""
-    candidates = PERSON_STARTS + CITY_STARTS
-    return max((start for start in candidates if name.startswith(start)), key=len)
+    return (*PEOPLE["seen"], *PEOPLE["held_out"], *CITIES["seen"], *CITIES["held_out"])

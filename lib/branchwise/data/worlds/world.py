@@ -75,15 +75,6 @@ def tell(
     return "\n".join(f"Document {number}: {part}" for number, part in enumerate(parts, start=1))
 
 
-def _distinct_starts(rng: random.Random, names: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """`count` random names no two of which share a start."""
-    chosen: dict[str, str] = {}
-    while len(chosen) < count:
-        name = rng.choice(names)
-        chosen.setdefault(lexicon.start_of(name), name)
-    return tuple(chosen.values())
-
-
 def _values(rng: random.Random, kind: str, count: int) -> list[str]:
     """`count` different values of a kind that names neither people nor cities."""
     if kind == "food":
@@ -139,13 +130,17 @@ def make_world(
     """
     fewest = 4 if kinds and num_facts >= 4 else 2
     num_people = max(fewest, min(5, rng.randint(2, max(2, num_facts // 2 + 1))))
-    people = _distinct_starts(rng, lexicon.people(names), num_people)
+    people = tuple(rng.sample(lexicon.people(names), num_people))
     # Few cities for many people: counting "who lives there" must not always give one.
     num_cities = 2 if "home" in kinds else max(2, min(num_people, rng.randint(2, 4)))
-    cities = _distinct_starts(rng, lexicon.cities(names), num_cities)
+    cities = tuple(rng.sample(lexicon.cities(names), num_cities))
     rest = ["home", "job", "pet", "food", "coins", "relation", "city"]
     rest = [kind for kind in rest if kind not in kinds]
     rng.shuffle(rest)
+    if "relation" in rest and num_facts >= 4 and rng.random() < 0.65:
+        # Relations early, while there is room: without them there are no two-hop questions.
+        rest.remove("relation")
+        rest.insert(rng.randint(0, 1), "relation")
     facts: list[Fact] = []
     for kind in [*kinds, *rest]:
         room = num_facts - len(facts)

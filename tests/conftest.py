@@ -1,0 +1,42 @@
+"""Fixtures that several test folders share. Nothing here needs the shipped model or a network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """A folder of real data sets (see README, "Tests"); tests that need it skip where it is absent."""
+    folder = os.environ.get("BRANCHWISE_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("BRANCHWISE_DATA names no folder with real data sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def random_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random weights and the tiny model's tokenizer."""
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    from branchwise.decoding.chat import ChatTokenizer
+    from branchwise.training.recipe import Shape
+    from branchwise.training.tiny import build_model
+    from branchwise.training.vocabulary import save_tokenizer
+
+    folder = tmp_path_factory.mktemp("random_model")
+    shape = Shape(num_layers=2, hidden_size=32, num_heads=2, head_dim=16, intermediate_size=64)
+    save_tokenizer(folder, shape.max_positions)
+    torch.manual_seed(0)
+    model: Qwen3ForCausalLM = build_model(shape, ChatTokenizer.load(folder))
+    model.save_pretrained(folder)
+    return folder

@@ -1,0 +1,78 @@
+"""The heart: isolated branches give the same tokens as separate prompts, in fp32."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from branchwise.decoding.engine import TreeDecoder
+from tests.decoding.architectures import BUILDERS, VOCABULARY, greedy, model_of
+
+token = st.integers(8, VOCABULARY - 1)
+
+
+@st.composite
+def related_prompts(draw: st.DrawFn) -> list[list[int]]:
+    """Prompts that share prefixes at several depths, some of them equal, in any order."""
+    prompts = [draw(st.lists(token, min_size=1, max_size=14))]
+    for _ in range(draw(st.integers(0, 6))):
+        base = draw(st.sampled_from(prompts))
+        kept = base[: draw(st.integers(0, len(base)))]
+        prompts.append(kept + draw(st.lists(token, min_size=0 if kept else 1, max_size=8)))
+    return prompts
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@settings(max_examples=12, deadline=None)
+@given(prompts=related_prompts(), chunk=st.sampled_from([1, 3, 4096]))
+def test_branches_equal_separate_prompts(
+    name: str, prompts: list[list[int]], chunk: int
+) -> None:
+    model = model_of(name)
+    decoder = TreeDecoder(model, max_step_tokens=chunk)
+    expected = [greedy(model, prompt, 6) for prompt in prompts]
+    assert decoder.complete(prompts, max_new_tokens=6) == expected
+    assert decoder.tree.slots.num_used == 0
+    assert not decoder.tree.nodes
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_logits_of_one_branch_equal_plain_decoding(name: str) -> None:
+    model = model_of(name)
+    ids = torch.randint(8, VOCABULARY, (40,), generator=torch.Generator().manual_seed(3)).tolist()
+    with torch.no_grad():
+        expected = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+    seen = []
+    handle = model.lm_head.register_forward_hook(lambda *call: seen.append(call[2]))
+    try:
+        TreeDecoder(model, max_step_tokens=7).complete([ids], max_new_tokens=1)
+    finally:
+        handle.remove()
+    torch.testing.assert_close(seen[-1][0, -1], expected, atol=1e-4, rtol=0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(prompts=related_prompts(), data=st.data())
+def test_permuting_prompts_permutes_outputs(prompts: list[list[int]], data: st.DataObject) -> None:
+    model = model_of("qwen3")
+    order = data.draw(st.permutations(range(len(prompts))))
+    straight = TreeDecoder(model).complete(prompts, max_new_tokens=5)
+    permuted = TreeDecoder(model).complete([prompts[i] for i in order], max_new_tokens=5)
+    assert permuted == [straight[i] for i in order]
+
+
+def test_a_decoder_can_be_used_again_and_reuses_its_slots() -> None:
+    model = model_of("llama")
+    decoder = TreeDecoder(model)
+    prompts = [[9, 10, 11, 12], [9, 10, 30], [50, 51]]
+    first = decoder.complete(prompts, max_new_tokens=8)
+    memory = decoder.cache.num_bytes
+    assert all(decoder.complete(prompts, max_new_tokens=8) == first for _ in range(3))
+    assert decoder.cache.num_bytes == memory
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = model_of("qwen2")
+    before = model.config._attn_implementation
+    TreeDecoder(model).complete([[9, 10]], max_new_tokens=2)
+    assert model.config._attn_implementation == before
