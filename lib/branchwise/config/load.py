@@ -120,7 +120,9 @@ def _validate(model: type[BaseModel], content: Mapping[str, Any], source: str) -
 
 def _explain(error: ValidationError, model: type[BaseModel], source: str) -> UserError:
     """The first mistake of a validation error, with the place, the value and the way out."""
-    first = error.errors()[0]
+    # A typo makes two errors, an unknown key and a missing one; the first says more.
+    errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = errors[0]
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -7,6 +7,9 @@ from typing import Any
 from branchwise.errors import UserError
 
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
+
+
 class ChatTokenizer:
     """A Hugging Face tokenizer with the few calls that decoding needs.
 
@@ -26,18 +29,25 @@ class ChatTokenizer:
         self.merges_system = not self._takes_system()
 
     @classmethod
-    def load(cls, source: str | Path, revision: str | None = None) -> "ChatTokenizer":
-        """The tokenizer of a local folder or hub id. Raises UserError where there is none."""
+    def load(cls, folder: Path) -> "ChatTokenizer":
+        """The tokenizer of a local folder. Raises UserError where there is none."""
         from transformers import AutoTokenizer
 
+        # transformers 5 makes an empty tokenizer, without a word, for a folder that has no files of
+        # one; every prompt would then be empty.
+        if not any((folder / name).exists() for name in TOKENIZER_FILES):
+            raise UserError(
+                f"model folder {folder} has no tokenizer",
+                f"add its files ({', '.join(TOKENIZER_FILES)}: one of them)",
+            )
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
-                f"no tokenizer could be loaded from {source}: {str(error).splitlines()[0]}",
-                "give a folder with tokenizer.json, or a hub id that can be reached",
+                f"the tokenizer in {folder} cannot be loaded: {str(error).splitlines()[0]}",
+                "mend its files",
             ) from error
-        return cls(tokenizer, str(source))
+        return cls(tokenizer, str(folder))
 
     def _takes_system(self) -> bool:
         """Whether the template keeps a system message; some raise, some drop it silently."""

@@ -1,0 +1,135 @@
+"""`branchwise generate` on a random model: files, resumption, and errors, all as a user meets them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from branchwise.data.prepare import write_groups
+from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
+
+NUM_GROUPS = 30
+
+
+@pytest.fixture
+def work(tmp_path: Path, random_model_folder: Path) -> Path:
+    write_groups(
+        tmp_path / "groups.jsonl",
+        make_groups(WorldsSpec(kinds=("two_hop",), num_groups=NUM_GROUPS, group_size=4)),
+    )
+    config = {
+        "experiment": "trial",
+        "datasets": ["worlds_two_hop_g4"],
+        "models": ["random"],
+        "strategies": ["batch"],
+        "decoders": ["tree"],
+        "repeats": 2,
+        "max_new_tokens": 12,
+        "define": {"models": {"random": {"path": str(random_model_folder)}}},
+    }
+    (tmp_path / "trial.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def command(work: Path, out: str = "cell", *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "branchwise", "generate", "--config", str(work / "trial.yaml")),
+        *("--dataset", "worlds_two_hop_g4", "--model", "random", "--strategy", "batch"),
+        *("--decoder", "tree", "--groups", str(work / "groups.jsonl"), "--out", str(work / out)),
+        *("--journal", str(work / f"{out}.journal"), *more),
+    ]
+
+
+def run(root: Path, words: list[str]) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, cwd=root, capture_output=True, text=True, env=environment)
+
+
+def answers(folder: Path) -> list[dict]:
+    rows = read_rows(folder / "answers.jsonl", AnswerRow)
+    return [row.model_dump(exclude={"start_s", "end_s"}) for row in rows]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_the_same(root: Path, work: Path) -> None:
+    assert run(root, command(work, "undisturbed")).returncode == 0
+    process = subprocess.Popen(command(work, "killed"), cwd=root, stderr=subprocess.DEVNULL)
+    journal = work / "killed.journal"
+    while not journal.exists() or journal.read_text().count("\n") < 3:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (work / "killed").exists()
+    again = run(root, command(work, "killed"))
+    assert again.returncode == 0, again.stderr
+    assert "groups came from the journal" in again.stderr
+    assert answers(work / "killed") == answers(work / "undisturbed")
+    killed = read_json(work / "killed/run.json", RunRecord)
+    assert 3 <= killed.num_resumed < NUM_GROUPS
+    assert killed.totals == read_json(work / "undisturbed/run.json", RunRecord).totals
+    assert not journal.exists()
+
+
+@pytest.mark.slow
+def test_run_json_says_what_is_needed_to_believe_it(root: Path, work: Path) -> None:
+    assert run(root, command(work)).returncode == 0
+    record = read_json(work / "cell/run.json", RunRecord)
+    assert record.settings["max_new_tokens"] == 12
+    assert record.settings["resolved_dtype"] == "float32"
+    assert record.versions["torch"]
+    assert all(len(group.wall_s) == 2 for group in record.groups)
+    assert record.totals.sent == sum(group.tokens.sent for group in record.groups)
+    rows = list(read_rows(work / "cell/answers.jsonl", AnswerRow))
+    assert sum(row.tokens.generated for row in rows) == pytest.approx(record.totals.generated)
+    assert all(0 <= row.start_s < row.end_s for row in rows)
+
+
+def with_define(work: Path, entry: dict) -> None:
+    config = yaml.safe_load((work / "trial.yaml").read_text())
+    config["define"]["models"]["random"] = entry
+    (work / "trial.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda work: (work / "groups.jsonl").unlink(), "groups.jsonl does not exist"),
+        (lambda work: with_define(work, {"path": str(work / "none")}), "has no config.json"),
+        (lambda work: (work / "trial.yaml").unlink(), "trial.yaml does not exist"),
+        (
+            lambda work: (work / "trial.yaml").write_text("experimnt: x"),
+            "unknown key experimnt",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(root: Path, work: Path, change, message) -> None:
+    change(work)
+    done = run(root, command(work))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not (work / "cell").exists()
+
+
+@pytest.mark.slow
+def test_a_prompt_that_is_too_long_names_its_group(root: Path, work: Path) -> None:
+    lines = (work / "groups.jsonl").read_text().splitlines()
+    group = json.loads(lines[2])
+    group["context"] = "word " * 9000
+    lines[2] = json.dumps(group)
+    (work / "groups.jsonl").write_text("\n".join(lines) + "\n")
+    done = run(root, command(work))
+    assert done.returncode == 2
+    assert f"group {group['id']}: a prompt of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (work / "cell").exists()

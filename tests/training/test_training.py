@@ -1,0 +1,187 @@
+"""The trainer: packing is a tree, each token is learned in its own branch, a stop costs nothing."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from branchwise.data.worlds import KINDS, WorldsSpec, make_groups
+from branchwise.data.worlds.lexicon import cities, people
+from branchwise.decoding.chat import ChatTokenizer
+from branchwise.training.documents import Documents, Sequence, Span
+from branchwise.training.muon import orthogonalised
+from branchwise.training.packing import draw_batch, packed_length, shared_length
+from branchwise.training.recipe import Shape, Stage, TinyRecipe
+from branchwise.training.tiny import TinyTrainer
+from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
+
+KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
+LAYOUTS = ("single", "turns", "everything", "known", "pairs", "restated")
+STAGE = Stage(
+    name="all", layouts=dict.fromkeys(LAYOUTS, 1.0), kinds=KIND_WEIGHTS, min_facts=3, max_facts=8
+)
+RECIPE = TinyRecipe(
+    num_steps=6,
+    rows_per_step=2,
+    row_tokens=160,
+    checkpoint_steps=3,
+    warmup_steps=1,
+    shape=Shape(num_layers=2, hidden_size=32, num_heads=2, head_dim=16, intermediate_size=32),
+    stages=(STAGE,),
+)
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatTokenizer:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder, 512)
+    return ChatTokenizer.load(folder)
+
+
+def test_names_are_single_tokens_and_any_text_survives() -> None:
+    tokenizer = build_tokenizer()
+    for split in ("seen", "held_out"):
+        for name in people(split) + cities(split):
+            assert len(tokenizer.encode(name).ids) == 1
+    for text in ("1. Oslo\n2. hot soup", "Größe, naïve: 小明 x<y & [z]", "a\n\nb  c"):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_learned_is_an_answer_and_its_end(chat: ChatTokenizer, layout: str) -> None:
+    stage = STAGE.model_copy(update={"layouts": {layout: 1.0}})
+    documents = Documents(chat, random.Random(0))
+    seen = 0
+    for _ in range(30):
+        for sequence in documents.draw(stage):
+            for start, length, _ in sequence.spans:
+                text = chat.tokenizer.decode(sequence.ids[start : start + length])
+                seen += 1
+                if layout not in ("pairs", "restated"):
+                    assert text.endswith("<|im_end|>")
+                    before = chat.tokenizer.decode(sequence.ids[:start])
+                    assert before.endswith("<|im_start|>assistant\n")
+    assert seen > 30
+
+
+def test_shared_prefix_never_reaches_into_an_answer() -> None:
+    one = Sequence([1, 2, 3, 9, 9], [Span(3, 2, "x")])
+    two = Sequence([1, 2, 3, 9, 8], [Span(4, 1, "x")])
+    assert shared_length([one, two]) == 3
+    assert packed_length([one, two]) == 3 + 2 + 2
+
+
+def test_each_token_is_predicted_from_its_own_branch(chat: ChatTokenizer) -> None:
+    """Error 8 of the published systems: targets shifted into another branch's or the prompt's
+    tokens. Every learned token's predecessor is visible to it, one position earlier, and is what
+    stands before it in its own sequence."""
+    documents = Documents(chat, random.Random(1))
+    batch = draw_batch(documents, STAGE, num_rows=4, row_tokens=200, pad_id=0)
+    rows, columns = batch.learned_BT.nonzero(as_tuple=True)
+    previous = batch.previous_BT[rows, columns]
+    assert (batch.positions_BT[rows, previous] + 1 == batch.positions_BT[rows, columns]).all()
+    assert batch.mask_B1TT[rows, 0, columns, previous].all()
+    # No two tokens of a row share a predecessor unless that is the end of a shared prefix.
+    assert batch.mask_B1TT.diagonal(dim1=2, dim2=3).all()
+
+
+def test_packed_branches_give_the_logits_of_separate_sequences(
+    chat: ChatTokenizer, tmp_path: Path
+) -> None:
+    """Invariant 7: training over a tree is training on its branches one by one."""
+    trainer = TinyTrainer(RECIPE, tmp_path)
+    stage = STAGE.model_copy(update={"layouts": {"single": 1.0}})
+    trainer.documents.rng.seed(5)
+    batch = draw_batch(trainer.documents, stage, 1, 220, pad_id=0)
+    loss, _ = trainer._loss(batch)
+    trainer.documents.rng.seed(5)
+    from branchwise.training.packing import _fill_row, _to_batch
+
+    row = _fill_row(trainer.documents, stage, 220)
+    assert torch.equal(_to_batch([row], 220, 0).ids_BT, batch.ids_BT)
+    losses = []
+    for span in batch.spans:
+        visible = batch.mask_B1TT[0, 0, span.start + span.length - 1].nonzero().flatten()
+        ids = batch.ids_BT[0, visible]
+        with torch.no_grad():
+            logits = trainer.model(ids[None], use_cache=False).logits[0]
+        targets = ids[-span.length :]
+        predicted = logits[-span.length - 1 : -1]
+        losses.append(torch.nn.functional.cross_entropy(predicted, targets, reduction="none"))
+    assert float(loss) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-4)
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    def train(folder: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
+        trainer = TinyTrainer(RECIPE, folder)
+
+        def progress(done: int, total: int) -> None:
+            if done == stop_at:
+                raise KeyboardInterrupt
+
+        try:
+            trainer.train(lambda line: None, progress)
+        except KeyboardInterrupt:
+            return train(folder, None)
+        return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+    straight = train(tmp_path / "a", None)
+    stopped = train(tmp_path / "b", 5)
+    assert all(torch.equal(straight[name], stopped[name]) for name in straight)
+
+
+def test_training_changes_every_weight(tmp_path: Path) -> None:
+    """Error 10 of the published systems: parameters that cannot move."""
+    trainer = TinyTrainer(RECIPE, tmp_path)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.train(lambda line: None, lambda done, total: None)
+    assert all(not torch.equal(before[n], p) for n, p in trainer.model.named_parameters())
+
+
+def test_muon_moves_all_singular_values_near_one() -> None:
+    matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrices))
+    assert 0.6 < values.min() < values.max() < 1.3
+    transposed = orthogonalised(matrices.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(transposed, orthogonalised(matrices), atol=1e-4, rtol=0)
+
+
+def test_training_never_sees_an_evaluation_group(chat: ChatTokenizer, root: Path) -> None:
+    """The overlap check: no context of a catalogue data set or of the card is ever trained on."""
+    from branchwise.config.load import load_catalogues
+    from branchwise.data.prepare import groups_of
+    from branchwise.training.card import SPECS
+
+    evaluated = set()
+    for entry in load_catalogues(root).datasets.values():
+        if entry.source == "worlds":
+            evaluated |= {group.context for group in groups_of(entry, pytest.fail)}
+    for spec in SPECS.values():
+        evaluated |= {group.context for group in make_groups(spec)}
+    documents = Documents(chat, random.Random("tiny/7"))
+    stage = STAGE.model_copy(update={"layouts": {"single": 1.0}, "max_facts": 10})
+    for _ in range(1500):
+        for sequence in documents.draw(stage)[:1]:
+            text = chat.tokenizer.decode(sequence.ids)
+            context = text.split("<|im_start|>user\n")[1].split("\nQuestion:")[0]
+            assert context.split("\nKnown:")[0] not in evaluated
+
+
+def test_held_out_names_and_wordings_stand_in_no_training_text(chat: ChatTokenizer) -> None:
+    documents = Documents(chat, random.Random(3))
+    layouts = {name: 1.0 for name in LAYOUTS if name != "pairs"}
+    stage = STAGE.model_copy(update={"layouts": layouts})
+    held_out = set(people("held_out") + cities("held_out"))
+    for _ in range(300):
+        for sequence in documents.draw(stage):
+            words = set(chat.tokenizer.decode(sequence.ids).replace(".", " ").split())
+            assert not words & held_out
+
+
+def test_the_card_measures_what_training_never_drew() -> None:
+    from branchwise.training.card import SPECS, UNSEEN
+
+    for spec in SPECS.values():
+        unseen = WorldsSpec.model_validate({**spec.model_dump(), **UNSEEN})
+        assert unseen.names == unseen.wordings == "held_out"
