@@ -12,7 +12,12 @@ TOKENS = Tokens(sent=1, unique=1, cached=0, generated=1, padding=0)
 
 def record(name: str) -> GroupRecord:
     run = GroupRun(
-        id=name, num_questions=1, wall_s=(0.1,), ideal_s=0.1, forward_passes=1, num_asks=1,
+        id=name,
+        num_questions=1,
+        wall_s=(0.1,),
+        ideal_s=0.1,
+        forward_passes=1,
+        num_asks=1,
         tokens=TOKENS,
     )
     return GroupRecord(answers=(), run=run)

@@ -25,7 +25,8 @@ def parse(root: Path, **changes):
 
 def test_the_grid_is_the_product_minus_exclusions(root: Path) -> None:
     experiment = parse(
-        root, exclude=[{"decoder": "hf", "dataset": ["worlds_look_up_g6"]}, {"strategy": "nothing"}][:1]
+        root,
+        exclude=[{"decoder": "hf", "dataset": ["worlds_look_up_g6"]}, {"strategy": "nothing"}][:1],
     )
     assert len(experiment.cells) == 2 * 1 * 2 * 2 - 2
     assert Cell("worlds_look_up_g6", "tiny", "batch", "hf") not in experiment.cells
@@ -38,7 +39,10 @@ FORKING = {"strategies": {"forking": {"module": "batch", "needs": ["ask", "fork"
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"strategy": ["batch"]}, ["trial.yaml", "unknown key strategy", "did you mean strategies"]),
+        (
+            {"strategy": ["batch"]},
+            ["trial.yaml", "unknown key strategy", "did you mean strategies"],
+        ),
         ({"strategies": ["sequental", "batch"]}, ["strategy sequental", "did you mean sequential"]),
         ({"datasets": ["squad_g9"]}, ["unknown dataset squad_g9", "squad_g5"]),
         ({"repeats": 0}, ["key repeats is 0", "greater than or equal to 1"]),
@@ -95,9 +99,7 @@ def test_labels_do_not_belong_to_a_cells_settings(root: Path) -> None:
     """Renaming a strategy in print must not run it again."""
     cell = Cell("worlds_two_hop_g2", "tiny", "batch", "tree")
     strategy = {"strategies": {"batch": {"module": "batch", "label": "in parallel"}}}
-    assert resolved_settings(parse(root), cell) == resolved_settings(
-        parse(root, define=strategy), cell
-    )
+    assert resolved_settings(parse(root), cell) == resolved_settings(parse(root, define=strategy), cell)
     assert resolved_settings(parse(root), cell) != resolved_settings(parse(root, repeats=9), cell)
 
 

@@ -39,8 +39,9 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
         return full.open("w")
 
     groups = make_groups(WorldsSpec(kinds=("look_up",), num_groups=2))
-    with mock.patch("branchwise.files.os.fdopen", on_full_disk), pytest.raises(
-        UserError, match="No space left on device"
+    with (
+        mock.patch("branchwise.files.os.fdopen", on_full_disk),
+        pytest.raises(UserError, match="No space left on device"),
     ):
         write_groups(tmp_path / "g.jsonl", groups)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,11 @@ from branchwise.errors import UserError
 def official() -> dict:
     def question(number: int, passage: str) -> dict:
         answer = {"text": passage.split()[number], "answer_start": 0}
-        return {"id": f"{passage[:3]}{number}", "question": f"Word {number}?", "answers": [answer] * 2}
+        return {
+            "id": f"{passage[:3]}{number}",
+            "question": f"Word {number}?",
+            "answers": [answer] * 2,
+        }
 
     passages = ["The mill stood by the river.", "Two roads met at the old inn."]
     paragraphs = [{"context": p, "qas": [question(n, p) for n in range(4)]} for p in passages]
@@ -106,9 +110,7 @@ def test_a_larger_sample_holds_the_smaller_one(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_official_file_has_the_official_counts(real_data: Path) -> None:
-    entry = SquadDataset(
-        source="squad", path=str(real_data / "squad/dev-v1.1.json"), group_size=20
-    )
+    entry = SquadDataset(source="squad", path=str(real_data / "squad/dev-v1.1.json"), group_size=20)
     groups = list(groups_of(entry, pytest.fail))
     assert len(groups) == 2067
     assert sum(len(group) for group in groups) > 10_500

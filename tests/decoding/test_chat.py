@@ -26,9 +26,7 @@ def chat_with(folder: Path, template: str | None) -> ChatTokenizer:
 
 
 @pytest.mark.parametrize("template", [REFUSING, DROPPING])
-def test_a_template_without_a_system_role_gets_it_in_the_user_turn(
-    tmp_path: Path, template: str
-) -> None:
+def test_a_template_without_a_system_role_gets_it_in_the_user_turn(tmp_path: Path, template: str) -> None:
     chat = chat_with(tmp_path, template)
     assert chat.merges_system
     assert chat.prompt_text(MESSAGES) == "<user>Be brief.\nWho?"

@@ -119,7 +119,12 @@ def test_strings_go_in_and_come_out(loaded: Loaded) -> None:
 def test_tokens_are_told_as_they_are_made(loaded: Loaded) -> None:
     made: dict[str, list[int]] = {}
     runner = GroupRunner(
-        load("batch"), make_decoder(TreeEntry(kind="tree"), loaded), loaded.chat, PromptStyle(), 5, 1
+        load("batch"),
+        make_decoder(TreeEntry(kind="tree"), loaded),
+        loaded.chat,
+        PromptStyle(),
+        5,
+        1,
     )
     timed = runner.once(
         GROUPS[0], lambda questions, token: made.setdefault(questions[0].id, []).append(token)

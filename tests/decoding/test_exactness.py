@@ -25,9 +25,7 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
 @pytest.mark.parametrize("name", BUILDERS)
 @settings(max_examples=12, deadline=None)
 @given(prompts=related_prompts(), chunk=st.sampled_from([1, 3, 4096]))
-def test_branches_equal_separate_prompts(
-    name: str, prompts: list[list[int]], chunk: int
-) -> None:
+def test_branches_equal_separate_prompts(name: str, prompts: list[list[int]], chunk: int) -> None:
     model = model_of(name)
     decoder = TreeDecoder(model, max_step_tokens=chunk)
     expected = [greedy(model, prompt, 6) for prompt in prompts]

@@ -70,8 +70,7 @@ def test_published_predictions_get_their_published_totals(
     dev = json.loads((real_data / "squad/dev-v1.1.json").read_text())
     rows = [qa for a in dev["data"] for p in a["paragraphs"] for qa in p["qas"]]
     results = [
-        scores(predictions.get(qa["id"], ""), [answer["text"] for answer in qa["answers"]])
-        for qa in rows
+        scores(predictions.get(qa["id"], ""), [answer["text"] for answer in qa["answers"]]) for qa in rows
     ]
     assert 100 * sum(r["em"] for r in results) / len(rows) == pytest.approx(em, abs=1e-9)
     assert 100 * sum(r["f1"] for r in results) / len(rows) == pytest.approx(f1, abs=1e-9)

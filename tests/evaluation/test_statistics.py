@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branchwise.evaluation.statistics import _replicates, _sums, holm, mean_interval, paired_difference
+from branchwise.evaluation.statistics import (
+    _replicates,
+    _sums,
+    holm,
+    mean_interval,
+    paired_difference,
+)
 
 RNG = np.random.default_rng(1)
 

@@ -21,7 +21,8 @@ def test_single_and_everything_share_instruction_and_context() -> None:
     assert all_of_them[0]["content"].startswith(STYLE.instruction)
     assert one[1]["content"] == "The mill stood by the river.\nQuestion: Where did it stand?"
     assert all_of_them[1]["content"] == (
-        "The mill stood by the river.\nQuestions:\n1. Where did it stand?\n2. What stood?\nA. inn\nB. mill"
+        "The mill stood by the river.\nQuestions:\n"
+        "1. Where did it stand?\n2. What stood?\nA. inn\nB. mill"
     )
 
 

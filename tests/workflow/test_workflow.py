@@ -60,7 +60,10 @@ def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:
     environment |= {"PYTHONPATH": str(project / "lib"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [str(binary), "--cores", "2", "--configfile", "config/trial.yaml", *words],
-        cwd=project, capture_output=True, text=True, env=environment,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     return done
 
@@ -76,7 +79,12 @@ def planned(project: Path, *words: str) -> dict[str, int]:
 
 def test_from_config_to_figures_and_back(project: Path) -> None:
     assert planned(project) == {
-        "all": 1, "prepare": 1, "generate": 4, "evaluate": 4, "tables": 1, "draw": 1,
+        "all": 1,
+        "prepare": 1,
+        "generate": 4,
+        "evaluate": 4,
+        "tables": 1,
+        "draw": 1,
     }
     done = snakemake(project)
     assert done.returncode == 0, done.stderr

@@ -45,9 +45,7 @@ class GroupRunner:
 
     def once(self, group: Group, on_token: OnToken | None = None) -> Timed:
         """Ask `group` once. The clock covers rendering and tokenisation, never model loading."""
-        desk = GroupDesk(
-            group, self.decoder, self.chat, self.style, self.max_new_tokens, on_token
-        )
+        desk = GroupDesk(group, self.decoder, self.chat, self.style, self.max_new_tokens, on_token)
         device = self.decoder.model.device
         before = self.decoder.num_forward_passes
         with self.decoder.attached():
@@ -65,7 +63,8 @@ class GroupRunner:
 
     def warm_up(self, group: Group) -> None:
         """Run `group` untimed with one token per answer, so that kernels are chosen and memory is
-        allocated outside of every measured time."""
+        allocated outside of every measured time.
+        """
         replace(self, max_new_tokens=1).once(group)
 
     async def _answers(self, group: Group, desk: GroupDesk) -> list[Answered]:

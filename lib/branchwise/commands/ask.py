@@ -16,8 +16,8 @@ from rich.text import Text
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
-from branchwise.data.types import Question, Record
 from branchwise.data.types import Group as QuestionGroup
+from branchwise.data.types import Question, Record
 from branchwise.errors import UserError
 
 

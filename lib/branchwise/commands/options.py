@@ -54,9 +54,7 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
     return entries[name]
 
 
-def cell_from(
-    experiment: Experiment, dataset: str, model: str, strategy: str, decoder: str
-) -> Cell:
+def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, decoder: str) -> Cell:
     """A cell by its names, whether or not the experiment's grid holds it."""
     from branchwise.config.load import impossible
 
@@ -73,7 +71,8 @@ def cell_from(
 @contextmanager
 def progress_bar(what: str) -> Iterator[Any]:
     """A callable (done, total) that shows progress on stderr: a live bar in a terminal, a line now
-    and then in a log file."""
+    and then in a log file.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _LogProgress(what)

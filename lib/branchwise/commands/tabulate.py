@@ -18,8 +18,8 @@ def tabulate(
     setting: SetOption = [],  # noqa: B006
 ) -> None:
     """Write the tables of an experiment: Markdown, LaTeX and CSV."""
-    from branchwise.reporting.tables import MAKERS, write_table
     from branchwise.reporting.frames import load_results
+    from branchwise.reporting.tables import MAKERS, write_table
 
     results = load_results(experiment_from(config, setting), cells)
     for name in MAKERS:

@@ -14,9 +14,7 @@ from branchwise.commands.options import progress_bar
 @command("train")
 def train(
     recipe: Annotated[Path, typer.Option(help="YAML recipe.")] = Path("config/tiny_model.yaml"),
-    work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = Path(
-        "results/training/tiny"
-    ),
+    work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = Path("results/training/tiny"),
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = Path(
         "resources/models/tiny"
     ),

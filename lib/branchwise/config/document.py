@@ -19,7 +19,10 @@ from branchwise.config.entries import (
 from branchwise.config.types import Exclusion, Experiment
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
-    "An experiment (`config/*.yaml`)": (("", Experiment), ("`exclude`: a list of these", Exclusion)),
+    "An experiment (`config/*.yaml`)": (
+        ("", Experiment),
+        ("`exclude`: a list of these", Exclusion),
+    ),
     "Data sets (`config/catalogues/datasets.yaml`)": (
         ("`source: worlds`", WorldsDataset),
         ("`source: squad`", SquadDataset),

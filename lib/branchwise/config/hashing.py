@@ -14,7 +14,13 @@ from branchwise.config.types import Cell, Experiment
 
 _SMALL_BYTES = 16 * 2**20
 _LIBRARY = Path(__file__).parents[1]
-_ANSWERS = ("prompts/*.py", "strategies/base.py", "cells/desk.py", "cells/runner.py", "data/types.py")
+_ANSWERS = (
+    "prompts/*.py",
+    "strategies/base.py",
+    "cells/desk.py",
+    "cells/runner.py",
+    "data/types.py",
+)
 _DECODING = ("chat.py", "loop.py", "loading.py", "requests.py", "stopping.py")
 _BY_DECODER = {"tree": ("tree.py", "cache.py", "attention.py", "engine.py"), "hf": ("hf.py",)}
 _DATA = {"worlds": "data/worlds/*.py", "squad": "data/squad.py"}

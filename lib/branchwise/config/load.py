@@ -45,8 +45,7 @@ def parse_experiment(content: Mapping[str, Any], source: str, root: Path = Path(
     experiment = _validate(Experiment, content, source)
     catalogues = load_catalogues(root)
     both = {
-        axis: {**getattr(catalogues, axis), **getattr(experiment.define, axis)}
-        for axis in AXES.values()
+        axis: {**getattr(catalogues, axis), **getattr(experiment.define, axis)} for axis in AXES.values()
     }
     experiment.bind(Catalogues.model_construct(**both))
     _check_names(experiment, source)

@@ -51,8 +51,9 @@ def write_groups(path: Path, groups: Iterable[Group]) -> int:
     count = 0
     with atomic_writer(path) as file:
         file.write(json.dumps({"schema": "branchwise.groups", "version": GROUPS_SCHEMA}) + "\n")
-        for count, group in enumerate(groups, start=1):
+        for group in groups:
             file.write(group.model_dump_json(exclude_defaults=True) + "\n")
+            count += 1
         if count == 0:
             raise UserError("the data set has no group", "check its entry in the catalogue")
     return count

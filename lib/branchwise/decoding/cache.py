@@ -5,7 +5,6 @@ Shape legend: H key-value heads, N tokens of a step, S slots, D head width.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
@@ -35,7 +34,8 @@ class TreeCache(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Write keys and values (1, H, N, D) to their slots; returns both up to the last slot in
-        use, (1, H, S, D), as views."""
+        use, (1, H, S, D), as views.
+        """
         assert self._slots_N is not None, "aim() comes before every forward pass"
         keys = self._buffer(self._keys, layer_idx, key_states)
         values = self._buffer(self._values, layer_idx, value_states)

@@ -6,7 +6,6 @@ from typing import Any
 
 from branchwise.errors import UserError
 
-
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 
 

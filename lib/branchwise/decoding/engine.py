@@ -136,9 +136,7 @@ class TreeDecoder:
         ids = [[i for i in c.ids if i not in self.stop_ids] for c in completions]
         return [self.tokenizer.decode(one) for one in ids] if any(texts) else ids
 
-    async def _complete_all(
-        self, prompts: list[list[int]], max_new_tokens: int
-    ) -> list[Completion]:
+    async def _complete_all(self, prompts: list[list[int]], max_new_tokens: int) -> list[Completion]:
         import asyncio
 
         group = object()

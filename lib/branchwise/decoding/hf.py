@@ -118,9 +118,7 @@ class HFDecoder:
             assert end is not None, "generate returned before every row had ended"
             self._resolve(row, *end, ids_BT.shape[1], watch.num_steps)
 
-    def _resolve(
-        self, row: Running, stop: StopReason, now: float, width: int, num_steps: int
-    ) -> None:
+    def _resolve(self, row: Running, stop: StopReason, now: float, width: int, num_steps: int) -> None:
         sent = len(row.request.prompt_ids)
         padding = width - sent + num_steps - len(row.ids)
         tokens = TokenCount(sent, sent, 0, len(row.ids), padding)

@@ -70,9 +70,7 @@ def _folder(entry: ModelEntry) -> Path:
 
     try:
         patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-        return Path(
-            snapshot_download(entry.hub, revision=entry.revision, allow_patterns=patterns)
-        )
+        return Path(snapshot_download(entry.hub, revision=entry.revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         raise UserError(
             f"model {entry.hub} could not be read from the hub: {str(error).splitlines()[0]}",

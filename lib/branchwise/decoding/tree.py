@@ -129,7 +129,8 @@ class TokenTree:
         node, matched = root, 0
         while matched < limit:
             child = next(
-                (c for c in node.children if c.open_to_match and c.tokens[0] == tokens[matched]), None
+                (c for c in node.children if c.open_to_match and c.tokens[0] == tokens[matched]),
+                None,
             )
             if child is None:
                 break

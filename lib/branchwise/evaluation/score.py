@@ -55,9 +55,7 @@ def score_group(run: GroupRun) -> GroupScore:
     )
 
 
-def score_cell(
-    rows: Sequence[AnswerRow], run: RunRecord, draws: int, seed: int
-) -> Scores:
+def score_cell(rows: Sequence[AnswerRow], run: RunRecord, draws: int, seed: int) -> Scores:
     """All scores of a cell. Raises UserError where answers and run are not of the same groups."""
     questions = [score_answer(row) for row in rows]
     groups = [score_group(group) for group in run.groups]
@@ -70,8 +68,7 @@ def score_cell(
         metrics[name] = Metric(**interval._asdict(), n=len(groups))
     kinds = dict.fromkeys(question.kind for question in questions)
     by_kind = {
-        kind: _question_metrics([q for q in questions if q.kind == kind], draws, seed)
-        for kind in kinds
+        kind: _question_metrics([q for q in questions if q.kind == kind], draws, seed) for kind in kinds
     }
     return Scores(
         cell=run.cell,
@@ -83,9 +80,7 @@ def score_cell(
     )
 
 
-def _question_metrics(
-    questions: Sequence[QuestionScore], draws: int, seed: int
-) -> dict[str, Metric]:
+def _question_metrics(questions: Sequence[QuestionScore], draws: int, seed: int) -> dict[str, Metric]:
     groups = [question.group for question in questions]
     values = {name: [getattr(q, name) for q in questions] for name in ANSWER_METRICS}
     if all(question.guess is not None for question in questions):

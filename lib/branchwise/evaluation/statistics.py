@@ -26,9 +26,7 @@ def _sums(values: Sequence[float], groups: Sequence[str]) -> tuple[np.ndarray, n
     return np.bincount(index, weights=values), np.bincount(index).astype(float)
 
 
-def _replicates(
-    totals_G: np.ndarray, counts_G: np.ndarray, draws: int, seed: int
-) -> np.ndarray:
+def _replicates(totals_G: np.ndarray, counts_G: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Means of `draws` resamples of whole groups, with replacement."""
     rng = np.random.default_rng(seed)
     num_groups = len(totals_G)
@@ -42,9 +40,7 @@ def _replicates(
     return means
 
 
-def mean_interval(
-    values: Sequence[float], groups: Sequence[str], draws: int, seed: int
-) -> Interval:
+def mean_interval(values: Sequence[float], groups: Sequence[str], draws: int, seed: int) -> Interval:
     """Mean of `values` with its percentile bootstrap interval over groups.
 
     The spread of the replicates is the standard error itself; it is not divided by anything.

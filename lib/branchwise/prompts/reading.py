@@ -56,9 +56,7 @@ def _read_choice(text: str, question: Question, formed: bool) -> Reading:
     return Reading("", False)
 
 
-def read_many(
-    text: str, questions: tuple[Question, ...], answer_format: AnswerFormat
-) -> list[Reading]:
+def read_many(text: str, questions: tuple[Question, ...], answer_format: AnswerFormat) -> list[Reading]:
     """The answers to all questions of a prompt, by their numbers; a missing one is empty.
 
     A line without a number goes on with the answer above it (options may be repeated there).

@@ -9,6 +9,8 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from branchwise.reporting.frames import Results, family, ordered
 
@@ -61,8 +63,12 @@ class Look:
                 for d, dash in self.dash.items()
             ]
         figure.legend(
-            handles=handles, loc="outside upper center", ncols=min(5, len(handles)), frameon=False,
-            columnspacing=1.0, handlelength=1.9,
+            handles=handles,
+            loc="outside upper center",
+            ncols=min(5, len(handles)),
+            frameon=False,
+            columnspacing=1.0,
+            handlelength=1.9,
         )
 
 
@@ -78,7 +84,10 @@ def _errors(part: pd.DataFrame, scale: float = 1.0) -> list[pd.Series]:
 def _panels(count: int, columns: int, height_in: float) -> tuple[Figure, list]:
     rows = -(-count // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(COLUMN_IN, height_in * rows + 0.4), squeeze=False,
+        rows,
+        columns,
+        figsize=(COLUMN_IN, height_in * rows + 0.4),
+        squeeze=False,
         layout="constrained",
     )
     flat = [axis for row in axes for axis in row]
@@ -107,8 +116,12 @@ def accuracy(results: Results) -> Figure:
             part = frame[(frame.dataset == dataset) & (frame.strategy == strategy)]
             y = row + 0.24 * (offset - (len(strategies) - 1) / 2)
             axis.errorbar(
-                100 * part.value, [y] * len(part), xerr=_errors(part, 100), lw=0.8,
-                fmt=look.marker[strategy], color=look.colour[strategy],
+                100 * part.value,
+                [y] * len(part),
+                xerr=_errors(part, 100),
+                lw=0.8,
+                fmt=look.marker[strategy],
+                color=look.colour[strategy],
             )
     axis.set_yticks(range(len(datasets)), [_title(name) for name in datasets])
     axis.invert_yaxis()
@@ -123,8 +136,11 @@ def _by_size(results: Results, metric: str, scale: float, label: str) -> Figure:
     frame = _wide(results, metric)
     counts = frame.groupby("family", sort=False)["questions"].nunique()
     # Families with several sizes make lines; where no family has any, all are shown as points.
-    families = [f for f in dict.fromkeys(family(d) for d in results.experiment.datasets)
-                if counts[f] == counts.max()]
+    families = [
+        f
+        for f in dict.fromkeys(family(d) for d in results.experiment.datasets)
+        if counts[f] == counts.max()
+    ]
     figure, axes = _panels(len(families), 1, 1.9)
     for axis, name in zip(axes, families, strict=True):
         for (_, strategy, decoder), part in frame[frame.family == name].groupby(
@@ -132,8 +148,12 @@ def _by_size(results: Results, metric: str, scale: float, label: str) -> Figure:
         ):
             part = part.sort_values("questions")
             axis.errorbar(
-                part.questions, scale * part.value, yerr=_errors(part, scale), elinewidth=0.7,
-                color=look.colour[strategy], marker=look.marker[strategy],
+                part.questions,
+                scale * part.value,
+                yerr=_errors(part, scale),
+                elinewidth=0.7,
+                color=look.colour[strategy],
+                marker=look.marker[strategy],
                 linestyle=look.dash[decoder],
             )
         axis.set_title(_title(name))
@@ -173,52 +193,63 @@ def quality_latency(results: Results) -> Figure:
         for row in both.itertuples():
             colour = look.colour[row.strategy]
             axis.errorbar(
-                1000 * row.value_wall, 100 * row.value,
-                xerr=[[1000 * (row.value_wall - row.low_wall)],
-                      [1000 * (row.high_wall - row.value_wall)]],
+                1000 * row.value_wall,
+                100 * row.value,
+                xerr=[
+                    [1000 * (row.value_wall - row.low_wall)],
+                    [1000 * (row.high_wall - row.value_wall)],
+                ],
                 yerr=[[100 * (row.value - row.low)], [100 * (row.high - row.value)]],
-                fmt=look.marker[row.strategy], color=colour, elinewidth=0.7,
+                fmt=look.marker[row.strategy],
+                color=colour,
+                elinewidth=0.7,
                 markerfacecolor=colour if row.decoder == first else "white",
             )
         axis.set_title(_title(dataset))
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        axis.grid(lw=0.3, which="both")
-    figure.supxlabel("wall time per group, ms (log)", fontsize=7)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.grid(lw=0.3)
+    hollow = ", ".join(results.label("decoder", d) for d in look.dash if d != first)
+    note = f"; filled: {results.label('decoder', first)}, hollow: {hollow}" if hollow else ""
+    figure.supxlabel(f"wall time per group, ms (log){note}", fontsize=7)
     figure.supylabel("exact match, %", fontsize=7)
     look.legend(figure, decoders=False)
-    if len(look.dash) > 1:
-        hollow = ", ".join(results.label("decoder", d) for d in look.dash if d != first)
-        label = results.label("decoder", first)
-        figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
-        figure.text(0.5, 0.005, f"filled: {label}; hollow: {hollow}", ha="center", fontsize=6.5)
     return figure
 
 
 def tokens(results: Results) -> Figure:
     """Tokens per question by strategy and decoder: computed, padding, generated; cached in grey."""
     frame = results.metrics()
-    parts = {"unique": "prompt, computed", "padding": "padding", "generated": "generated",
-             "cached": "prompt, from the tree"}
+    parts = {
+        "unique": "prompt, computed",
+        "padding": "padding",
+        "generated": "generated",
+        "cached": "prompt, from the tree",
+    }
     colours = dict(zip(parts, [*sns.color_palette("colorblind", 3), (0.8, 0.8, 0.8)], strict=True))
     frame = frame[frame.metric.isin(list(parts))].copy()
     frame["value"] = frame.value / frame.questions
     mean = frame.groupby(["strategy", "decoder", "metric"], observed=True)["value"].mean()
-    bars = [(s, d) for s in results.experiment.strategies for d in results.experiment.decoders
-            if (s, d) in {key[:2] for key in mean.index}]
+    bars = [
+        (s, d)
+        for s in results.experiment.strategies
+        for d in results.experiment.decoders
+        if (s, d) in {key[:2] for key in mean.index}
+    ]
     figure, (axis,) = _panels(1, 1, 0.24 * len(bars) + 0.45)
     for row, (strategy, decoder) in enumerate(bars):
         left = 0.0
         for metric in parts:
             width = mean[strategy, decoder, metric]
-            axis.barh(row, width, left=left, color=colours[metric], height=0.7)
+            axis.barh(row, width, left=left, color=colours[metric], height=0.7, linewidth=0)
             left += width
     names = [f"{results.label('strategy', s)}, {results.label('decoder', d)}" for s, d in bars]
     axis.set_yticks(range(len(bars)), names)
     axis.invert_yaxis()
     axis.set_xlabel("tokens per question, mean over data sets")
-    handles = [matplotlib.patches.Patch(color=colours[m], label=text) for m, text in parts.items()]
+    handles = [Patch(color=colours[m], label=text) for m, text in parts.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
     return figure
 

@@ -64,8 +64,7 @@ def load_results(experiment: Experiment, cells_folder: Path) -> Results:
             "run `snakemake`, or name the folder that holds them with --cells",
         )
     scores = {
-        cell: read_json(cells_folder / cell.path / "scores.json", Scores)
-        for cell in experiment.cells
+        cell: read_json(cells_folder / cell.path / "scores.json", Scores) for cell in experiment.cells
     }
     return Results(experiment, scores)
 

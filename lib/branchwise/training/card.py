@@ -96,9 +96,7 @@ def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
     return round(sum(right) / len(right), 4)
 
 
-def write_card(
-    folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]
-) -> None:
+def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]) -> None:
     """Write accuracy.json and README.md beside the weights."""
     write_text(folder / "accuracy.json", json.dumps(accuracy, indent=1) + "\n")
     environment = Environment(
@@ -106,7 +104,7 @@ def write_card(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 (Markdown of our own numbers)
+        autoescape=False,
     )
     card = environment.get_template("card.md.jinja").render(
         recipe=recipe, facts=facts, accuracy=accuracy, strategies=STRATEGIES

@@ -91,9 +91,7 @@ def packed_length(sequences: list[Sequence]) -> int:
     return shared + sum(len(sequence.ids) - shared for sequence in sequences)
 
 
-def draw_batch(
-    documents: Documents, stage: Stage, num_rows: int, row_tokens: int, pad_id: int
-) -> Batch:
+def draw_batch(documents: Documents, stage: Stage, num_rows: int, row_tokens: int, pad_id: int) -> Batch:
     """Rows filled with documents of `stage`; what does not fit is drawn anew, smaller."""
     rows = [_fill_row(documents, stage, row_tokens) for _ in range(num_rows)]
     return _to_batch(rows, row_tokens, pad_id)

@@ -36,7 +36,8 @@ class Stage(Record):
     min_questions: int = Field(3, ge=1)
     max_questions: int = Field(8, ge=1)
     until: dict[str, float] = Field(
-        {}, description="Go on once each of these labels (layout:kind) has this share of right answers."
+        {},
+        description="Go on once each of these labels (layout:kind) has this share of right answers.",
     )
     max_steps: int | None = Field(None, ge=1, description="Go on after this many steps anyway.")
 

@@ -7,7 +7,6 @@ start out looking at the tokens just before them, and Muon.
 
 import json
 import math
-import os
 import random
 import shutil
 import time
@@ -98,9 +97,7 @@ class Averages:
         return right / count if count > 50 else 0.0
 
     def __str__(self) -> str:
-        return " ".join(
-            f"{label}={100 * self.share(label):.0f}" for label in sorted(self.state)
-        )
+        return " ".join(f"{label}={100 * self.share(label):.0f}" for label in sorted(self.state))
 
 
 class TinyTrainer:
@@ -120,9 +117,7 @@ class TinyTrainer:
         self.matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in named if p.ndim != 2 or "embed" in n]
         self.muon = Muon(self.matrices, lr=recipe.matrix_lr)
-        self.adamw = torch.optim.AdamW(
-            others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0
-        )
+        self.adamw = torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0)
         self.step = self.stage = self.stage_begin = self.num_tokens = self.num_answers = 0
         self.train_s = 0.0
         self.averages = Averages()
@@ -203,13 +198,12 @@ class TinyTrainer:
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of the learned tokens, each predicted from the token before it in its
-        own branch; and which of them were right, bool (B, T) on the CPU."""
+        own branch; and which of them were right, bool (B, T) on the CPU.
+        """
         ids_BT = batch.ids_BT.to(self.device)
         # Padding rows see nothing; -1e9 instead of -inf keeps their (unused) softmax finite.
         mask_B1TT = torch.zeros(batch.mask_B1TT.shape).masked_fill_(~batch.mask_B1TT, -1e9)
-        hidden_BTD = self.body(
-            ids_BT, batch.positions_BT.to(self.device), mask_B1TT.to(self.device)
-        )
+        hidden_BTD = self.body(ids_BT, batch.positions_BT.to(self.device), mask_B1TT.to(self.device))
         rows, columns = batch.learned_BT.nonzero(as_tuple=True)
         hidden_ND = hidden_BTD[rows, batch.previous_BT[rows, columns]]
         logits_NV = self.model.lm_head(hidden_ND)
@@ -240,7 +234,7 @@ class TinyTrainer:
         }
         (new / "progress.json").write_text(json.dumps(progress))
         shutil.rmtree(self._checkpoint, ignore_errors=True)
-        os.replace(new, self._checkpoint)
+        new.replace(self._checkpoint)
 
     def _restore(self) -> bool:
         """Continue from the checkpoint, if there is one and it was made by this very recipe."""
@@ -270,7 +264,8 @@ class TinyTrainer:
 
     def export(self, folder: Path) -> None:
         """Write the finished model as transformers reads it, whole or not at all, and keep the
-        checkpoint (it is cheap, and measuring may still be stopped)."""
+        checkpoint (it is cheap, and measuring may still be stopped).
+        """
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         save_tokenizer(new, self.recipe.shape.max_positions)

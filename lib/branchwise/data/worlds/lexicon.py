@@ -15,8 +15,7 @@ PEOPLE = {
         "Egon Faye Gus Hana Igor Jade Kira Leo Mona Ned Olga".split()
     ),
     "held_out": tuple(
-        "Ada Boris Carla Dario Elsa Felix Greta Henk Irma Jonas Kaya Luca Mira Nora Oskar "
-        "Petra".split()
+        "Ada Boris Carla Dario Elsa Felix Greta Henk Irma Jonas Kaya Luca Mira Nora Oskar Petra".split()
     ),
 }
 CITIES = {
@@ -35,12 +34,10 @@ PETS = tuple("cat dog parrot rabbit turtle horse goat hamster snake duck owl pon
 TASTES = tuple("sweet hot cold fresh spicy plain".split())
 DISHES = tuple("soup bread rice cake pasta salad curry stew".split())
 MONTHS = tuple(
-    "January February March April May June July August September October November "
-    "December".split()
+    "January February March April May June July August September October November December".split()
 )
 RELATIONS = ("boss", "friend", "neighbor", "cousin")
 NUMBERS = tuple(str(number) for number in range(1, 10))
-
 
 
 def people(split: NameSplit) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ T = TypeVar("T", bound=Hashable)
 @dataclass
 class Draft:
     """Where the questions of one group come from: a world, a source of chance, the wordings to use,
-    and what was asked already (asking the same fact twice would put its answer into the history)."""
+    and what was asked already (asking the same fact twice would put its answer into the history).
+    """
 
     rng: random.Random
     world: World
@@ -71,9 +72,7 @@ def chains(world: World) -> list[Chain]:
 
 
 def _question(number: int, text: str, gold: str, kind: str, guess: float, **more) -> Question:
-    return Question(
-        id=f"q{number}", text=text, golds=(gold,), kind=kind, guess=round(guess, 4), **more
-    )
+    return Question(id=f"q{number}", text=text, golds=(gold,), kind=kind, guess=round(guess, 4), **more)
 
 
 def about_fact(draft: Draft, fact: Fact, number: int, kind: str = "look_up", **more) -> Question:

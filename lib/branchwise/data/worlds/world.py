@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from branchwise.data.worlds import lexicon
 from branchwise.data.worlds.lexicon import NameSplit
-from branchwise.data.worlds.wordings import STATEMENTS, WordingSplit, Wordings
+from branchwise.data.worlds.wordings import STATEMENTS, Wordings, WordingSplit
 
 
 class Fact(NamedTuple):
@@ -45,7 +45,8 @@ class World:
 
     def type_guess(self, kind: str, answer: str) -> float:
         """Chance that a value drawn from the stated facts of `kind`, whoever they are about, is
-        `answer`: what a reader who ignores the subject scores."""
+        `answer`: what a reader who ignores the subject scores.
+        """
         values = [fact.value for fact in self.of_kind(kind)]
         return values.count(answer) / len(values)
 
@@ -61,9 +62,7 @@ def sentence(rng: random.Random, fact: Fact, split: WordingSplit) -> str:
     return template.format(p=fact.subject, r=fact.relation, v=fact.value)
 
 
-def tell(
-    rng: random.Random, world: World, split: WordingSplit = "seen", num_documents: int = 1
-) -> str:
+def tell(rng: random.Random, world: World, split: WordingSplit = "seen", num_documents: int = 1) -> str:
     """The world in words: each fact once, in order, each in a random wording.
 
     One paragraph, or `num_documents` numbered ones between which the facts are dealt out.
