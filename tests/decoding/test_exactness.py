@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchwise.decoding.engine import TreeDecoder
-from tests.decoding.architectures import BUILDERS, VOCABULARY, greedy, model_of
+from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 
 token = st.integers(8, VOCABULARY - 1)
 

@@ -109,6 +109,11 @@ class TreeDecoder:
             self._forget_lingering(state)
             self.tree.release(state.root)
 
+    @property
+    def slots_in_use(self) -> int:
+        """Tokens that the tree holds now; zero when nothing is in flight."""
+        return self.tree.slots.num_used
+
     # ----- use without strategies -----
 
     def complete(
@@ -202,7 +207,9 @@ class TreeDecoder:
         step = TreeStep(self.tree.mask(slots_N), position_N, self.tree.position_S[:used])
         ready = [branch for branch in self._running if branch.waits_for_logits]
         last_row = {node: row for row, node in enumerate(pending.nodes)}
-        rows = torch.tensor([last_row[branch.tip] for branch in ready], device=self.device)
+        rows = torch.tensor(
+            [last_row[branch.tip] for branch in ready], dtype=torch.long, device=self.device
+        )
         logits_RV = self.model(
             input_ids=torch.tensor([pending.tokens], device=self.device),
             position_ids=position_N[None],

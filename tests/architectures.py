@@ -1,5 +1,7 @@
 """Small models with random weights, one an architecture, and the reference they are held to."""
 
+from functools import cache
+
 import torch
 from transformers import (
     LlamaConfig,
@@ -31,22 +33,20 @@ _SHAPE = {
 }
 
 BUILDERS = {
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**_SHAPE)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**_SHAPE, head_dim=12)),
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**_SHAPE)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**_SHAPE, sliding_window=None)),
-    "mistral_windowed": lambda: MistralForCausalLM(MistralConfig(**_SHAPE, sliding_window=9)),
+    "qwen2": lambda shape: Qwen2ForCausalLM(Qwen2Config(**shape)),
+    "qwen3": lambda shape: Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=12)),
+    "llama": lambda shape: LlamaForCausalLM(LlamaConfig(**shape)),
+    "mistral": lambda shape: MistralForCausalLM(MistralConfig(**shape, sliding_window=None)),
+    "mistral_windowed": lambda shape: MistralForCausalLM(MistralConfig(**shape, sliding_window=9)),
 }
 
-_built: dict[str, PreTrainedModel] = {}
 
-
-def model_of(name: str) -> PreTrainedModel:
+@cache
+def model_of(name: str, vocabulary: int = VOCABULARY, max_positions: int = 512) -> PreTrainedModel:
     """The model of an architecture, built once."""
-    if name not in _built:
-        torch.manual_seed(len(name))
-        _built[name] = BUILDERS[name]().eval()
-    return _built[name]
+    torch.manual_seed(len(name))
+    shape = {**shape, "vocab_size": vocabulary, "max_position_embeddings": max_positions}
+    return BUILDERS[name](shape).eval()
 
 
 @torch.no_grad()
