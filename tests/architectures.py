@@ -45,7 +45,7 @@ BUILDERS = {
 def model_of(name: str, vocabulary: int = VOCABULARY, max_positions: int = 512) -> PreTrainedModel:
     """The model of an architecture, built once."""
     torch.manual_seed(len(name))
-    shape = {**shape, "vocab_size": vocabulary, "max_position_embeddings": max_positions}
+    shape = {**_SHAPE, "vocab_size": vocabulary, "max_position_embeddings": max_positions}
     return BUILDERS[name](shape).eval()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -10,7 +10,7 @@ from branchwise.data.types import AnswerType, Record
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer, write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Tokens(Record):
@@ -72,7 +72,7 @@ class GroupRecord(Record):
 class RunRecord(Record):
     """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     cell: dict[str, str]
     settings: dict[str, Any] = Field(description="All settings as resolved.")
     code_hash: str = Field(description="Of the modules that the result depends on.")
@@ -132,7 +132,7 @@ class GroupScore(Record):
 class Scores(Record):
     """scores.json: what tables and figures are made of."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     cell: dict[str, str]
     hardware: dict[str, Any]
     metrics: dict[str, Metric]
@@ -146,7 +146,7 @@ R = TypeVar("R", bound=BaseModel)
 
 def write_json(path: Path, record: BaseModel) -> None:
     """Write a record as one JSON file, whole or not at all."""
-    write_text(path, record.model_dump_json(indent=1) + "\n")
+    write_text(path, record.model_dump_json() + "\n")
 
 
 def read_json(path: Path, model: type[R]) -> R:

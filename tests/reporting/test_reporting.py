@@ -1,0 +1,161 @@
+"""Tables and figures from made scores."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from branchwise.config import Cell, Experiment
+from branchwise.config.load import parse_experiment
+from branchwise.errors import UserError
+from branchwise.evaluation.score import score_cell
+from branchwise.reporting import FIGURES, TABLES, figures, tables
+from branchwise.reporting.frames import Results, family, load_results
+from branchwise.results import (
+    AnswerRow,
+    GroupRun,
+    RunRecord,
+    Scores,
+    Tokens,
+    read_json,
+    write_json,
+)
+
+NUM_GROUPS = 8
+TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
+
+
+def made_scores(cell: Cell, right: float, wall_s: float):
+    """Scores of a cell in which a share of the answers is right."""
+    size = int(cell.dataset.rsplit("_g", 1)[1])
+    rows, runs = [], []
+    for number in range(NUM_GROUPS):
+        for place in range(size):
+            good = (number * size + place) % 10 < 10 * right
+            rows.append(
+                AnswerRow(
+                    group=f"g{number}",
+                    question=f"q{place}",
+                    text="?",
+                    kind="two_hop" if place % 2 else "look_up",
+                    answer_type="span",
+                    golds=("Oslo",),
+                    guess=0.25,
+                    raw="Oslo",
+                    answer="Oslo" if good else "Rome",
+                    well_formed=True,
+                    ask=0,
+                    tokens=TOKENS,
+                    start_s=0.0,
+                    end_s=0.1,
+                )
+            )
+        runs.append(
+            GroupRun(
+                id=f"g{number}",
+                num_questions=size,
+                wall_s=(wall_s, wall_s * (1 + number / 100), wall_s * 1.2),
+                ideal_s=wall_s / 2,
+                forward_passes=size,
+                num_asks=1,
+                tokens=TOKENS,
+            )
+        )
+    run = RunRecord(
+        cell=cell._asdict(),
+        settings={},
+        code_hash="",
+        model_hash="",
+        versions={},
+        commit=None,
+        dirty=None,
+        hardware={},
+        load_s=0,
+        peak_memory_mib=0,
+        kv_cache_mib=None,
+        num_groups=NUM_GROUPS,
+        num_resumed=0,
+        totals=TOKENS,
+        forward_passes=1,
+        warnings=(),
+        groups=tuple(runs),
+    )
+    return score_cell(rows, run, 200, 0)
+
+
+@pytest.fixture
+def experiment(root: Path) -> Experiment:
+    content = {
+        "experiment": "made",
+        "datasets": ["worlds_two_hop_g2", "worlds_two_hop_g4", "worlds_look_up_g6"],
+        "models": ["tiny"],
+        "strategies": ["all_in_one", "sequential", "batch"],
+        "decoders": ["tree", "hf"],
+        "bootstrap_draws": 200,
+    }
+    return parse_experiment(content, "made", root)
+
+
+@pytest.fixture
+def results(experiment: Experiment) -> Results:
+    quality = {"all_in_one": 0.5, "sequential": 0.9, "batch": 0.7}
+    speed = {"all_in_one": 0.2, "sequential": 0.3, "batch": 0.1}
+    made = {c: made_scores(c, quality[c.strategy], speed[c.strategy]) for c in experiment.cells}
+    return Results(experiment, made)
+
+
+def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
+    assert set(TABLES) == set(tables.MAKERS) == set(tables.NOTES)
+    assert set(FIGURES) == set(figures.MAKERS)
+    for name in TABLES:
+        tables.write_table(name, results, tmp_path)
+        assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()
+        frame = pd.read_csv(tmp_path / f"{name}.csv")
+        assert (tmp_path / f"{name}.md").read_text().count("\n| ") == len(frame) + 1
+    for name in FIGURES:
+        figures.write_figure(name, results, tmp_path)
+        for suffix in figures.FORMATS:
+            assert (tmp_path / f"{name}.{suffix}").stat().st_size > 1000
+
+
+def test_drawing_again_gives_the_same_bytes(results: Results, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        figures.write_figure("tokens", results, tmp_path / folder)
+    for suffix in figures.FORMATS:
+        one, two = (tmp_path / folder / f"tokens.{suffix}" for folder in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_differences_are_paired_and_signed(results: Results) -> None:
+    frame = tables.differences(results)
+    assert set(frame["strategy"]) == {"all in one", "sequential"}
+    row = frame[(frame.strategy == "sequential") & (frame.decoder == "tree")].iloc[0]
+    assert row["EM difference"].startswith(("1", "2"))
+    assert row["wall difference, ms"].startswith("2")
+    assert 0 < float(row["p (wall)"]) <= 1
+
+
+def test_kinds_stand_beside_their_guess(results: Results) -> None:
+    frame = tables.kinds(results)
+    assert set(frame["kind"]) == {"look up", "two hop"}
+    assert set(frame["type guess"]) == {"25.0"}
+
+
+def test_sizes_of_a_data_set_are_one_family() -> None:
+    assert family("worlds_two_hop_g2") == family("worlds_two_hop_g16") == "worlds_two_hop"
+
+
+def test_missing_cells_are_named(experiment: Experiment, tmp_path: Path) -> None:
+    cell = experiment.cells[0]
+    write_json(tmp_path / cell.path / "scores.json", made_scores(cell, 1, 1))
+    with pytest.raises(UserError, match="17 of 18 cells have no scores"):
+        load_results(experiment, tmp_path)
+
+
+def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    write_json(path, made_scores(experiment.cells[0], 1, 1))
+    assert read_json(path, Scores).schema_version == 1
+    path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":2'))
+    with pytest.raises(UserError, match="not a Scores of schema version 1: schema_version"):
+        read_json(path, Scores)
