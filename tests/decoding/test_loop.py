@@ -50,6 +50,22 @@ def test_an_error_in_a_step_comes_out_as_itself() -> None:
         run(main(), step)
 
 
+def test_waiting_for_nothing_is_an_error_not_a_hang() -> None:
+    async def main() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(RuntimeError, match="nothing to do"):
+        run(main(), lambda: False)
+
+
+def test_a_timer_is_waited_for() -> None:
+    async def main() -> str:
+        await asyncio.sleep(0.01)
+        return "slept"
+
+    assert run(main(), lambda: False) == "slept"
+
+
 def test_it_works_inside_a_running_loop() -> None:
     async def inner() -> str:
         return "done"

@@ -20,19 +20,24 @@ class _IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
 
     def __init__(self, on_idle: Callable[[], bool]) -> None:
         super().__init__()
-        self._on_idle = on_idle
-        self.failure: BaseException | None = None
+        self._on_idle: Callable[[], bool] | None = on_idle
 
     def select(self, timeout: float | None = None) -> list:
-        if timeout != 0 and self.failure is None:
-            try:
-                worked = self._on_idle()
-            except BaseException as error:  # re-raised by run(), out of the loop's own frames
-                self.failure = error
-                raise
-            if worked:
+        """Let the decoder work if nothing else is ready, then look for events as usual.
+
+        Raises RuntimeError where everything waits for ever: no timer is set, no file is watched
+        (the loop's own wake-up pipe aside), and the decoder has nothing to do.
+        """
+        if timeout != 0 and self._on_idle is not None:
+            if self._on_idle():
                 timeout = 0
+            elif timeout is None and len(self.get_map()) <= 1:
+                raise RuntimeError("every coroutine waits, and the decoder has nothing to do")
         return super().select(timeout)
+
+    def disarm(self) -> None:
+        """From now on an ordinary selector: what is left is only to be cancelled."""
+        self._on_idle = None
 
 
 def run(coroutine: Coroutine[Any, Any, T], on_idle: Callable[[], bool]) -> T:
@@ -67,6 +72,7 @@ def _run(coroutine: Coroutine[Any, Any, T], on_idle: Callable[[], bool]) -> T:
     try:
         return loop.run_until_complete(coroutine)
     finally:
+        selector.disarm()
         _cancel_all(loop)
         loop.close()
 
@@ -77,6 +83,4 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        selector = loop._selector  # type: ignore[attr-defined]
-        selector._on_idle = lambda: False
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
