@@ -60,10 +60,11 @@ check: $(STAMP) ## Formatting and lint of Python and Snakemake files.
 lock: ## Pin what is installed in $(VENV) now.
 	bash envs/lock.sh $(VENV)
 
-snapshot: ## Put the demo's scores and run records into resources/demo, to be committed.
+snapshot: ## Put the demo's scores, run records and two figures into resources/demo, to be committed.
 	rm -rf resources/demo/cells
 	cd results/cells && for file in $$(cd ../.. && $(BIN)/branchwise cells --config config/demo.yaml); do \
 	  mkdir -p ../../resources/demo/cells/$$file && cp $$file/scores.json $$file/run.json ../../resources/demo/cells/$$file/; done
+	cp figures/demo/accuracy.png figures/demo/latency_by_size.png resources/demo/
 
 clean: ## Remove the environment and everything that runs made (not what is committed).
 	rm -rf $(VENV) .snakemake results figures logs

@@ -59,7 +59,7 @@ def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PATH": f"{binary.parent}:{os.environ['PATH']}"}
     environment |= {"PYTHONPATH": str(project / "lib"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [str(binary), "--cores", "2", "--configfile", "config/trial.yaml", *words],
+        [str(binary), *words, "--cores", "2", "--configfile", "config/trial.yaml"],
         cwd=project,
         capture_output=True,
         text=True,
@@ -70,7 +70,7 @@ def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:
 
 def planned(project: Path, *words: str) -> dict[str, int]:
     """Jobs of a dry run, by rule."""
-    done = snakemake(project, "-n", "-q", *words)
+    done = snakemake(project, *words, "-n", "--quiet", "rules")
     assert done.returncode == 0, done.stderr
     text = done.stdout + done.stderr
     jobs = re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.M) if "Job stats" in text else []
@@ -117,6 +117,7 @@ def test_from_config_to_figures_and_back(project: Path) -> None:
         copy(project / name, clone / name)
     for cell in (clone / "results/cells").rglob("*.jsonl"):
         cell.unlink()
+    shutil.rmtree(clone / "results/tables")
     cached = ("figures", "--config", "cached=true")
     assert planned(clone, *cached) == {"figures": 1, "tables": 1, "draw": 1}
     done = snakemake(clone, *cached)

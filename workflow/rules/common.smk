@@ -1,5 +1,6 @@
 """The typed experiment, the command line that repeats it, and helpers for the rules."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from branchwise.config.settings import as_param, resolved_settings
 from branchwise.errors import UserError
 from branchwise.reporting import FIGURES, TABLES
 
-CONFIG_FILES = [str(Path(path)) for path in workflow.configfiles]
+# Relative where possible: the same command in another folder is the same command.
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
 try:
     EXPERIMENT = parse_experiment(config, ", ".join(CONFIG_FILES) or "--config")
