@@ -13,6 +13,17 @@ from pathlib import Path
 from branchwise.config.types import Cell, Experiment
 
 _SMALL_BYTES = 16 * 2**20
+MODEL_FILES = (
+    "*.safetensors*",
+    "*config.json",
+    "tokenizer.*",
+    "vocab.*",
+    "merges.txt",
+    "*tokens*.json",
+    "*.jinja",
+)
+"""What of a model folder decides its tokens."""
+
 _LIBRARY = Path(__file__).parents[1]
 _ANSWERS = (
     "prompts/*.py",
@@ -87,10 +98,12 @@ def model_hash(experiment: Experiment, model: str) -> str:
 def folder_hash(folder: Path) -> str:
     """Hash of a model folder: small files whole, large ones by size, first and last megabyte.
 
-    Documentation does not count; a folder that is not there hashes like an empty one.
+    Only files that decide tokens count (MODEL_FILES), so a new model card re-runs nothing. A folder
+    that is not there hashes like an empty one.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".md"):
+    found = {path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder)}\0{size}\0".encode())
         with path.open("rb") as file:

@@ -4,6 +4,7 @@ Every `step` is one forward pass over all tokens that are pending anywhere in th
 of branches that just began and the next token of every running branch, of all groups in flight.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from branchwise.decoding.attention import TreeStep, tree_attention
 from branchwise.decoding.cache import TreeCache
+from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
 from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.decoding.tree import Node, TokenTree
@@ -125,8 +127,6 @@ class TreeDecoder:
         without a chat template); the result has the same form, without the stop token. Stops at the
         generation config's end-of-sequence ids.
         """
-        from branchwise.decoding.loop import run
-
         texts = [isinstance(prompt, str) for prompt in prompts]
         if any(texts) and (self.tokenizer is None or not all(texts)):
             raise UserError(
@@ -142,8 +142,6 @@ class TreeDecoder:
         return [self.tokenizer.decode(one) for one in ids] if any(texts) else ids
 
     async def _complete_all(self, prompts: list[list[int]], max_new_tokens: int) -> list[Completion]:
-        import asyncio
-
         group = object()
         loop = asyncio.get_running_loop()
         requests = [Request(ids, max_new_tokens, group, loop.create_future()) for ids in prompts]

@@ -23,25 +23,31 @@ SEED = 7001
 """Seed of the worlds that the card measures on; training draws from another stream."""
 
 SPECS = {
-    "look_up": WorldsSpec(kinds=("look_up",), num_groups=80, seed=SEED),
-    "two_hop": WorldsSpec(kinds=("two_hop",), num_groups=80, min_facts=8, seed=SEED + 1),
-    "follow_up": WorldsSpec(kinds=("follow_up",), num_groups=80, min_facts=8, seed=SEED + 2),
-    "reverse": WorldsSpec(kinds=("reverse",), num_groups=80, seed=SEED + 3),
-    "count": WorldsSpec(kinds=("count",), num_groups=120, min_facts=8, seed=SEED + 4),
-    "compare": WorldsSpec(kinds=("compare",), num_groups=80, min_facts=8, seed=SEED + 5),
-    "choice": WorldsSpec(kinds=("choice",), num_groups=80, seed=SEED + 6),
-    "cloze": WorldsSpec(kinds=("cloze",), num_groups=60, seed=SEED + 7),
-    "outline": WorldsSpec(kinds=("outline",), group_size=2, num_groups=60, seed=SEED + 8),
-    "documents": WorldsSpec(kinds=("documents",), num_groups=60, min_facts=8, seed=SEED + 9),
+    "look_up": WorldsSpec(kinds=("look_up",), num_groups=40, seed=SEED),
+    "two_hop": WorldsSpec(kinds=("two_hop",), num_groups=40, min_facts=8, seed=SEED + 1),
+    "follow_up": WorldsSpec(kinds=("follow_up",), num_groups=40, min_facts=8, seed=SEED + 2),
+    "reverse": WorldsSpec(kinds=("reverse",), num_groups=40, seed=SEED + 3),
+    "count": WorldsSpec(kinds=("count",), num_groups=60, min_facts=8, seed=SEED + 4),
+    "compare": WorldsSpec(kinds=("compare",), num_groups=40, min_facts=8, seed=SEED + 5),
+    "choice": WorldsSpec(kinds=("choice",), num_groups=40, seed=SEED + 6),
+    "cloze": WorldsSpec(kinds=("cloze",), num_groups=40, seed=SEED + 7),
+    "outline": WorldsSpec(kinds=("outline",), group_size=2, num_groups=40, seed=SEED + 8),
+    "documents": WorldsSpec(kinds=("documents",), num_groups=40, min_facts=8, seed=SEED + 9),
 }
 """What is measured: every kind in worlds of 6 to 10 facts, six questions each unless said."""
 
-UNSEEN = {"names": "held_out", "wordings": "held_out"}
+SPLITS: dict[str, dict[str, str]] = {
+    "seen": {},
+    "unseen names": {"names": "held_out"},
+    "unseen wordings": {"wordings": "held_out"},
+}
 STRATEGIES = ("batch", "sequential", "all_in_one")
+SKIPPED = {("unseen names", "all_in_one"), ("unseen wordings", "all_in_one")}
+"""Left out, to keep the measurement short: the slowest strategy on the further splits."""
 
 
 def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Exact match per kind, strategy and split (seen or unseen names and wordings), greedy.
+    """Exact match per kind, strategy and split (see SPLITS), greedy.
 
     `type_guess` is the expected score of a guess by type; `constant` that of always giving the most
     common answer; n the number of questions of the kind.
@@ -49,20 +55,18 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
     loaded = load_model(ModelEntry(path=str(folder), device="cpu"))
     decoder = make_decoder(TreeEntry(kind="tree"), loaded)
     results: dict[str, Any] = {}
-    jobs = [(name, unseen) for name in SPECS for unseen in (False, True)]
-    for number, (name, unseen) in enumerate(jobs, start=1):
-        spec = SPECS[name].model_copy(update=UNSEEN if unseen else {})
-        groups = list(make_groups(spec))
+    jobs = [(name, split) for name in SPECS for split in SPLITS]
+    for number, (name, split) in enumerate(jobs, start=1):
+        groups = list(make_groups(SPECS[name].model_copy(update=SPLITS[split])))
         scores = {}
         for strategy in STRATEGIES:
+            if (split, strategy) in SKIPPED:
+                continue
             runner = GroupRunner(
                 load(strategy), decoder, loaded.chat, PromptStyle(), max_new_tokens=32, repeats=1
             )
             scores[strategy] = _score(runner, groups, name)
-        results.setdefault(name, {})["unseen" if unseen else "seen"] = {
-            **_baselines(groups, name),
-            **scores,
-        }
+        results.setdefault(name, {})[split] = {**_baselines(groups, name), **scores}
         progress(number, len(jobs))
     return results
 
