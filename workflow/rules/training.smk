@@ -18,7 +18,7 @@ rule tiny_model:
         "logs/tiny_model.log",
     conda:
         "../../envs/environment.yaml"
-    threads: workflow.cores
+    threads: 4
     resources:
         mem_mb=3000,
         runtime="4h",
