@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -50,6 +51,11 @@ class Look:
         self.marker = {s: MARKERS[i % len(MARKERS)] for i, s in enumerate(experiment.strategies)}
         self.dash = {d: DASHES[i % len(DASHES)] for i, d in enumerate(experiment.decoders)}
 
+    def face(self, strategy: str, decoder: str) -> Any:
+        """Fill of a marker: its colour for the first decoder, white for the others."""
+        first = self.results.experiment.decoders[0]
+        return self.colour[strategy] if decoder == first else "white"
+
     def legend(self, figure: Figure, decoders: bool = True) -> None:
         """Strategies and, where there are several, decoders, above the axes."""
         label = self.results.label
@@ -65,7 +71,7 @@ class Look:
         figure.legend(
             handles=handles,
             loc="outside upper center",
-            ncols=min(5, len(handles)),
+            ncols=min(3, len(handles)),
             frameon=False,
             columnspacing=1.0,
             handlelength=1.9,
@@ -155,6 +161,7 @@ def _by_size(results: Results, metric: str, scale: float, label: str) -> Figure:
                 color=look.colour[strategy],
                 marker=look.marker[strategy],
                 linestyle=look.dash[decoder],
+                markerfacecolor=look.face(strategy, decoder),
             )
         axis.set_title(_title(name))
         axis.set_ylabel(label)
@@ -203,7 +210,7 @@ def quality_latency(results: Results) -> Figure:
                 fmt=look.marker[row.strategy],
                 color=colour,
                 elinewidth=0.7,
-                markerfacecolor=colour if row.decoder == first else "white",
+                markerfacecolor=look.face(row.strategy, row.decoder),
             )
         axis.set_title(_title(dataset))
         axis.set_xscale("log")
@@ -230,6 +237,12 @@ def tokens(results: Results) -> Figure:
     }
     colours = dict(zip(parts, [*sns.color_palette("colorblind", 3), (0.8, 0.8, 0.8)], strict=True))
     frame = frame[frame.metric.isin(list(parts))].copy()
+    # Bars are comparable only over the data sets that all of them have.
+    bars_per_set = frame.groupby("dataset")[["strategy", "decoder"]].apply(
+        lambda part: len(part.drop_duplicates())
+    )
+    shared = bars_per_set.index[bars_per_set == bars_per_set.max()]
+    frame = frame[frame.dataset.isin(shared)]
     frame["value"] = frame.value / frame.questions
     mean = frame.groupby(["strategy", "decoder", "metric"], observed=True)["value"].mean()
     bars = [
@@ -248,7 +261,7 @@ def tokens(results: Results) -> Figure:
     names = [f"{results.label('strategy', s)}, {results.label('decoder', d)}" for s, d in bars]
     axis.set_yticks(range(len(bars)), names)
     axis.invert_yaxis()
-    axis.set_xlabel("tokens per question, mean over data sets")
+    axis.set_xlabel(f"tokens per question, mean over {len(shared)} data sets")
     handles = [Patch(color=colours[m], label=text) for m, text in parts.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
     return figure
