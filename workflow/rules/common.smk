@@ -66,16 +66,13 @@ def dataset_code(wildcards):
     return hashing.groups_hash(EXPERIMENT, wildcards.dataset)
 
 
-def cell_settings(wildcards):
-    """All that the config says about a cell."""
-    return as_param(resolved_settings(EXPERIMENT, Cell(*wildcards)))
-
-
-def cell_code(wildcards):
-    """Hash of the modules that a cell's answers depend on."""
-    return hashing.answers_hash(EXPERIMENT, Cell(*wildcards))
-
-
-def cell_model(wildcards):
-    """Hash of the cell's model."""
-    return hashing.model_hash(EXPERIMENT, wildcards.model)
+def cell_identity(wildcards):
+    """Everything that a cell's answers depend on: its settings, its code, and its model."""
+    cell = Cell(*wildcards)
+    return as_param(
+        {
+            "settings": resolved_settings(EXPERIMENT, cell),
+            "code": hashing.answers_hash(EXPERIMENT, cell),
+            "model": hashing.model_hash(EXPERIMENT, cell.model),
+        }
+    )

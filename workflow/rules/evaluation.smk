@@ -13,11 +13,8 @@ rule evaluate:
         runtime="10m",
     params:
         config=CONFIG,
-        cell=subpath(input.run, parent=True),
-        draws=EXPERIMENT.bootstrap_draws,
-        seed=EXPERIMENT.seed,
-        code=hashing.scores_hash(),
+        scoring=f"{EXPERIMENT.bootstrap_draws} {EXPERIMENT.seed} {hashing.scores_hash()}",
     message:
         "scoring {wildcards.dataset}, {wildcards.model}, {wildcards.strategy}, {wildcards.decoder}"
     shell:
-        "python -m branchwise evaluate {params.config} --cell {params.cell} --out {output} 2> {log}"
+        "python -m branchwise evaluate {params.config} --cell $(dirname {input.run}) --out {output} 2> {log}"

@@ -15,10 +15,7 @@ rule generate:
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,
-        settings=cell_settings,
-        code=cell_code,
-        weights=cell_model,
-        out=subpath(output.run, parent=True),
+        identity=cell_identity,
         journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
     message:
         "answering {wildcards.dataset} with {wildcards.model}, "
@@ -26,5 +23,5 @@ rule generate:
     shell:
         "python -m branchwise generate {params.config} --dataset {wildcards.dataset} "
         "--model {wildcards.model} --strategy {wildcards.strategy} "
-        "--decoder {wildcards.decoder} --groups {input.groups} --out {params.out} "
+        "--decoder {wildcards.decoder} --groups {input.groups} --out $(dirname {output.run}) "
         "--journal {params.journal} 2> {log}"

@@ -1,9 +1,11 @@
 """What of a config one cell depends on."""
 
 import json
+from functools import cache
 from typing import Any
 
 from branchwise.config.types import Cell, Experiment
+from branchwise.data.types import Record
 
 
 def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
@@ -12,16 +14,21 @@ def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     Snakemake compares it between runs, the journal is keyed by it, and run.json records it.
     """
     catalogues = experiment.catalogues
-    without_label = {"mode": "json", "exclude": {"label"}}
     return {
-        "dataset": catalogues.datasets[cell.dataset].model_dump(mode="json"),
-        "model": catalogues.models[cell.model].model_dump(**without_label),
-        "strategy": catalogues.strategies[cell.strategy].model_dump(**without_label),
-        "decoder": catalogues.decoders[cell.decoder].model_dump(**without_label),
+        "dataset": _plain(catalogues.datasets[cell.dataset]),
+        "model": _plain(catalogues.models[cell.model]),
+        "strategy": _plain(catalogues.strategies[cell.strategy]),
+        "decoder": _plain(catalogues.decoders[cell.decoder]),
         "max_new_tokens": experiment.max_new_tokens,
         "repeats": experiment.repeats,
         "threads": experiment.threads,
     }
+
+
+@cache
+def _plain(entry: Record) -> dict[str, Any]:
+    """An entry as JSON data, without what only decides how it is printed."""
+    return entry.model_dump(mode="json", exclude={"label"})
 
 
 def as_param(value: Any) -> str:
