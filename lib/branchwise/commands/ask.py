@@ -16,6 +16,7 @@ from rich.text import Text
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.config.entries import ModelEntry, missing_verbs
 from branchwise.data.types import Group as QuestionGroup
 from branchwise.data.types import Question, Record
 from branchwise.errors import UserError
@@ -53,14 +54,11 @@ def ask(
     experiment = experiment_from(config, setting)
     strategy_entry = named(experiment, "strategy", strategy)
     decoder_entry = named(experiment, "decoder", decoder)
-    if missing := set(strategy_entry.needs) - decoder_entry.offers:
+    if missing := missing_verbs(strategy_entry, decoder_entry):
         raise UserError(
-            f"strategy {strategy} needs {' and '.join(sorted(missing))}, which decoder {decoder} "
-            "does not offer",
+            f"strategy {strategy} needs {' and '.join(missing)}, which decoder {decoder} does not offer",
             "choose another decoder",
         )
-    from branchwise.config.entries import ModelEntry
-
     is_folder = model not in experiment.catalogues.models and Path(model).is_dir()
     entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
     console = Console(stderr=True)

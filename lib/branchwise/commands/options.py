@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config.entries import missing_verbs
 from branchwise.errors import UserError
 
 DEFAULT_CONFIG = Path("config/demo.yaml")
@@ -61,10 +62,9 @@ def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, d
     cell = Cell(dataset, model, strategy, decoder)
     for axis, name in cell._asdict().items():
         named(experiment, axis, name)
-    missing = set(named(experiment, "strategy", strategy).needs)
-    missing -= named(experiment, "decoder", decoder).offers
-    if missing:
-        raise impossible(cell, sorted(missing), "command line")
+    catalogues = experiment.catalogues
+    if missing := missing_verbs(catalogues.strategies[strategy], catalogues.decoders[decoder]):
+        raise impossible(cell, missing, "command line")
     return cell
 
 

@@ -104,3 +104,8 @@ class Catalogues(Record):
     models: dict[str, ModelEntry] = {}
     strategies: dict[str, StrategyEntry] = {}
     decoders: dict[str, DecoderEntry] = {}
+
+
+def missing_verbs(strategy: StrategyEntry, decoder: DecoderEntry) -> list[Verb]:
+    """What `strategy` needs and `decoder` does not offer; empty where the two go together."""
+    return sorted(set(strategy.needs) - decoder.offers)

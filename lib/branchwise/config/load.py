@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from branchwise.config.entries import Catalogues
+from branchwise.config.entries import Catalogues, missing_verbs
 from branchwise.config.types import Cell, Experiment
 from branchwise.errors import UserError
 
@@ -205,9 +205,9 @@ def _check_cells(experiment: Experiment, source: str) -> None:
         raise UserError(f"{source}: the exclusions leave no cell", "exclude less")
     strategies, decoders = experiment.catalogues.strategies, experiment.catalogues.decoders
     for cell in experiment.cells:
-        missing = set(strategies[cell.strategy].needs) - decoders[cell.decoder].offers
+        missing = missing_verbs(strategies[cell.strategy], decoders[cell.decoder])
         if missing:
-            raise impossible(cell, sorted(missing), source)
+            raise impossible(cell, missing, source)
 
 
 def impossible(cell: Cell, missing: Sequence[str], source: str) -> UserError:
