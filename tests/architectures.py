@@ -3,17 +3,7 @@
 from functools import cache
 
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import AutoModelForCausalLM, CONFIG_MAPPING, PreTrainedModel
 
 VOCABULARY = 101
 
@@ -32,12 +22,29 @@ _SHAPE = {
     "initializer_range": 0.25,
 }
 
-BUILDERS = {
-    "qwen2": lambda shape: Qwen2ForCausalLM(Qwen2Config(**shape)),
-    "qwen3": lambda shape: Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=12)),
-    "llama": lambda shape: LlamaForCausalLM(LlamaConfig(**shape)),
-    "mistral": lambda shape: MistralForCausalLM(MistralConfig(**shape, sliding_window=None)),
-    "mistral_windowed": lambda shape: MistralForCausalLM(MistralConfig(**shape, sliding_window=9)),
+# transformers' name of each architecture, and what its config needs beyond the common shape.
+BUILDERS: dict[str, tuple[str, dict]] = {
+    "qwen2": ("qwen2", {}),
+    "qwen3": ("qwen3", {"head_dim": 12}),
+    "llama": ("llama", {}),
+    "mistral": ("mistral", {"sliding_window": None}),
+    "mistral_windowed": ("mistral", {"sliding_window": 9}),
+    "phi3": ("phi3", {}),
+    # Sliding layers in turn with full ones; gemma2 caps its scores with a tanh.
+    "gemma2": ("gemma2", {"head_dim": 12, "sliding_window": 9, "query_pre_attn_scalar": 12}),
+    "gemma3": (
+        "gemma3_text",
+        {
+            "head_dim": 12,
+            "sliding_window": 9,
+            "query_pre_attn_scalar": 12,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        },
+    ),
+    "olmo2": ("olmo2", {}),
+    # Every second layer without rotary positions.
+    "smollm3": ("smollm3", {"no_rope_layers": [1, 0, 1]}),
+    "gpt_neox": ("gpt_neox", {}),
 }
 
 
@@ -46,7 +53,9 @@ def model_of(name: str, vocabulary: int = VOCABULARY, max_positions: int = 512) 
     """The model of an architecture, built once."""
     torch.manual_seed(len(name))
     shape = {**_SHAPE, "vocab_size": vocabulary, "max_position_embeddings": max_positions}
-    return BUILDERS[name](shape).eval()
+    architecture, more = BUILDERS[name]
+    config = CONFIG_MAPPING[architecture](**{**shape, **more})
+    return AutoModelForCausalLM.from_config(config).eval()
 
 
 @torch.no_grad()

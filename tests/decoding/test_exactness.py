@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from branchwise.decoding import plan
 from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.kernels import KERNELS
 from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 
 token = st.integers(8, VOCABULARY - 1)
@@ -22,14 +24,24 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     return prompts
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", BUILDERS)
 @settings(max_examples=12, deadline=None)
-@given(prompts=related_prompts(), chunk=st.sampled_from([1, 3, 4096]))
-def test_branches_equal_separate_prompts(name: str, prompts: list[list[int]], chunk: int) -> None:
+@given(
+    prompts=related_prompts(),
+    chunk=st.sampled_from([1, 3, 4096]),
+    gather=st.sampled_from([0, plan.GATHER]),
+)
+def test_branches_equal_separate_prompts(
+    name: str, kernel: str, prompts: list[list[int]], chunk: int, gather: int
+) -> None:
     model = model_of(name)
-    decoder = TreeDecoder(model, max_step_tokens=chunk)
+    decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk)
     expected = [greedy(model, prompt, 6) for prompt in prompts]
-    assert decoder.complete(prompts, max_new_tokens=6) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "GATHER", gather)
+        patch.setattr(plan, "SHORT_RUN", 4)
+        assert decoder.complete(prompts, max_new_tokens=6) == expected
     assert decoder.tree.slots.num_used == 0
     assert not decoder.tree.nodes
 
@@ -41,7 +53,7 @@ def test_logits_of_one_branch_equal_plain_decoding(name: str) -> None:
     with torch.no_grad():
         expected = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
     seen = []
-    handle = model.lm_head.register_forward_hook(lambda *call: seen.append(call[2]))
+    handle = model.register_forward_hook(lambda *call: seen.append(call[2].logits))
     try:
         TreeDecoder(model, max_step_tokens=7).complete([ids], max_new_tokens=1)
     finally:

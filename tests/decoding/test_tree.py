@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding.tree import Node, SlotAllocator, TokenTree
+from branchwise.decoding.slots import SlotAllocator
+from branchwise.decoding.tree import Node, TokenTree
 
 CPU = torch.device("cpu")
 prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=7), min_size=1, max_size=8)

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from branchwise.decoding.attention import TreeStep, tree_attention
+from branchwise.decoding.attention import tree_attention
 from branchwise.decoding.cache import TreeCache
+from branchwise.decoding.kernels import KERNELS
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
+from branchwise.decoding.step import TreeStep
 from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.decoding.tree import Node, TokenTree
 from branchwise.errors import UserError
@@ -64,9 +66,10 @@ class TreeDecoder:
         positions: str = "path",
         max_step_tokens: int = 4096,
     ) -> None:
-        for what, given, allowed in (("kernel", kernel, "dense"), ("positions", positions, "path")):
-            if given != allowed:
-                raise UserError(f"{what} is {given!r}", f"the tree decoder has: {allowed}")
+        for what, given, allowed in (("kernel", kernel, KERNELS), ("positions", positions, ["path"])):
+            if given not in allowed:
+                raise UserError(f"{what} is {given!r}", f"the tree decoder has: {', '.join(allowed)}")
+        self.kernel = kernel
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device
@@ -163,7 +166,7 @@ class TreeDecoder:
         if self._attached:
             yield
             return
-        with tree_attention(self.model):
+        with tree_attention(self.model, self.kernel):
             self._attached = True
             try:
                 yield
@@ -199,10 +202,9 @@ class TreeDecoder:
     def _forward(self) -> None:
         pending = self.tree.pending([b.tip for b in self._running], self.max_step_tokens)
         slots_N = self.tree.place(pending)
-        used = self.tree.slots.high
-        self.cache.aim(slots_N, used)
+        self.cache.aim(slots_N, self.tree.slots.high)
         position_N = torch.tensor(pending.positions, device=self.device)
-        step = TreeStep(self.tree.mask(slots_N), position_N, self.tree.position_S[:used])
+        step = TreeStep(self.tree, pending, slots_N, position_N)
         ready = [branch for branch in self._running if branch.waits_for_logits]
         last_row = {node: row for row, node in enumerate(pending.nodes)}
         rows = torch.tensor(

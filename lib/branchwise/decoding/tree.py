@@ -10,10 +10,13 @@ Shape legend: N query tokens of a step, S key slots in use, M nodes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from branchwise.decoding.slots import SlotAllocator
 
 NOBODY = 0
 """Node id of free slots: no node sees it."""
@@ -29,6 +32,7 @@ class Node:
     tokens: list[int] = field(default_factory=list)
     slots: list[int] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
+    root_id: int = NOBODY
     holders: int = 0
     open_to_match: bool = True
 
@@ -36,6 +40,17 @@ class Node:
     def end(self) -> int:
         """Logical position after the last token."""
         return self.start + len(self.tokens)
+
+    def ancestors(self) -> list["Node"]:
+        """All nodes above this one, nearest first, each once."""
+        found: dict[Node, None] = {}
+        stack = list(self.parents)
+        while stack:
+            node = stack.pop()
+            if node not in found:
+                found[node] = None
+                stack.extend(node.parents)
+        return list(found)
 
     @property
     def num_pending(self) -> int:
@@ -49,34 +64,6 @@ class Pending(NamedTuple):
     nodes: list[Node]
     tokens: list[int]
     positions: list[int]
-
-
-class SlotAllocator:
-    """Numbers of cache slots; the lowest free one is given first, so the used part stays short."""
-
-    def __init__(self) -> None:
-        self._free: list[int] = []
-        self.high = 0
-
-    def take(self, count: int) -> list[int]:
-        """`count` slots that nobody else has."""
-        reused = self._free[:count]
-        del self._free[:count]
-        fresh = range(self.high, self.high + count - len(reused))
-        self.high += len(fresh)
-        return [*reused, *fresh]
-
-    def give_back(self, slots: Sequence[int]) -> None:
-        """Free slots again; free ones at the top shorten the used part."""
-        self._free = sorted([*self._free, *slots])
-        while self._free and self._free[-1] == self.high - 1:
-            self.high -= 1
-            self._free.pop()
-
-    @property
-    def num_used(self) -> int:
-        """Slots that hold a token."""
-        return self.high - len(self._free)
 
 
 class TokenTree:
@@ -101,6 +88,7 @@ class TokenTree:
         node_id = self._free_ids.pop() if self._free_ids else self._new_id()
         start = max((parent.end for parent in parents), default=0)
         node = Node(node_id, parents, start, list(tokens))
+        node.root_id = parents[0].root_id if parents else node_id
         self.nodes[node_id] = node
         row = self.visible_MM[[parent.id for parent in parents]].any(0)
         self.visible_MM[node_id] = row
@@ -160,25 +148,32 @@ class TokenTree:
     # ----- computing -----
 
     def pending(self, nodes: Sequence[Node], limit: int) -> Pending:
-        """Up to `limit` tokens to compute next so that `nodes` can go on, ancestors first."""
+        """Up to `limit` tokens to compute next so that `nodes` can go on, ancestors first.
+
+        Nodes that come first are served first; the tokens of one tree stand together.
+        """
         order: dict[Node, None] = {}
         for node in nodes:
             self._collect(node, order)
-        chosen = Pending([], [], [])
+        chosen: list[tuple[Node, int]] = []
         complete: set[Node] = set()
+        room = limit
         for node in order:
             blocked = any(p.num_pending and p not in complete for p in node.parents)
-            room = limit - len(chosen.tokens)
             if blocked or room <= 0:
                 continue
-            done = len(node.slots)
             take = min(room, node.num_pending)
-            chosen.nodes.extend([node] * take)
-            chosen.tokens.extend(node.tokens[done : done + take])
-            chosen.positions.extend(range(node.start + done, node.start + done + take))
+            room -= take
+            chosen.append((node, take))
             if take == node.num_pending:
                 complete.add(node)
-        return chosen
+        pending = Pending([], [], [])
+        for node, take in sorted(chosen, key=lambda pair: pair[0].root_id):
+            done = len(node.slots)
+            pending.nodes.extend([node] * take)
+            pending.tokens.extend(node.tokens[done : done + take])
+            pending.positions.extend(range(node.start + done, node.start + done + take))
+        return pending
 
     def _collect(self, node: Node, order: dict[Node, None]) -> None:
         """Nodes with pending tokens among `node` and its ancestors, parents before children.
@@ -201,7 +196,9 @@ class TokenTree:
 
         Returns the slots, int64 (N,). The tokens count as computed from here on.
         """
-        slots = self.slots.take(len(pending.tokens))
+        slots: list[int] = []
+        for _, block in groupby(pending.nodes, key=lambda node: node.id):
+            slots += self.slots.take(len(list(block)))
         self._grow(self.slots.high)
         slots_N = torch.tensor(slots, device=self.device)
         first = self._num_written

@@ -1,0 +1,96 @@
+"""What one forward pass knows about the tree, worked out once for all layers and only if asked.
+
+Shape legend: N query tokens of a step, S key slots in use.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+
+from branchwise.decoding.plan import Alone, Index, Plan, make_plan
+from branchwise.decoding.tree import Pending, TokenTree
+
+
+@dataclass(eq=False)
+class TreeStep:
+    """Reaches every attention layer as a keyword. Positions are logical ones, int64.
+
+    A sliding window counts logical positions, so that what else is in the tree does not narrow it.
+    """
+
+    tree: TokenTree
+    pending: Pending
+    slots_N: Tensor
+    position_N: Tensor
+    known_plan: Plan | None = None
+    _masks: dict[int | None, Tensor] = field(default_factory=dict)
+    _blocks: dict[int | None, BlockMask] = field(default_factory=dict)
+    _near: dict[tuple, Tensor | None] = field(default_factory=dict)
+
+    @property
+    def num_used(self) -> int:
+        """Slots from the first to the last in use."""
+        return self.tree.slots.high
+
+    @property
+    def _position_S(self) -> Tensor:
+        return self.tree.position_S[: self.num_used]
+
+    # ----- dense -----
+
+    def mask(self, window: int | None) -> Tensor:
+        """Which slots each token sees, bool (N, S), narrowed to the window if there is one."""
+        if window not in self._masks:
+            mask = self.tree.mask(self.slots_N) if window is None else self.mask(None)
+            if window is not None:
+                mask = mask & (self.position_N[:, None] - self._position_S < window)
+            self._masks[window] = mask
+        return self._masks[window]
+
+    # ----- cascade -----
+
+    @property
+    def plan(self) -> Plan:
+        """The cascade's parts."""
+        if self.known_plan is None:
+            self.known_plan = make_plan(self.tree, self.pending)
+        return self.known_plan
+
+    def near(self, rows: Index, keys: Index, window: int | None) -> Tensor | None:
+        """Which keys of a part lie within the window, bool (n, m); None where all do."""
+        if window is None:
+            return None
+        name = (window, id(rows), id(keys))
+        if name not in self._near:
+            distance = self.position_N[rows][:, None] - self._position_S[keys]
+            near = distance < window
+            self._near[name] = None if bool(near.all()) else near
+        return self._near[name]
+
+    def near_alone(self, part: Alone, window: int | None) -> Tensor:
+        """Which of its own keys each row sees, bool (R, L). It always sees itself."""
+        if window is None:
+            return part.real_RL
+        name = (window, id(part))
+        if name not in self._near:
+            distance = self.position_N[part.rows][:, None] - self._position_S[part.keys_RL]
+            self._near[name] = part.real_RL & (distance < window)
+        return self._near[name]
+
+    # ----- flex -----
+
+    def block_mask(self, window: int | None) -> BlockMask:
+        """FlexAttention's form of `mask`."""
+        if window not in self._blocks:
+            mask_NS = self.mask(window)
+
+            def visible(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+                return mask_NS[query, key]
+
+            num_queries, num_keys = mask_NS.shape
+            self._blocks[window] = create_block_mask(
+                visible, None, None, num_queries, num_keys, device=str(mask_NS.device)
+            )
+        return self._blocks[window]
