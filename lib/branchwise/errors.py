@@ -8,3 +8,7 @@ class UserError(Exception):
         super().__init__(f"{problem}; {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+
+class NotANumberError(UserError):
+    """A model gave logits that are not numbers."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from branchwise.data.types import Group, Question
 from branchwise.decoding.chat import ChatTokenizer
-from branchwise.decoding.requests import Completion, Decoder, Request
+from branchwise.decoding.requests import Completion, Decoder, Request, Rules
 from branchwise.errors import UserError
 from branchwise.prompts import Message, PromptStyle
 from branchwise.strategies.base import Reply
@@ -65,7 +65,7 @@ class GroupDesk:
             def on_token(token: int) -> None:
                 hear(asked, token)
 
-        self.decoder.submit(Request(ids, budget, self, future, on_token))
+        self.decoder.submit(Request(ids, Rules(budget), self, future, on_token))
         completion = await future
         self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
         return Reply(index, self.chat.decode(completion.ids))

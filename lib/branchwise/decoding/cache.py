@@ -53,6 +53,11 @@ class TreeCache(Cache):
             buffer = buffers[layer] = larger
         return buffer
 
+    def clear_nan(self) -> None:
+        """Zero what is not a number: under a mask it would still spoil what sees it (0 x NaN)."""
+        for tensor in (*self._keys.values(), *self._values.values()):
+            tensor.nan_to_num_(nan=0.0)
+
     @property
     def num_bytes(self) -> int:
         """Memory held by the buffers."""

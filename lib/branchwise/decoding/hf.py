@@ -11,6 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, St
 
 from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
 from branchwise.decoding.stopping import max_context_of, stop_ids_of
+from branchwise.errors import UserError
 
 
 class _Watch(StoppingCriteria):
@@ -67,7 +68,12 @@ class HFDecoder:
             self.model.generation_config = before
 
     def submit(self, request: Request) -> None:
-        """Queue a request."""
+        """Queue a request. Raises UserError for one that is not plain greedy decoding."""
+        if not request.rules.is_plain:
+            raise UserError(
+                "decoder hf decodes greedily until the model stops, and no other way",
+                "use decoder tree for sampling, stop texts, bans and hooks",
+            )
         self._queue.append(request)
 
     def close(self, group: object) -> None:
@@ -98,12 +104,12 @@ class HFDecoder:
     def _answer(self, requests: list[Request]) -> None:
         start = time.perf_counter()
         ids_BT, mask_BT = self._padded(requests)
-        rows = [Running(request, start) for request in requests]
+        rows = [Running(request.rules, start, request.on_token) for request in requests]
         watch = _Watch(rows, self.stop_ids)
         config = GenerationConfig(
             do_sample=False,
             num_beams=1,
-            max_new_tokens=max(request.max_new_tokens for request in requests),
+            max_new_tokens=max(request.rules.max_new_tokens for request in requests),
             eos_token_id=sorted(self.stop_ids) or None,
             pad_token_id=self.pad_id,
         )
@@ -114,14 +120,12 @@ class HFDecoder:
             stopping_criteria=StoppingCriteriaList([watch]),
         )
         self.num_forward_passes += watch.num_steps
-        for row, end in zip(rows, watch.ends, strict=True):
+        for request, row, end in zip(requests, rows, watch.ends, strict=True):
             assert end is not None, "generate returned before every row had ended"
-            self._resolve(row, *end, ids_BT.shape[1], watch.num_steps)
-
-    def _resolve(self, row: Running, stop: StopReason, now: float, width: int, num_steps: int) -> None:
-        sent = len(row.request.prompt_ids)
-        padding = width - sent + num_steps - len(row.ids)
-        tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
-        completion = Completion(row.ids, stop, tokens, row.start_s, now, row.num_steps)
-        if not row.request.future.done():
-            row.request.future.set_result(completion)
+            stop, now = end
+            sent = len(request.prompt_ids)
+            padding = ids_BT.shape[1] - sent + watch.num_steps - len(row.ids)
+            tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
+            completion = Completion(row.ids, stop, tokens, row.start_s, now, row.num_steps)
+            if not request.future.done():
+                request.future.set_result(completion)

@@ -1,12 +1,16 @@
 """What a decoder is asked for and what it gives back; the same for every decoder."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from torch import Tensor
+
+from branchwise.errors import UserError
+
 StopReason = Literal["stop", "length"]
-"""stop: the model ended its turn; length: the budget was used up."""
+"""stop: the model ended its turn, or said a stop text; length: the budget was used up."""
 
 
 class TokenCount(NamedTuple):
@@ -24,15 +28,80 @@ class TokenCount(NamedTuple):
     padding: int
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is chosen from its logits. The default is greedy.
+
+    Logits are divided by `temperature`; then only the `top_k` most likely tokens stay (0: all), of
+    these the fewest whose probabilities reach `top_p`; then one is drawn. A branch draws from a
+    random stream of its own, seeded with `seed`, so that it does not matter what else is decoded.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise UserError(
+                f"sampling with temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}",
+                "temperature and top_k are at least 0, top_p is above 0 and at most 1",
+            )
+
+
+@dataclass(eq=False)
+class Hook:
+    """Changes the logits of a set of branches before tokens are chosen from them.
+
+    `change` takes what each ready branch has generated so far, and their logits, fp32 (R, V); it
+    returns logits of the same shape. With `lockstep` branches the set moves together: nobody's next
+    token is chosen before that many branches are ready (fusion needs all of them); 0: as they come.
+    """
+
+    change: Callable[[Sequence[list[int]], Tensor], Tensor]
+    lockstep: int = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a branch generates, beside the model's own stop tokens.
+
+    `stop_texts` end the answer in the middle of a token too; its text then ends before them.
+    """
+
+    max_new_tokens: int
+    sampling: Sampling = Sampling()
+    stop_ids: frozenset[int] = frozenset()
+    stop_texts: tuple[str, ...] = ()
+    banned_ids: frozenset[int] = frozenset()
+    hook: Hook | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise UserError(f"max_new_tokens is {self.max_new_tokens}", "give at least 1")
+        if "" in self.stop_texts:
+            raise UserError("a stop text is empty", "give at least one character")
+
+    @property
+    def is_plain(self) -> bool:
+        """Greedy until the model stops: what every decoder can do."""
+        return self == Rules(self.max_new_tokens)
+
+
 @dataclass(eq=False)
 class Request:
     """A prompt to be answered. `on_token` is called with each token id as it is made."""
 
     prompt_ids: list[int]
-    max_new_tokens: int
+    rules: Rules
     group: object
     future: asyncio.Future["Completion"]
     on_token: Callable[[int], None] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prompt_ids:
+            raise UserError("the prompt is empty", "give at least one token")
 
 
 @dataclass(frozen=True)
@@ -40,7 +109,8 @@ class Completion:
     """The answer to a request, with its ledger.
 
     `start_s` and `end_s` are on the decoder's clock: when its first token was computed and when its
-    last one was known. `num_steps` counts the forward passes that it took part in.
+    last one was known. `num_steps` counts the forward passes that it took part in. `text` is given
+    where a stop text cut it.
     """
 
     ids: list[int]
@@ -49,6 +119,7 @@ class Completion:
     start_s: float
     end_s: float
     num_steps: int
+    text: str | None = None
 
 
 class Decoder(Protocol):
@@ -69,18 +140,19 @@ class Decoder(Protocol):
 
 @dataclass
 class Running:
-    """A request that is being answered, with what has been made of it so far."""
+    """An answer in the making."""
 
-    request: Request
+    rules: Rules
     start_s: float
+    on_token: Callable[[int], None] | None = None
     ids: list[int] = field(default_factory=list)
     num_steps: int = 0
 
     def take(self, token: int, stop_ids: frozenset[int]) -> StopReason | None:
         """Note a new token; says why the answer ends with it, or None."""
         self.ids.append(token)
-        if self.request.on_token is not None:
-            self.request.on_token(token)
-        if token in stop_ids:
+        if self.on_token is not None:
+            self.on_token(token)
+        if token in stop_ids or token in self.rules.stop_ids:
             return "stop"
-        return "length" if len(self.ids) >= self.request.max_new_tokens else None
+        return "length" if len(self.ids) >= self.rules.max_new_tokens else None

@@ -5,7 +5,6 @@ Shape legend: N query tokens of a step, S key slots in use.
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -35,7 +34,7 @@ class TreeStep:
         return self.tree.slots.high
 
     @property
-    def _position_S(self) -> Tensor:
+    def _slot_positions(self) -> Tensor:
         return self.tree.position_S[: self.num_used]
 
     # ----- dense -----
@@ -45,7 +44,7 @@ class TreeStep:
         if window not in self._masks:
             mask = self.tree.mask(self.slots_N) if window is None else self.mask(None)
             if window is not None:
-                mask = mask & (self.position_N[:, None] - self._position_S < window)
+                mask = mask & (self.position_N[:, None] - self._slot_positions < window)
             self._masks[window] = mask
         return self._masks[window]
 
@@ -64,7 +63,7 @@ class TreeStep:
             return None
         name = (window, id(rows), id(keys))
         if name not in self._near:
-            distance = self.position_N[rows][:, None] - self._position_S[keys]
+            distance = self.position_N[rows][:, None] - self._slot_positions[keys]
             near = distance < window
             self._near[name] = None if bool(near.all()) else near
         return self._near[name]
@@ -75,7 +74,7 @@ class TreeStep:
             return part.real_RL
         name = (window, id(part))
         if name not in self._near:
-            distance = self.position_N[part.rows][:, None] - self._position_S[part.keys_RL]
+            distance = self.position_N[part.rows][:, None] - self._slot_positions[part.keys_RL]
             self._near[name] = part.real_RL & (distance < window)
         return self._near[name]
 

@@ -80,13 +80,18 @@ class TokenTree:
         self._next_id = NOBODY + 1
         self._num_written = 0
         self.nodes: dict[int, Node] = {}
+        self.version = 0
 
     # ----- building -----
 
-    def add(self, parents: tuple[Node, ...], tokens: Sequence[int] = ()) -> Node:
-        """A new node below `parents` (none: a root), starting where the farthest parent ends."""
+    def add(
+        self, parents: tuple[Node, ...], tokens: Sequence[int] = (), start: int | None = None
+    ) -> Node:
+        """A new node below `parents` (none: a root), by default starting where the farthest ends."""
+        self.version += 1
         node_id = self._free_ids.pop() if self._free_ids else self._new_id()
-        start = max((parent.end for parent in parents), default=0)
+        if start is None:
+            start = max((parent.end for parent in parents), default=0)
         node = Node(node_id, parents, start, list(tokens))
         node.root_id = parents[0].root_id if parents else node_id
         self.nodes[node_id] = node
@@ -241,6 +246,7 @@ class TokenTree:
             current = stack.pop()
             if current.holders or current.children or self.nodes.get(current.id) is not current:
                 continue
+            self.version += 1
             del self.nodes[current.id]
             self.visible_MM[:, current.id] = False
             self.node_S[current.slots] = NOBODY

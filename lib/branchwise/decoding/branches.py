@@ -1,0 +1,68 @@
+"""Branches: places in the token tree that a strategy holds, and answers in the making there."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from branchwise.decoding.requests import Completion, Running, StopReason, TokenCount
+from branchwise.decoding.tree import Node
+
+
+@dataclass(eq=False)
+class Branch:
+    """A place in the token tree: what it holds and inherits is the prompt of what it generates.
+
+    Made by `TreeDecoder.open`, `fork` and `join`; kept in memory until `release` or the end of its
+    group. `num_cached` of its tokens were in the tree when it was made.
+    """
+
+    group: object
+    tip: Node
+    num_cached: int
+    is_generating: bool = False
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the branch holds and inherits."""
+        return sum(len(node.tokens) for node in (self.tip, *self.tip.ancestors()))
+
+
+@dataclass(eq=False)
+class Run(Running):
+    """A branch that is generating. `logits_V` is there while it waits for others of its hook."""
+
+    branch: Branch = None  # type: ignore[assignment]  (dataclass order: always given)
+    future: asyncio.Future[Completion] = None  # type: ignore[assignment]
+    generator: torch.Generator | None = None
+    is_ask: bool = False
+    num_sent: int = 0
+    logits_V: Tensor | None = None
+    has_tip: bool = False
+
+    @property
+    def num_to_come(self) -> int:
+        """Tokens that it may still add to the tree."""
+        return self.rules.max_new_tokens - len(self.ids)
+
+    def completion(self, stop: StopReason, end_s: float, text: str | None) -> Completion:
+        """What was made, with its ledger."""
+        cached = self.branch.num_cached
+        tokens = TokenCount(self.num_sent, self.num_sent - cached, cached, len(self.ids), 0)
+        return Completion(self.ids, stop, tokens, self.start_s, end_s, self.num_steps, text)
+
+
+@dataclass(eq=False)
+class GroupState:
+    """What the tree keeps for one group: its root, its branches, and the last finished answer.
+
+    The branch of an `ask` leaves when it is finished, unless nothing else of its group is running:
+    then it lingers until the group's next prompts are in the tree, because the next turn of a
+    conversation starts with exactly these tokens.
+    """
+
+    root: Node
+    branches: set[Branch] = field(default_factory=set)
+    num_running: int = 0
+    lingering: Branch | None = None
