@@ -76,9 +76,9 @@ def test_a_decoder_can_be_used_again_and_reuses_its_slots() -> None:
     decoder = TreeDecoder(model)
     prompts = [[9, 10, 11, 12], [9, 10, 30], [50, 51]]
     first = decoder.complete(prompts, max_new_tokens=8)
-    memory = decoder.cache.num_bytes
+    memory = decoder.cache_bytes
     assert all(decoder.complete(prompts, max_new_tokens=8) == first for _ in range(3))
-    assert decoder.cache.num_bytes == memory
+    assert decoder.cache_bytes == memory
 
 
 def test_the_model_is_left_as_it_was() -> None:

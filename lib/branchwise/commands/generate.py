@@ -116,7 +116,7 @@ def _run_record(
     runs = tuple(record.run for record in records)
     commit, dirty = provenance.commit()
     device = loaded.model.device
-    cache = getattr(decoder, "cache", None)
+    cache_bytes = getattr(decoder, "cache_bytes", None)
     settings = request["settings"] | {
         "resolved_dtype": str(loaded.model.dtype).removeprefix("torch."),
         "resolved_device": str(device),
@@ -132,7 +132,7 @@ def _run_record(
         hardware=provenance.hardware(device, experiment.threads),
         load_s=0.0,
         peak_memory_mib=round(provenance.peak_memory_mib(device), 1),
-        kv_cache_mib=None if cache is None else round(cache.num_bytes / 2**20, 3),
+        kv_cache_mib=None if cache_bytes is None else round(cache_bytes / 2**20, 3),
         num_groups=len(runs),
         num_resumed=0,
         totals=Tokens.total(run.tokens for run in runs),

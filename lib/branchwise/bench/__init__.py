@@ -1,0 +1,1 @@
+"""How fast the tree decoder is, beside every baseline that a reader would use, and beside the floor."""

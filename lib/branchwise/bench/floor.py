@@ -1,0 +1,93 @@
+"""What a decoding step cannot be faster than: bytes over bandwidth, or operations over throughput.
+
+Both rates are measured in the same process as the step that they are held against.
+Symbols after the cost model of shared-prefix decoding: B branches, P prefix tokens, n tokens of each
+branch's own.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+READ_BYTES = 256 * 2**20
+GEMM_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Measured rates of one device, in bytes and floating-point operations a second."""
+
+    bytes_per_s: float
+    flop_per_s: float
+
+
+def clock(device: torch.device) -> float:
+    """Seconds: of this thread's processor time on a CPU (other work does not count), of the wall
+    after synchronising on a GPU.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.thread_time()
+
+
+def measure_machine(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> Machine:
+    """Read a buffer much larger than the caches, and multiply matrices; the best of `repeats`."""
+    size = READ_BYTES // dtype.itemsize
+    buffer = torch.ones(size, device=device, dtype=dtype)
+    read_s = _best(lambda: buffer.sum(), device, repeats)
+    width = 4096
+    rows = torch.randn(GEMM_ROWS, width, device=device, dtype=dtype)
+    weight = torch.randn(width, width, device=device, dtype=dtype)
+    multiply_s = _best(lambda: rows @ weight, device, repeats)
+    return Machine(READ_BYTES / read_s, 2 * GEMM_ROWS * width * width / multiply_s)
+
+
+def _best(work, device: torch.device, repeats: int) -> float:
+    work()
+    times = []
+    for _ in range(repeats):
+        started = clock(device)
+        work()
+        times.append(clock(device) - started)
+    return min(times)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model's step costs, from its own parameters: per step, per row, per key."""
+
+    weight_bytes: int
+    num_weights: int
+    key_bytes: int
+    flop_per_pair: int
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "Cost":
+        """Counted from the model; an input embedding table is not read but for a row a token."""
+        config = model.config
+        heads, layers = config.num_attention_heads, config.num_hidden_layers
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        itemsize = model.dtype.itemsize
+        num_weights = sum(p.numel() for p in model.parameters())
+        if not config.tie_word_embeddings:
+            num_weights -= model.get_input_embeddings().weight.numel()
+        return cls(
+            weight_bytes=num_weights * itemsize,
+            num_weights=num_weights,
+            key_bytes=2 * layers * kv_heads * width * itemsize,
+            flop_per_pair=4 * layers * heads * width,
+        )
+
+    def step_floor_s(self, machine: Machine, prefix: int, branches: int, own: int) -> float:
+        """Least time of a step that gives each of `branches` one more token, the prefix read once."""
+        num_bytes = self.weight_bytes + self.key_bytes * (prefix + branches * own)
+        flop = branches * (2 * self.num_weights + self.flop_per_pair * (prefix + own))
+        return max(num_bytes / machine.bytes_per_s, flop / machine.flop_per_s)
+
+    def as_dict(self) -> dict[str, int]:
+        """For a result file."""
+        return asdict(self)

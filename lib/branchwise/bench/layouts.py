@@ -1,0 +1,207 @@
+"""The same work in every layout that a reader might use: B questions on one prefix, L tokens each.
+
+Every layout first does its `prefill`, then decodes greedily with `advance`, one token a branch. All
+of them must say the same tokens (in fp32), which the runner checks.
+
+Shape legend: B branches, P prefix tokens, Q question tokens.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.requests import Request, Rules
+
+BUDGET = 1_000_000
+
+
+class Layout(ABC):
+    """One way to hold B branches over a shared prefix."""
+
+    name: str
+
+    def __init__(self, model: PreTrainedModel, prefix_P: Tensor, questions_BQ: Tensor) -> None:
+        self.model = model
+        self.prefix_P = prefix_P
+        self.questions_BQ = questions_BQ
+        self.tokens: list[list[int]] = []
+
+    @abstractmethod
+    def prefill(self) -> None:
+        """Compute the prompts and the first new token of every branch."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """One more token for every branch."""
+
+    @abstractmethod
+    def cache_tokens(self) -> int:
+        """Tokens whose keys and values are held."""
+
+    def _note(self, next_B: Tensor) -> None:
+        self.tokens.append(next_B.tolist())
+
+    def answers(self) -> list[list[int]]:
+        """New tokens of each branch."""
+        return [list(row) for row in zip(*self.tokens, strict=True)]
+
+
+def _last(model: PreTrainedModel, **inputs) -> Tensor:
+    """The most likely next token of each row, int64 (B,)."""
+    return model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
+
+
+class Sequential(Layout):
+    """One prompt after the other, the prefix computed for each of them."""
+
+    name = "sequential"
+    reuse = False
+
+    def prefill(self) -> None:
+        self.caches, firsts = [], []
+        shared = None
+        if self.reuse:
+            shared = DynamicCache(config=self.model.config)
+            self.model(self.prefix_P[None], past_key_values=shared, use_cache=True, logits_to_keep=1)
+        for question in self.questions_BQ:
+            cache = DynamicCache(config=self.model.config)
+            prompt = question
+            if shared is None:
+                prompt = torch.cat([self.prefix_P, question])
+            else:
+                for layer, kept in enumerate(shared.layers):
+                    cache.update(kept.keys, kept.values, layer)
+            firsts.append(_last(self.model, input_ids=prompt[None], past_key_values=cache))
+            self.caches.append(cache)
+        self.next_B = torch.cat(firsts)
+        self._note(self.next_B)
+
+    def advance(self) -> None:
+        rows = []
+        for index, cache in enumerate(self.caches):
+            ids = self.next_B[index].view(1, 1)
+            rows.append(_last(self.model, input_ids=ids, past_key_values=cache))
+        self.next_B = torch.cat(rows)
+        self._note(self.next_B)
+
+    def cache_tokens(self) -> int:
+        # One branch is alive at a time; all are kept here so that layouts can be timed in turn.
+        return self.caches[0].get_seq_length()
+
+
+class SequentialReuse(Sequential):
+    """One question after the other over one computed prefix."""
+
+    name = "sequential, prefix reused"
+    reuse = True
+
+
+class PaddedBatch(Layout):
+    """All prompts as one batch, the prefix computed and held B times."""
+
+    name = "padded batch"
+
+    def prefill(self) -> None:
+        count = len(self.questions_BQ)
+        prompts = torch.cat([self.prefix_P.expand(count, -1), self.questions_BQ], dim=1)
+        self.cache = DynamicCache(config=self.model.config)
+        # An explicit mask, as a padded batch has one.
+        self.mask = torch.ones_like(prompts)
+        self.next_B = _last(
+            self.model, input_ids=prompts, attention_mask=self.mask, past_key_values=self.cache
+        )
+        self._note(self.next_B)
+
+    def advance(self) -> None:
+        self.mask = torch.cat([self.mask, self.mask[:, :1]], dim=1)
+        self.next_B = _last(
+            self.model,
+            input_ids=self.next_B[:, None],
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+        )
+        self._note(self.next_B)
+
+    def cache_tokens(self) -> int:
+        return len(self.questions_BQ) * self.cache.get_seq_length()
+
+
+class ExpandedBatch(PaddedBatch):
+    """The prefix computed once, its keys and values copied for every branch."""
+
+    name = "batch, prefix expanded"
+
+    def prefill(self) -> None:
+        count = len(self.questions_BQ)
+        self.cache = DynamicCache(config=self.model.config)
+        self.model(self.prefix_P[None], past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        self.cache.batch_repeat_interleave(count)
+        width = len(self.prefix_P) + self.questions_BQ.shape[1]
+        self.mask = torch.ones(count, width, dtype=torch.long, device=self.prefix_P.device)
+        self.next_B = _last(
+            self.model,
+            input_ids=self.questions_BQ,
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+        )
+        self._note(self.next_B)
+
+
+class Tree(Layout):
+    """The tree decoder. `lengths`: stop each branch after so many tokens."""
+
+    name = "tree"
+    kernel = "cascade"
+    packed_weights = True
+    lengths: list[int] | None = None
+
+    def prefill(self) -> None:
+        self.decoder = TreeDecoder(self.model, kernel=self.kernel, packed_weights=self.packed_weights)
+        self.loop = asyncio.new_event_loop()
+        self.rows: list[list[int]] = [[] for _ in self.questions_BQ]
+        lengths = self.lengths or [BUDGET] * len(self.rows)
+        for row, (question, length) in enumerate(zip(self.questions_BQ, lengths, strict=True)):
+            prompt = [*self.prefix_P.tolist(), *question.tolist()]
+            future = self.loop.create_future()
+            self.decoder.submit(Request(prompt, Rules(length), self, future, self.rows[row].append))
+        while not all(self.rows):
+            self.decoder.step()
+
+    def advance(self) -> None:
+        self.decoder.step()
+
+    def answers(self) -> list[list[int]]:
+        return self.rows
+
+    def cache_tokens(self) -> int:
+        return self.decoder.slots_in_use
+
+
+class TreeDense(Tree):
+    """The tree decoder with one dense mask: everything packed in one sequence."""
+
+    name = "tree, dense mask"
+    kernel = "dense"
+    packed_weights = False
+
+
+class TreePlainWeights(Tree):
+    """The tree decoder without packed weights: what the cascade alone brings."""
+
+    name = "tree, weights not packed"
+    packed_weights = False
+
+
+LAYOUTS: tuple[type[Layout], ...] = (
+    Sequential,
+    SequentialReuse,
+    PaddedBatch,
+    ExpandedBatch,
+    TreeDense,
+    TreePlainWeights,
+    Tree,
+)

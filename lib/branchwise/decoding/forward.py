@@ -1,0 +1,128 @@
+"""One forward pass over everything that is pending in the tree.
+
+Shape legend: N tokens of a step, R rows whose logits are asked for, V words of the vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from branchwise.decoding.attention import tree_attention
+from branchwise.decoding.cache import TreeCache
+from branchwise.decoding.diagnosis import first_nan
+from branchwise.decoding.plan import Plan
+from branchwise.decoding.step import TreeStep
+from branchwise.decoding.tree import Node, Pending, TokenTree
+from branchwise.decoding.weights import PackedWeights
+
+
+class Outcome(NamedTuple):
+    """What a pass found: logits, fp32 (V,), after the last token of each node that is complete now;
+    and the roots of trees whose logits are not numbers, with the module where that began.
+    """
+
+    logits: dict[Node, Tensor]
+    broken: dict[int, str]
+
+
+class ForwardPass:
+    """Runs a model over a token tree. `num_passes` and `num_rows` count what it did."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tree: TokenTree,
+        kernel: str,
+        max_step_tokens: int,
+        packed_weights: bool,
+    ) -> None:
+        self.model = model
+        self.tree = tree
+        self.kernel = kernel
+        self.max_step_tokens = max_step_tokens
+        self.cache = TreeCache()
+        self.num_passes = 0
+        self.num_rows = 0
+        self.peak_tokens = 0
+        self._weights = PackedWeights(model if packed_weights else None)
+        self._attached = False
+        self._last: tuple[int, list[Node], Plan] | None = None
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """The tree's attention, in the model for as long as the context lasts.
+
+        Every pass enters it by itself; entering it around many passes saves switching each time.
+        """
+        if self._attached:
+            yield
+            return
+        with tree_attention(self.model, self.kernel), self._weights.attached():
+            self._attached = True
+            try:
+                yield
+            finally:
+                self._attached = False
+
+    @torch.no_grad()
+    def __call__(self, tips: Sequence[Node]) -> Outcome:
+        """Compute what is pending in `tips` and above them, up to `max_step_tokens` tokens."""
+        device = self.tree.device
+        version = self.tree.version
+        pending = self.tree.pending(tips, self.max_step_tokens)
+        slots_N = self.tree.place(pending)
+        self.cache.aim(slots_N, self.tree.slots.high)
+        position_N = torch.tensor(pending.positions, device=device)
+        plan = self._plan_from_before(version, pending, slots_N)
+        step = TreeStep(self.tree, pending, slots_N, position_N, plan)
+        last_row = {node: row for row, node in enumerate(pending.nodes)}
+        ready = [node for node in dict.fromkeys(tips) if node in last_row and not node.num_pending]
+        rows = [last_row[node] for node in ready]
+        inputs = {
+            "input_ids": torch.tensor([pending.tokens], device=device),
+            "position_ids": position_N[None],
+            "past_key_values": self.cache,
+            "use_cache": True,
+            "logits_to_keep": torch.tensor(rows, dtype=torch.long, device=device),
+            "tree_step": step,
+        }
+        with self.attached():
+            logits_RV, broken = self._logits(inputs, pending)
+        self.num_passes += 1
+        self.num_rows += len(pending.tokens)
+        self.peak_tokens = max(self.peak_tokens, self.tree.slots.num_used)
+        keeps = len(rows) == len(pending.tokens) and self.kernel == "cascade"
+        self._last = (version, pending.nodes, step.plan) if keeps else None
+        sound = [(n, row) for n, row in zip(ready, logits_RV, strict=True) if n.root_id not in broken]
+        return Outcome(dict(sound), broken)
+
+    def _logits(self, inputs: dict[str, Any], pending: Pending) -> tuple[Tensor, dict[int, str]]:
+        """Logits of the rows that are asked for, fp32 (R, V), and the roots whose are not numbers.
+
+        Where some are not, the other trees' are computed again without the rows that spoil them.
+        """
+        logits_RV = self.model(**inputs).logits[0].float()
+        if not bool(logits_RV.isnan().any()):
+            return logits_RV, {}
+        where, rows = first_nan(self.model, inputs)
+        broken = {pending.nodes[row].root_id: where for row in rows}
+        sound = [row for row, node in enumerate(pending.nodes) if node.root_id not in broken]
+        if sound:
+            ids = inputs["input_ids"].clone()
+            ids[0, sorted(rows)] = int(ids[0, sound[0]])
+            logits_RV = self.model(**(inputs | {"input_ids": ids})).logits[0].float()
+        self.cache.clear_nan()
+        return logits_RV, broken
+
+    def _plan_from_before(self, version: int, pending: Pending, slots_N: Tensor) -> Plan | None:
+        """The last step's plan, grown by one key a row; None where more than that has changed."""
+        if self._last is None or self._last[:2] != (version, pending.nodes):
+            return None
+        plan = self._last[2]
+        if plan.alone is None or len(plan.alone.keys_RL) != len(slots_N):
+            return None
+        return plan._replace(alone=plan.alone.grown(slots_N))
