@@ -15,6 +15,7 @@ from branchwise.decoding.branches import Branch, Run
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.kernels import KERNELS
 from branchwise.decoding.loop import run
+from branchwise.decoding.positions import Grid2D
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
@@ -22,6 +23,7 @@ from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.decoding.tree import Node, TokenTree
 from branchwise.errors import UserError
 
+POSITIONS = ("path", "shared", "grid2d")
 Text = Sequence[int] | str
 """Token ids; or, for a decoder that has a tokenizer, a string (used as it is)."""
 
@@ -30,7 +32,8 @@ class TreeDecoder:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
     `kernel`: how attention is computed (see `branchwise.decoding.kernels`). `positions`: `path`, a
-    child starts where its parent ends; `shared`, the children of one fork end at the same place.
+    child starts where its parent ends; `shared`, the children of one fork end at the same place;
+    `grid2d`, `path` along one axis and the branch along another (see `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
     the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`.
     """
@@ -44,8 +47,9 @@ class TreeDecoder:
         max_step_tokens: int = 4096,
         max_cache_tokens: int | None = None,
         packed_weights: bool = False,
+        grid: Grid2D | None = None,
     ) -> None:
-        choices = (("kernel", kernel, tuple(KERNELS)), ("positions", positions, ("path", "shared")))
+        choices = (("kernel", kernel, tuple(KERNELS)), ("positions", positions, POSITIONS))
         for what, given, allowed in choices:
             if given not in allowed:
                 raise UserError(f"{what} is {given!r}", f"the tree decoder has: {', '.join(allowed)}")
@@ -57,7 +61,8 @@ class TreeDecoder:
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
         self.tree = TokenTree(self.device)
-        self._forward = ForwardPass(model, self.tree, kernel, max_step_tokens, packed_weights)
+        self.grid = (grid or Grid2D()) if positions == "grid2d" else None
+        self._forward = ForwardPass(model, self.tree, kernel, max_step_tokens, packed_weights, self.grid)
         self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
         self._queue: list[Request] = []
 
@@ -76,9 +81,11 @@ class TreeDecoder:
         runs = [self._ids(text, "the text of a fork") for text in texts]
         longest = max(map(len, runs), default=0)
         children = []
-        for ids in runs:
+        for number, ids in enumerate(runs):
             shift = longest - len(ids) if self.positions == "shared" else 0
             node = self.tree.add((branch.tip,), ids, branch.tip.end + shift)
+            if self.grid is not None:
+                node.x += number * self.grid.stride
             self.tree.hold(node)
             children.append(self._new_branch(branch.group, node, branch.num_tokens))
         return children

@@ -4,7 +4,7 @@ Shape legend: N tokens of a step, R rows whose logits are asked for, V words of 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from branchwise.decoding.attention import tree_attention
 from branchwise.decoding.cache import TreeCache
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.plan import Plan
+from branchwise.decoding.positions import Grid2D, GridRotary
 from branchwise.decoding.step import TreeStep
 from branchwise.decoding.tree import Node, Pending, TokenTree
 from branchwise.decoding.weights import PackedWeights
@@ -39,6 +40,7 @@ class ForwardPass:
         kernel: str,
         max_step_tokens: int,
         packed_weights: bool,
+        grid: Grid2D | None = None,
     ) -> None:
         self.model = model
         self.tree = tree
@@ -49,6 +51,7 @@ class ForwardPass:
         self.num_rows = 0
         self.peak_tokens = 0
         self._weights = PackedWeights(model if packed_weights else None)
+        self._rotary = GridRotary(model, grid) if grid is not None else None
         self._attached = False
         self._last: tuple[int, list[Node], Plan] | None = None
 
@@ -61,7 +64,8 @@ class ForwardPass:
         if self._attached:
             yield
             return
-        with tree_attention(self.model, self.kernel), self._weights.attached():
+        rotary = self._rotary.attached() if self._rotary is not None else nullcontext()
+        with tree_attention(self.model, self.kernel), self._weights.attached(), rotary:
             self._attached = True
             try:
                 yield
@@ -77,6 +81,8 @@ class ForwardPass:
         slots_N = self.tree.place(pending)
         self.cache.aim(slots_N, self.tree.slots.high)
         position_N = torch.tensor(pending.positions, device=device)
+        if self._rotary is not None:
+            self._rotary.aim(torch.tensor(pending.x, device=device))
         plan = self._plan_from_before(version, pending, slots_N)
         step = TreeStep(self.tree, pending, slots_N, position_N, plan)
         last_row = {node: row for row, node in enumerate(pending.nodes)}

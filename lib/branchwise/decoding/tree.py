@@ -24,7 +24,10 @@ NOBODY = 0
 
 @dataclass(eq=False)
 class Node:
-    """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed."""
+    """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed.
+
+    `start` is the logical position of the first; `x` the branch's place beside the line of positions.
+    """
 
     id: int
     parents: tuple["Node", ...]
@@ -33,6 +36,7 @@ class Node:
     slots: list[int] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
     root_id: int = NOBODY
+    x: int = 0
     holders: int = 0
     open_to_match: bool = True
 
@@ -65,6 +69,11 @@ class Pending(NamedTuple):
     tokens: list[int]
     positions: list[int]
 
+    @property
+    def x(self) -> list[int]:
+        """Place of each token's branch beside the line of positions."""
+        return [node.x for node in self.nodes]
+
 
 class TokenTree:
     """All tokens of all groups in flight, and the tensors that masks are made of."""
@@ -93,7 +102,11 @@ class TokenTree:
         if start is None:
             start = max((parent.end for parent in parents), default=0)
         node = Node(node_id, parents, start, list(tokens))
-        node.root_id = parents[0].root_id if parents else node_id
+        if parents:
+            node.root_id = parents[0].root_id
+            node.x = min(parent.x for parent in parents)
+        else:
+            node.root_id = node_id
         self.nodes[node_id] = node
         row = self.visible_MM[[parent.id for parent in parents]].any(0)
         self.visible_MM[node_id] = row
@@ -139,7 +152,7 @@ class TokenTree:
         top = self.add(node.parents, node.tokens[:length])
         for parent in node.parents:
             parent.children.remove(node)
-        top.start = node.start
+        top.start, top.x = node.start, node.x
         top.slots, node.slots = node.slots[:length], node.slots[length:]
         node.start += length
         node.tokens = node.tokens[length:]

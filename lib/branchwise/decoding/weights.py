@@ -19,7 +19,8 @@ _HINT_ROWS = 8
 class PackedWeights:
     """The packed weights of a model, made once; they take as much memory again as the model.
 
-    Does nothing without a model, off the CPU, for other dtypes than fp32, or where torch was built without oneDNN.
+    Does nothing without a model, off the CPU, for other dtypes than fp32, or where torch was built
+    without oneDNN.
     """
 
     def __init__(self, model: nn.Module | None) -> None:
