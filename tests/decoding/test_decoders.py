@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from branchwise.cells.loading import Loaded, load_model, make_decoder
 from branchwise.cells.runner import GroupRunner, Timed
 from branchwise.config.entries import HFEntry, ModelEntry, TreeEntry
 from branchwise.data.worlds import WorldsSpec, make_groups
-from branchwise.decoding.loading import Loaded, load_model, make_decoder
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies import load

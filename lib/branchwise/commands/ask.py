@@ -63,8 +63,8 @@ def ask(
     entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
     console = Console(stderr=True)
     with console.status("loading the model"):
+        from branchwise.cells.loading import load_model, make_decoder
         from branchwise.cells.runner import GroupRunner
-        from branchwise.decoding.loading import load_model, make_decoder
         from branchwise.prompts import PromptStyle
         from branchwise.strategies import load
 

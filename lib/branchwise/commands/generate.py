@@ -50,10 +50,10 @@ def run_cell(
     import torch
 
     from branchwise.cells.journal import Journal
+    from branchwise.cells.loading import load_model, make_decoder
     from branchwise.cells.runner import GroupRunner, run_groups
     from branchwise.config.hashing import answers_hash, folder_hash
     from branchwise.config.settings import resolved_settings
-    from branchwise.decoding.loading import load_model, make_decoder
     from branchwise.prompts import PromptStyle
     from branchwise.results import write_json, write_rows
     from branchwise.strategies import load
@@ -111,6 +111,7 @@ def _run_record(
 ) -> Any:
     """run.json, without what only the caller knows."""
     from branchwise.cells import provenance
+    from branchwise.decoding.engine import TreeDecoder
     from branchwise.results import RunRecord, Tokens
 
     runs = tuple(record.run for record in records)
@@ -121,6 +122,12 @@ def _run_record(
         "resolved_dtype": str(loaded.model.dtype).removeprefix("torch."),
         "resolved_device": str(device),
     }
+    if isinstance(decoder, TreeDecoder):
+        settings |= {
+            "resolved_kernel": decoder.kernel,
+            "kernel_self_test_s": decoder.self_test,
+            "resolved_packed_weights": decoder.packed_weights,
+        }
     return RunRecord(
         cell=cell._asdict(),
         settings=settings,

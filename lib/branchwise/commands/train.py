@@ -24,8 +24,8 @@ def train(
     """Train the tiny model on worlds; stopped runs go on from their last checkpoint."""
     import torch
 
+    from branchwise.cells.loading import choose_device
     from branchwise.config.load import validated
-    from branchwise.decoding.loading import choose_device
     from branchwise.training.card import measure, write_card
     from branchwise.training.recipe import TinyRecipe
     from branchwise.training.tiny import TinyTrainer

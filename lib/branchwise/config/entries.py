@@ -71,8 +71,32 @@ class TreeEntry(Record):
     """The tree decoder."""
 
     kind: Literal["tree"]
-    kernel: Literal["dense"] = Field("dense", description="How attention is computed.")
-    positions: Literal["path"] = Field("path", description="path: a child starts at its parent's end.")
+    kernel: Literal["auto", "dense", "cascade", "flex"] = Field(
+        "auto",
+        description="How attention is computed; auto: the fastest of a short self-test, named in "
+        "run.json.",
+    )
+    positions: Literal["path", "shared", "grid2d"] = Field(
+        "path",
+        description="path: a child starts at its parent's end; shared: the children of a fork end "
+        "together; grid2d: path along one axis, the branch along another.",
+    )
+    grid_stride: int = Field(32, ge=0, description="grid2d: x between neighbouring children.")
+    grid_channels: tuple[int, ...] | None = Field(
+        None, description="grid2d: rotary channels that know the branch; default: the slowest quarter."
+    )
+    grid_axis: Literal["interleaved", "x"] = Field(
+        "interleaved", description="grid2d: every second of these channels turns with x, or all."
+    )
+    grid_combine: Literal["add", "replace"] = Field(
+        "add", description="grid2d: such a channel turns with y + x, or with x alone."
+    )
+    packed_weights: bool | None = Field(
+        None, description="CPU: weights packed for few rows; null: where a self-test finds it faster."
+    )
+    max_cache_tokens: int | None = Field(
+        None, ge=1, description="Tokens in the cache, at most; branches over it wait."
+    )
     max_step_tokens: int = Field(4096, ge=1, description="Tokens in one forward pass, at most.")
     label: str | None = None
 

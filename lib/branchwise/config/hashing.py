@@ -30,10 +30,14 @@ _ANSWERS = (
     "strategies/base.py",
     "cells/desk.py",
     "cells/runner.py",
+    "cells/loading.py",
     "data/types.py",
 )
-_DECODING = ("chat.py", "loop.py", "loading.py", "requests.py", "stopping.py")
-_BY_DECODER = {"tree": ("tree.py", "cache.py", "attention.py", "engine.py"), "hf": ("hf.py",)}
+# The tree decoder is every module of `decoding` but the other decoders.
+_BY_DECODER = {
+    "tree": ("decoding/*.py", "!decoding/hf.py"),
+    "hf": tuple(f"decoding/{name}.py" for name in ("chat", "loop", "requests", "stopping", "hf")),
+}
 _DATA = {"worlds": "data/worlds/*.py", "squad": "data/squad.py"}
 
 
@@ -48,12 +52,16 @@ def modules_hash(patterns: tuple[str, ...]) -> str:
 
 
 def _files(patterns: Iterable[str]) -> list[Path]:
-    found = []
+    """Files that match, in order; a pattern after "!" takes its matches out again."""
+    found: list[Path] = []
     for pattern in patterns:
-        matches = sorted(_LIBRARY.glob(pattern))
+        matches = sorted(_LIBRARY.glob(pattern.removeprefix("!")))
         if not matches:
             raise FileNotFoundError(f"no module of branchwise matches {pattern}")
-        found += matches
+        if pattern.startswith("!"):
+            found = [path for path in found if path not in matches]
+        else:
+            found += matches
     return found
 
 
@@ -61,8 +69,7 @@ def answers_hash(experiment: Experiment, cell: Cell) -> str:
     """Code that a cell's answers depend on: its strategy, its decoder, prompts and runner."""
     strategy = experiment.catalogues.strategies[cell.strategy].module
     kind = experiment.catalogues.decoders[cell.decoder].kind
-    decoding = tuple(f"decoding/{name}" for name in _DECODING + _BY_DECODER[kind])
-    return modules_hash((*_ANSWERS, f"strategies/{strategy}.py", *decoding))
+    return modules_hash((*_ANSWERS, f"strategies/{strategy}.py", *_BY_DECODER[kind]))
 
 
 def groups_hash(experiment: Experiment, dataset: str) -> str:

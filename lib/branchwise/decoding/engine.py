@@ -19,6 +19,7 @@ from branchwise.decoding.positions import Grid2D
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
+from branchwise.decoding.selftest import check_exactness, fastest_kernel, packing_helps
 from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.decoding.tree import Node, TokenTree
 from branchwise.errors import UserError
@@ -31,29 +32,39 @@ Text = Sequence[int] | str
 class TreeDecoder:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
-    `kernel`: how attention is computed (see `branchwise.decoding.kernels`). `positions`: `path`, a
+    `kernel`: how attention is computed (see `branchwise.decoding.kernels`); `auto` takes the fastest
+    of a short self-test. `positions`: `path`, a
     child starts where its parent ends; `shared`, the children of one fork end at the same place;
     `grid2d`, `path` along one axis and the branch along another (see `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
-    the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`.
+    the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`;
+    None: where a self-test finds them faster.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: Any = None,
-        kernel: str = "dense",
+        kernel: str = "auto",
         positions: str = "path",
         max_step_tokens: int = 4096,
         max_cache_tokens: int | None = None,
-        packed_weights: bool = False,
+        packed_weights: bool | None = False,
         grid: Grid2D | None = None,
     ) -> None:
-        choices = (("kernel", kernel, tuple(KERNELS)), ("positions", positions, POSITIONS))
+        choices = (("kernel", kernel, ("auto", *KERNELS)), ("positions", positions, POSITIONS))
         for what, given, allowed in choices:
             if given not in allowed:
-                raise UserError(f"{what} is {given!r}", f"the tree decoder has: {', '.join(allowed)}")
+                flash = " (flash attention takes no mask and gives no log-sum-exp)" * ("flash" in given)
+                raise UserError(
+                    f"{what} is {given!r}{flash}", f"the tree decoder has: {', '.join(allowed)}"
+                )
+        self.self_test: dict[str, float] = {}
+        if kernel == "auto":
+            kernel, self.self_test = fastest_kernel(model)
+        check_exactness(model, kernel)
         self.kernel = kernel
+        self.packed_weights = packing_helps(model) if packed_weights is None else packed_weights
         self.positions = positions
         self.model = model
         self.tokenizer = tokenizer
@@ -62,7 +73,9 @@ class TreeDecoder:
         self.stop_ids = stop_ids_of(model, tokenizer)
         self.tree = TokenTree(self.device)
         self.grid = (grid or Grid2D()) if positions == "grid2d" else None
-        self._forward = ForwardPass(model, self.tree, kernel, max_step_tokens, packed_weights, self.grid)
+        self._forward = ForwardPass(
+            model, self.tree, kernel, max_step_tokens, self.packed_weights, self.grid
+        )
         self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
         self._queue: list[Request] = []
 

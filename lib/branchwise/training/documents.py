@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from branchwise.data.types import LETTERS, Group, Question
 from branchwise.data.worlds import lexicon, wordings
+from branchwise.data.worlds.groups import NEEDED_FACTS
 from branchwise.data.worlds.questions import ASKERS, Draft
 from branchwise.data.worlds.wordings import STATEMENTS
 from branchwise.data.worlds.world import World, make_world, tell
@@ -63,10 +64,7 @@ class Documents:
         layout = self.rng.choices(list(stage.layouts), list(stage.layouts.values()))[0]
         if layout == "pairs":
             return [self._pairs()]
-        world = make_world(
-            self.rng,
-            self.rng.randint(stage.min_facts, stage.max_facts),
-        )
+        world = self._world(stage)
         if layout == "restated":
             return [self._restated(world)]
         count = self.rng.randint(stage.min_questions, stage.max_questions)
@@ -77,8 +75,17 @@ class Documents:
             return []
         style = PromptStyle(instruction=self.rng.choices(INSTRUCTIONS, (6, 1, 1))[0])
         if layout in ("single", "known"):
-            return self._branches(context, items, style, layout)
+            return self._branches(context, items, style, stage, layout)
         return [self._conversation(context, items, style, layout)]
+
+    def _world(self, stage: Stage) -> World:
+        """A share of the worlds states what some kind of the stage needs, as the evaluated ones do."""
+        num_facts = self.rng.randint(stage.min_facts, stage.max_facts)
+        kinds: tuple[str, ...] = ()
+        if self.rng.random() < stage.fitting_worlds:
+            kind = self.rng.choices(list(stage.kinds), list(stage.kinds.values()))[0]
+            kinds = NEEDED_FACTS.get(kind, ())
+        return make_world(self.rng, num_facts, "seen", kinds)
 
     def _items(self, draft: Draft, stage: Stage, count: int) -> list[list[Question]]:
         """Single questions and chains, until there are `count` items or the world is exhausted."""
@@ -94,7 +101,12 @@ class Documents:
         return items
 
     def _branches(
-        self, context: str, items: list[list[Question]], style: PromptStyle, layout: str
+        self,
+        context: str,
+        items: list[list[Question]],
+        style: PromptStyle,
+        stage: Stage,
+        layout: str,
     ) -> list[Sequence]:
         sequences = []
         for item in items:
@@ -106,7 +118,7 @@ class Documents:
                 # Without its history a follow-up has no answer: ask what it follows instead.
                 question = item[0]
             question = question.model_copy(update={"needs": ()})
-            if question.kind == "choice" and self.rng.random() < 0.3:
+            if question.kind == "choice" and self.rng.random() < stage.echoes:
                 question = _echo(question)
             group = Group(id="training", context=context, questions=(question,))
             messages = [*single(group, question, style, known), assistant(question.golds[0])]
@@ -168,10 +180,9 @@ class Documents:
     def _pairs(self) -> Sequence:
         """Names with values, told three times in new orders: the values are learned from then on."""
         count = self.rng.randint(3, 8)
-        # The one place where training meets held-out names; see branchwise.data.worlds.lexicon.
-        names = self.rng.sample(lexicon.people("seen") + lexicon.people("held_out"), count)
+        names = lexicon.draw_people(self.rng, "seen", count)
         pool = lexicon.JOBS + lexicon.PETS + lexicon.MONTHS + lexicon.DISHES
-        pool += lexicon.cities("seen") + lexicon.cities("held_out")
+        pool += lexicon.draw_cities(self.rng, "seen", 8)
         pairs = list(zip(names, self.rng.sample(pool, len(names)), strict=True))
         ids: list[int] = []
         spans = []

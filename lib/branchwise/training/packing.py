@@ -11,6 +11,8 @@ from torch import Tensor
 from branchwise.training.documents import Documents, Sequence, Span
 from branchwise.training.recipe import Stage
 
+_MAX_WAITING = 4
+
 
 class RowSpan(NamedTuple):
     """A learned span in a batch."""
@@ -92,22 +94,35 @@ def packed_length(sequences: list[Sequence]) -> int:
 
 
 def draw_batch(documents: Documents, stage: Stage, num_rows: int, row_tokens: int, pad_id: int) -> Batch:
-    """Rows filled with documents of `stage`; what does not fit is drawn anew, smaller."""
-    rows = [_fill_row(documents, stage, row_tokens) for _ in range(num_rows)]
+    """Rows filled with documents of `stage`.
+
+    A document too long for what is left of a row waits for the next one, so that long documents are
+    as frequent in training as the stage says; only what waits at the end of the batch is lost.
+    """
+    waiting: list[list[Sequence]] = []
+    rows = [_fill_row(documents, stage, row_tokens, waiting) for _ in range(num_rows)]
     return _to_batch(rows, row_tokens, pad_id)
 
 
-def _fill_row(documents: Documents, stage: Stage, row_tokens: int) -> _Row:
+def _fill_row(documents: Documents, stage: Stage, row_tokens: int, waiting: list[list[Sequence]]) -> _Row:
     row = _Row()
+    for sequences in list(waiting):
+        if packed_length(sequences) <= row_tokens - len(row.ids):
+            row.add(sequences)
+            waiting.remove(sequences)
     for _ in range(12):
         room = row_tokens - len(row.ids)
-        if room < row_tokens * 0.12:
+        if room < row_tokens * 0.12 or len(waiting) > _MAX_WAITING:
             break
         sequences = documents.draw(stage)
         while len(sequences) > 1 and packed_length(sequences) > room:
             sequences.pop()
-        if sequences and sequences[0].spans and packed_length(sequences) <= room:
+        if not sequences or not sequences[0].spans or packed_length(sequences) > row_tokens:
+            continue
+        if packed_length(sequences) <= room:
             row.add(sequences)
+        else:
+            waiting.append(sequences)
     return row
 
 

@@ -35,6 +35,12 @@ class Stage(Record):
     max_facts: int = Field(ge=2)
     min_questions: int = Field(3, ge=1)
     max_questions: int = Field(8, ge=1)
+    fitting_worlds: float = Field(
+        0.0, ge=0, le=1, description="Share of worlds made to state what one of the kinds needs."
+    )
+    echoes: float = Field(
+        0.3, ge=0, le=1, description="Share of choices that name their own answer: find its letter."
+    )
     until: dict[str, float] = Field(
         {},
         description="Go on once each of these labels (layout:kind) has this share of right answers.",

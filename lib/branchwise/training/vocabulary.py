@@ -1,8 +1,8 @@
 """The tiny model's tokenizer: an explicit vocabulary instead of a learned one.
 
-Every word of the worlds and of the prompts is one token, names included; anything else falls back to
-characters and bytes, so that any text can be read. All known pieces cost the same, so the best
-segmentation is the shortest.
+Every word of the worlds and of the prompts is one token and every name two, its start and its
+ending; anything else falls back to characters and bytes, so that any text can be read. All known
+pieces cost the same, so the best segmentation is the shortest.
 """
 
 import json
@@ -48,7 +48,8 @@ def _pieces() -> list[str]:
     words = {word for text in _texts() for word in _WORD.findall(text.replace("'s", " "))}
     words -= {"p", "v", "r", "a", "b"} - {"a"}
     pieces = {_SPACE + word for word in words if word.isalpha()}
-    pieces |= {_SPACE + name for name in lexicon.all_names()}
+    pieces |= {_SPACE + start for start in lexicon.PERSON_STARTS + lexicon.CITY_STARTS}
+    pieces |= {*lexicon.PERSON_ENDINGS, *lexicon.CITY_ENDINGS}
     pieces |= {_SPACE + str(number) for number in range(31)}
     pieces |= {f"{_SPACE}\n", "'s", f"{_SPACE}[", "MASK", f"{_SPACE}<", "answer"}
     pieces |= {char for text in _chinese() for char in text}

@@ -31,8 +31,7 @@ KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 
 NUM_DOCUMENTS = 3
 
-# What a world must state so that a kind of question can be asked at all.
-_NEEDED_FACTS = {
+NEEDED_FACTS: dict[str, tuple[str, ...]] = {
     "two_hop": ("relation",),
     "follow_up": ("relation",),
     "reverse": ("job",),
@@ -40,6 +39,7 @@ _NEEDED_FACTS = {
     "compare": ("coins",),
     "outline": ("job",),
 }
+"""What a world must state so that a kind of question can be asked at all."""
 
 
 class WorldsSpec(Record):
@@ -86,7 +86,7 @@ def make_groups(spec: WorldsSpec) -> Iterator[Group]:
 def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
     if spec.kinds == ("chinese",):
         return _chinese(rng, spec, group_id)
-    needed = {kind: None for k in spec.kinds for kind in _NEEDED_FACTS.get(k, ())}
+    needed = {kind: None for k in spec.kinds for kind in NEEDED_FACTS.get(k, ())}
     for _ in range(200):
         num_facts = rng.randint(spec.min_facts, spec.max_facts)
         world = make_world(rng, num_facts, spec.names, tuple(needed))

@@ -19,40 +19,88 @@ class Wordings(NamedTuple):
 
 STATEMENTS: dict[str, Wordings] = {
     "home": Wordings(
-        ("{p} lives in {v}.", "{p} has a home in {v}.", "{p} resides in {v}."),
-        ("The home of {p} is in {v}.",),
+        (
+            "{p} lives in {v}.",
+            "{p} has a home in {v}.",
+            "{p} resides in {v}.",
+            "The home of {p} is in {v}.",
+            "{p}'s home city is {v}.",
+            "The city where {p} resides is {v}.",
+        ),
+        ("The home city of {p} is {v}.", "{p} has a home in the city of {v}."),
     ),
     "job": Wordings(
-        ("{p} works as a {v}.", "{p} is a {v}.", "The job of {p} is {v}."),
-        ("{p} has the job of {v}.",),
+        (
+            "{p} works as a {v}.",
+            "{p} is a {v}.",
+            "The job of {p} is {v}.",
+            "{p} has work as a {v}.",
+            "{p}'s job is {v}.",
+            "The work of {p} is that of a {v}.",
+        ),
+        ("{p} has the job of {v}.", "{p}'s work is that of a {v}."),
     ),
     "pet": Wordings(
-        ("{p} has a pet {v}.", "{p} keeps a {v}.", "The pet of {p} is a {v}."),
-        ("{p} keeps a pet {v}.",),
+        (
+            "{p} has a pet {v}.",
+            "{p} keeps a {v}.",
+            "The pet of {p} is a {v}.",
+            "{p} owns a {v}.",
+            "{p}'s animal is a {v}.",
+            "The animal that {p} keeps is a {v}.",
+        ),
+        ("{p} keeps a pet {v}.", "{p}'s pet is a {v}."),
     ),
     "food": Wordings(
-        ("{p} likes {v}.", "{p} loves to eat {v}.", "The favorite food of {p} is {v}."),
-        ("{p} likes to eat {v}.",),
+        (
+            "{p} likes {v}.",
+            "{p} loves to eat {v}.",
+            "The favorite food of {p} is {v}.",
+            "{p} likes to eat {v}.",
+            "{p}'s favorite dish is {v}.",
+            "The dish that {p} loves is {v}.",
+        ),
+        ("{p} loves {v}.", "The favorite dish of {p} is {v}."),
     ),
     "coins": Wordings(
-        ("{p} has {v} coins.", "{p} owns {v} coins.", "In all, {p} owns {v} coins."),
-        ("In all, {p} has {v} coins.",),
+        (
+            "{p} has {v} coins.",
+            "{p} owns {v} coins.",
+            "In all, {p} owns {v} coins.",
+            "The number of coins of {p} is {v}.",
+            "{p} keeps {v} coins.",
+        ),
+        ("In all, {p} has {v} coins.", "The number of coins that {p} owns is {v}."),
     ),
     "relation": Wordings(
-        ("The {r} of {p} is {v}.", "{p} has a {r} named {v}.", "{p}'s {r} is {v}."),
-        ("The name of the {r} of {p} is {v}.",),
+        (
+            "The {r} of {p} is {v}.",
+            "{p} has a {r} named {v}.",
+            "{p}'s {r} is {v}.",
+            "{p}'s {r} is named {v}.",
+            "The name of the {r} of {p} is {v}.",
+        ),
+        ("The {r} of {p} is named {v}.", "The name of {p}'s {r} is {v}."),
     ),
     "fair": Wordings(
         (
             "The fair in {p} is held in {v}.",
             "{p} holds its fair in {v}.",
             "The month of the fair in {p} is {v}.",
+            "{p} has its fair in {v}.",
+            "In {p}, the fair is in {v}.",
         ),
-        ("The fair in {p} is in {v}.",),
+        ("The fair in {p} is in {v}.", "In {p}, the month of the fair is {v}."),
     ),
     "mayor": Wordings(
-        ("The mayor of {p} is {v}.", "{p} has a mayor named {v}.", "In {p}, the mayor is {v}."),
-        ("The name of the mayor of {p} is {v}.",),
+        (
+            "The mayor of {p} is {v}.",
+            "{p} has a mayor named {v}.",
+            "In {p}, the mayor is {v}.",
+            "{p}'s mayor is {v}.",
+            "The name of the mayor of {p} is {v}.",
+        ),
+        ("The mayor of {p} is named {v}.", "In {p}, the mayor is named {v}."),
     ),
 }
 
@@ -65,8 +113,10 @@ QUESTIONS: dict[str, Wordings] = {
             "Where is the home of {p}?",
             "In what city does {p} reside?",
             "Name the home city of {p}.",
+            "Which city is the home of {p}?",
+            "Name the city where {p} lives.",
         ),
-        ("Which city is the home of {p}?", "Where does {p} reside?"),
+        ("Where does {p} reside?", "In which city is the home of {p}?"),
     ),
     "job": Wordings(
         (
@@ -76,8 +126,10 @@ QUESTIONS: dict[str, Wordings] = {
             "Which job does {p} have?",
             "What is the work of {p}?",
             "How does {p} earn a living?",
+            "Name the job of {p}.",
+            "As what does {p} work?",
         ),
-        ("Name the job of {p}.", "What job does {p} have?"),
+        ("What job does {p} have?", "Name the work of {p}."),
     ),
     "pet": Wordings(
         (
@@ -86,8 +138,10 @@ QUESTIONS: dict[str, Wordings] = {
             "What is the pet of {p}?",
             "Which animal belongs to {p}?",
             "What kind of pet does {p} keep?",
+            "Name the pet of {p}.",
+            "Which animal does {p} own?",
         ),
-        ("Which pet does {p} keep?", "Name the pet of {p}."),
+        ("Which pet does {p} keep?", "Name the animal that {p} does keep."),
     ),
     "food": Wordings(
         (
@@ -96,8 +150,10 @@ QUESTIONS: dict[str, Wordings] = {
             "What does {p} like to eat?",
             "Which dish does {p} love?",
             "What does {p} love to eat?",
+            "Name the favorite dish of {p}.",
+            "Which food is the favorite of {p}?",
         ),
-        ("Which food does {p} love?", "Name the favorite dish of {p}."),
+        ("Which food does {p} love?", "What is the favorite dish of {p}?"),
     ),
     "coins": Wordings(
         (
@@ -106,8 +162,10 @@ QUESTIONS: dict[str, Wordings] = {
             "What number of coins does {p} have?",
             "How many coins belong to {p}?",
             "What is the number of coins of {p}?",
+            "Name the number of coins of {p}.",
+            "Count the coins of {p}.",
         ),
-        ("What number of coins does {p} own?", "Name the number of coins of {p}."),
+        ("What number of coins does {p} own?", "How many coins does {p} keep?"),
     ),
     "relation": Wordings(
         (
@@ -116,6 +174,8 @@ QUESTIONS: dict[str, Wordings] = {
             "Which person is the {r} of {p}?",
             "Name the {r} of {p}.",
             "Who is {p}'s {r}?",
+            "What is the name of {p}'s {r}?",
+            "Name the person who is the {r} of {p}.",
         ),
         ("Which person is {p}'s {r}?", "Name {p}'s {r}."),
     ),
@@ -126,6 +186,8 @@ QUESTIONS: dict[str, Wordings] = {
             "What month is the fair in {p} held?",
             "Which month has the fair in {p}?",
             "When does {p} hold its fair?",
+            "Name the month of the fair in {p}.",
+            "In which month does {p} hold its fair?",
         ),
         ("In what month does {p} hold its fair?", "What is the month of the fair in {p}?"),
     ),
@@ -136,8 +198,10 @@ QUESTIONS: dict[str, Wordings] = {
             "Which person is the mayor of {p}?",
             "Name the mayor of {p}.",
             "Who is mayor in {p}?",
+            "Who is {p}'s mayor?",
+            "What is the name of {p}'s mayor?",
         ),
-        ("Which person is mayor in {p}?", "Name the person who is mayor in {p}."),
+        ("Which person is mayor in {p}?", "Name {p}'s mayor."),
     ),
     "who_home": Wordings(
         (
@@ -146,6 +210,8 @@ QUESTIONS: dict[str, Wordings] = {
             "Name the person who lives in {v}.",
             "Who has a home in {v}?",
             "Who resides in {v}?",
+            "Which person resides in {v}?",
+            "What is the name of the person who lives in {v}?",
         ),
         ("Which person has a home in {v}?", "Name the person who resides in {v}."),
     ),
@@ -156,6 +222,8 @@ QUESTIONS: dict[str, Wordings] = {
             "Name the person who works as a {v}.",
             "Who is a {v}?",
             "Who has the job of {v}?",
+            "Which person has work as a {v}?",
+            "What is the name of the {v}?",
         ),
         ("Which person works as a {v}?", "Name the person who is a {v}."),
     ),
@@ -165,6 +233,9 @@ QUESTIONS: dict[str, Wordings] = {
             "Who has a pet {v}?",
             "Which person has a {v}?",
             "Name the person who keeps a {v}.",
+            "Who owns a {v}?",
+            "Which person has a pet {v}?",
+            "What is the name of the person who keeps a {v}?",
         ),
         ("Which person keeps a {v}?", "Name the person who has a pet {v}."),
     ),
@@ -174,8 +245,10 @@ QUESTIONS: dict[str, Wordings] = {
             "What number of people live in {v}?",
             "How many people reside in {v}?",
             "Count the people who live in {v}.",
+            "What is the number of people who live in {v}?",
+            "How many people have a home in {v}?",
         ),
-        ("What number of people reside in {v}?", "Count the people who reside in {v}."),
+        ("What number of people reside in {v}?", "Count the people who have a home in {v}."),
     ),
     "compare": Wordings(
         (
@@ -183,6 +256,7 @@ QUESTIONS: dict[str, Wordings] = {
             "Which person has more coins, {a} or {b}?",
             "Who owns more coins, {a} or {b}?",
             "Between {a} and {b}, who has more coins?",
+            "Who keeps more coins, {a} or {b}?",
         ),
         ("Which person owns more coins, {a} or {b}?", "Between {a} and {b}, who owns more coins?"),
     ),

@@ -129,10 +129,10 @@ def make_world(
     """
     fewest = 4 if kinds and num_facts >= 4 else 2
     num_people = max(fewest, min(5, rng.randint(2, max(2, num_facts // 2 + 1))))
-    people = tuple(rng.sample(lexicon.people(names), num_people))
+    people = lexicon.draw_people(rng, names, num_people)
     # Few cities for many people: counting "who lives there" must not always give one.
     num_cities = 2 if "home" in kinds else max(2, min(num_people, rng.randint(2, 4)))
-    cities = tuple(rng.sample(lexicon.cities(names), num_cities))
+    cities = lexicon.draw_cities(rng, names, num_cities)
     rest = ["home", "job", "pet", "food", "coins", "relation", "city"]
     rest = [kind for kind in rest if kind not in kinds]
     rng.shuffle(rest)

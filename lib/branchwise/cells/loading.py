@@ -11,6 +11,7 @@ from branchwise.config.entries import DecoderEntry, ModelEntry, TreeEntry
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.hf import HFDecoder
+from branchwise.decoding.positions import Grid2D
 from branchwise.errors import UserError
 
 
@@ -91,11 +92,15 @@ def make_decoder(entry: DecoderEntry, loaded: Loaded) -> TreeDecoder | HFDecoder
     """The decoder that an entry describes, around a loaded model."""
     tokenizer = loaded.chat.tokenizer
     if isinstance(entry, TreeEntry):
+        grid = Grid2D(entry.grid_stride, entry.grid_channels, entry.grid_axis, entry.grid_combine)
         return TreeDecoder(
             loaded.model,
             tokenizer,
             kernel=entry.kernel,
             positions=entry.positions,
             max_step_tokens=entry.max_step_tokens,
+            max_cache_tokens=entry.max_cache_tokens,
+            packed_weights=entry.packed_weights,
+            grid=grid,
         )
     return HFDecoder(loaded.model, tokenizer)

@@ -1,0 +1,80 @@
+"""What the decoder finds out before it starts: exactness, the fastest kernel, packed weights."""
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+from branchwise.decoding import selftest
+from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.kernels import KERNELS
+from branchwise.errors import UserError
+from tests.architectures import BUILDERS, greedy, model_of
+
+SMALL = {
+    "vocab_size": 101,
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "eos_token_id": 7,
+    "pad_token_id": 0,
+    "initializer_range": 0.25,
+}
+
+
+def unknown(name: str, **more: object):
+    torch.manual_seed(0)
+    config = CONFIG_MAPPING[name](**{**SMALL, **more})
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def test_every_architecture_of_the_tests_is_known_and_no_other() -> None:
+    assert {architecture for architecture, _ in BUILDERS.values()} == selftest.KNOWN_EXACT
+
+
+@pytest.mark.parametrize("name", ["gpt2", "starcoder2"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+def test_an_unknown_architecture_may_pass_the_check(name: str, kernel: str) -> None:
+    model = unknown(name, **({"n_embd": 48, "n_head": 4, "n_layer": 2} if name == "gpt2" else {}))
+    prompts = [[9, 10, 11, 12], [9, 10, 11, 20, 21], [30]]
+    decoder = TreeDecoder(model, kernel=kernel)
+    assert decoder.complete(prompts, 5) == [greedy(model, prompt, 5) for prompt in prompts]
+    assert (name, kernel, torch.float32) in selftest._exact
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "reason"),
+    [
+        ("bloom", {"n_layer": 2, "n_head": 4}, "does not take its attention from transformers"),
+        (
+            "gpt_oss",
+            {"head_dim": 12, "num_local_experts": 2, "num_experts_per_tok": 1},
+            "attention sinks are not supported",
+        ),
+        ("mamba", {"state_size": 4}, "failed the exactness check"),
+    ],
+)
+def test_an_architecture_that_would_be_wrong_is_refused(name: str, more: dict, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        TreeDecoder(unknown(name, **more), kernel="dense")
+    assert "decoder hf" in str(caught.value)
+
+
+def test_auto_takes_a_kernel_that_it_timed() -> None:
+    decoder = TreeDecoder(model_of("qwen3"))
+    assert decoder.kernel in KERNELS
+    assert decoder.self_test[decoder.kernel] == min(decoder.self_test.values())
+    assert "flex" not in decoder.self_test  # not compiled on a CPU
+
+
+def test_packed_weights_give_the_same_tokens() -> None:
+    model = model_of("llama")
+    prompts = [[9, 10, 11, 12 + i] for i in range(5)]
+    plain = TreeDecoder(model, packed_weights=False).complete(prompts, 6)
+    assert TreeDecoder(model, packed_weights=True).complete(prompts, 6) == plain
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_flash_backend_is_refused_with_the_reason() -> None:
+    with pytest.raises(UserError, match="flash attention takes no mask"):
+        TreeDecoder(model_of("llama"), kernel="flash_attention_2")
