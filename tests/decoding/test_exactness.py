@@ -30,17 +30,19 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
 @given(
     prompts=related_prompts(),
     chunk=st.sampled_from([1, 3, 4096]),
-    gather=st.sampled_from([0, plan.GATHER]),
+    replicated=st.sampled_from([0, plan.REPLICATED]),
+    long=st.sampled_from([2, plan.LONG_RUN]),
 )
 def test_branches_equal_separate_prompts(
-    name: str, kernel: str, prompts: list[list[int]], chunk: int, gather: int
+    name: str, kernel: str, prompts: list[list[int]], chunk: int, replicated: int, long: int
 ) -> None:
     model = model_of(name)
     decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk)
     expected = [greedy(model, prompt, 6) for prompt in prompts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "GATHER", gather)
-        patch.setattr(plan, "SHORT_RUN", 4)
+        patch.setattr(plan, "REPLICATED", replicated)
+        patch.setattr(plan, "LONG_RUN", long)
+        patch.setattr(plan, "LONG_CHUNK", long)
         assert decoder.complete(prompts, max_new_tokens=6) == expected
     assert decoder.tree.slots.num_used == 0
     assert not decoder.tree.nodes

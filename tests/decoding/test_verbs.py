@@ -130,9 +130,12 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
 @given(
     some=st.lists(scripts(), min_size=1, max_size=2),
     chunk=st.sampled_from([2, 4096]),
-    gather=st.sampled_from([0, plan.GATHER]),
+    replicated=st.sampled_from([0, plan.REPLICATED]),
+    long=st.sampled_from([2, plan.LONG_RUN]),
 )
-def test_any_tree_equals_plain_passes(name, kernel: str, some, chunk: int, gather: int) -> None:
+def test_any_tree_equals_plain_passes(
+    name, kernel: str, some, chunk: int, replicated: int, long: int
+) -> None:
     model = model_of(name)
     decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk)
 
@@ -141,8 +144,9 @@ def test_any_tree_equals_plain_passes(name, kernel: str, some, chunk: int, gathe
 
     # The reference runs between the decoder's steps, so the model must be itself again by then.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "GATHER", gather)
-        patch.setattr(plan, "SHORT_RUN", 4)
+        patch.setattr(plan, "REPLICATED", replicated)
+        patch.setattr(plan, "LONG_RUN", long)
+        patch.setattr(plan, "LONG_CHUNK", long)
         run(all_groups(), decoder.step)
     assert decoder.slots_in_use == 0
     assert not decoder.tree.nodes

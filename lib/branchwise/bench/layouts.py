@@ -8,6 +8,7 @@ Shape legend: B branches, P prefix tokens, Q question tokens.
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.requests import Request, Rules
+from branchwise.errors import UserError
 
 BUDGET = 1_000_000
 
@@ -159,10 +161,14 @@ class Tree(Layout):
     packed_weights = True
     lengths: list[int] | None = None
 
-    def prefill(self) -> None:
-        self.decoder = TreeDecoder(self.model, kernel=self.kernel, packed_weights=self.packed_weights)
+    def __init__(self, model: PreTrainedModel, prefix_P: Tensor, questions_BQ: Tensor) -> None:
+        super().__init__(model, prefix_P, questions_BQ)
+        # Packing weights is part of loading a model, not of answering.
+        self.decoder = TreeDecoder(model, kernel=self.kernel, packed_weights=self.packed_weights)
         self.loop = asyncio.new_event_loop()
-        self.rows: list[list[int]] = [[] for _ in self.questions_BQ]
+        self.rows: list[list[int]] = [[] for _ in questions_BQ]
+
+    def prefill(self) -> None:
         lengths = self.lengths or [BUDGET] * len(self.rows)
         for row, (question, length) in enumerate(zip(self.questions_BQ, lengths, strict=True)):
             prompt = [*self.prefix_P.tolist(), *question.tolist()]
@@ -181,8 +187,52 @@ class Tree(Layout):
         return self.decoder.slots_in_use
 
 
+class PackedSequence(Layout):
+    """Everything in one sequence of transformers' own cache and attention, under a dense mask."""
+
+    name = "packed, dense mask"
+
+    def prefill(self) -> None:
+        count, width = self.questions_BQ.shape
+        self.cache = DynamicCache()
+        self.model(self.prefix_P[None], past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        device = self.prefix_P.device
+        self.owner = torch.full((len(self.prefix_P),), -1, device=device)
+        self.position = len(self.prefix_P) + width
+        owners = torch.arange(count, device=device).repeat_interleave(width)
+        positions = torch.arange(len(self.prefix_P), self.position, device=device).repeat(count)
+        ends = torch.arange(width - 1, count * width, width, device=device)
+        self._pass(self.questions_BQ.reshape(1, -1), owners, positions, ends)
+
+    def _pass(self, ids: Tensor, owners: Tensor, positions: Tensor, keep: Tensor) -> None:
+        begin = len(self.owner)
+        self.owner = torch.cat([self.owner, owners])
+        written = torch.arange(len(self.owner), device=ids.device)
+        mine = (self.owner == -1) | (self.owner == owners[:, None])
+        mask = mine & (written <= written[begin:, None])
+        logits = self.model(
+            ids,
+            past_key_values=self.cache,
+            attention_mask=mask[None, None],
+            position_ids=positions[None],
+            use_cache=True,
+            logits_to_keep=keep,
+        ).logits[0]
+        self.next_B = logits.argmax(-1)
+        self._note(self.next_B)
+
+    def advance(self) -> None:
+        rows = torch.arange(len(self.next_B), device=self.next_B.device)
+        positions = torch.full_like(rows, self.position)
+        self._pass(self.next_B[None], rows, positions, rows)
+        self.position += 1
+
+    def cache_tokens(self) -> int:
+        return len(self.owner)
+
+
 class TreeDense(Tree):
-    """The tree decoder with one dense mask: everything packed in one sequence."""
+    """The tree decoder with one dense mask."""
 
     name = "tree, dense mask"
     kernel = "dense"
@@ -201,7 +251,17 @@ LAYOUTS: tuple[type[Layout], ...] = (
     SequentialReuse,
     PaddedBatch,
     ExpandedBatch,
+    PackedSequence,
     TreeDense,
     TreePlainWeights,
     Tree,
 )
+
+
+def by_name(names: Sequence[str] | None) -> list[type[Layout]]:
+    """Layouts by name; all of them for none given."""
+    known = {layout.name: layout for layout in LAYOUTS}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise UserError(f"layout {unknown[0]!r} is not known", f"known: {'; '.join(known)}")
+    return [known[name] for name in names or known]

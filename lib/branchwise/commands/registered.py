@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-NAMES = ("ask", "prepare", "generate", "evaluate", "tabulate", "draw", "train", "cells", "document")
+NAMES = tuple("ask prepare generate evaluate tabulate draw train cells bench document".split())
 
 
 def import_all() -> None:

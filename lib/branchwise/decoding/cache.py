@@ -35,21 +35,24 @@ class TreeCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Write keys and values (1, H, N, D) to their slots; returns both up to the last slot in
         use, (1, H, S, D), as views.
+
+        Memory is laid out slot by slot (S, H, D), so that gathering slots copies whole rows.
         """
         assert self._slots_N is not None, "aim() comes before every forward pass"
-        keys = self._buffer(self._keys, layer_idx, key_states)
-        values = self._buffer(self._values, layer_idx, value_states)
-        keys[:, :, self._slots_N] = key_states
-        values[:, :, self._slots_N] = value_states
-        return keys[:, :, : self._used], values[:, :, : self._used]
+        keys_SHD = self._buffer(self._keys, layer_idx, key_states)
+        values_SHD = self._buffer(self._values, layer_idx, value_states)
+        keys_SHD[self._slots_N] = key_states[0].transpose(0, 1)
+        values_SHD[self._slots_N] = value_states[0].transpose(0, 1)
+        used = slice(0, self._used)
+        return keys_SHD[used].transpose(0, 1)[None], values_SHD[used].transpose(0, 1)[None]
 
     def _buffer(self, buffers: dict[int, Tensor], layer: int, like: Tensor) -> Tensor:
         buffer = buffers.get(layer)
-        if buffer is None or buffer.shape[2] < self._used:
-            size = max(256, self._used, 0 if buffer is None else 2 * buffer.shape[2])
-            larger = like.new_zeros(1, like.shape[1], size, like.shape[3])
+        if buffer is None or len(buffer) < self._used:
+            size = max(256, self._used, 0 if buffer is None else 2 * len(buffer))
+            larger = like.new_zeros(size, like.shape[1], like.shape[3])
             if buffer is not None:
-                larger[:, :, : buffer.shape[2]] = buffer
+                larger[: len(buffer)] = buffer
             buffer = buffers[layer] = larger
         return buffer
 

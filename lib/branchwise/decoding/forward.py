@@ -101,7 +101,8 @@ class ForwardPass:
         self.num_passes += 1
         self.num_rows += len(pending.tokens)
         self.peak_tokens = max(self.peak_tokens, self.tree.slots.num_used)
-        keeps = len(rows) == len(pending.tokens) and self.kernel == "cascade"
+        # In the next step, too, every row may be the next token of its node.
+        keeps = len(set(pending.nodes)) == len(pending.nodes) and self.kernel == "cascade"
         self._last = (version, pending.nodes, step.plan) if keeps else None
         sound = [(n, row) for n, row in zip(ready, logits_RV, strict=True) if n.root_id not in broken]
         return Outcome(dict(sound), broken)
@@ -128,7 +129,4 @@ class ForwardPass:
         """The last step's plan, grown by one key a row; None where more than that has changed."""
         if self._last is None or self._last[:2] != (version, pending.nodes):
             return None
-        plan = self._last[2]
-        if plan.alone is None or len(plan.alone.keys_RL) != len(slots_N):
-            return None
-        return plan._replace(alone=plan.alone.grown(slots_N))
+        return self._last[2].grown(slots_N)

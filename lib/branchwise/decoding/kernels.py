@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.flex_attention import flex_attention
 
-from branchwise.decoding.plan import Alone, Index, Shared
+from branchwise.decoding.plan import Gathered, Index, InPlace
 from branchwise.decoding.step import TreeStep
 
 
@@ -113,16 +113,20 @@ class _Merge:
 
     def __init__(self, num_heads: int, num_queries: int, num_groups: int, width: int, like: Tensor):
         shape = (num_heads, num_queries, num_groups)
-        self.out_HNGD = like.new_zeros(*shape, width, dtype=torch.float32)
-        self.lse_HNG = like.new_full(shape, -torch.inf, dtype=torch.float32)
+        self.out_HNGD = like.new_empty(*shape, width, dtype=torch.float32)
+        self.lse_HNG = like.new_empty(shape, dtype=torch.float32)
+
+    def put(self, rows: Index, out_HnGD: Tensor, lse_HnG: Tensor) -> None:
+        """The first part of these rows."""
+        self.out_HNGD[:, rows] = out_HnGD
+        self.lse_HNG[:, rows] = lse_HnG
 
     def add(self, rows: Index, out_HnGD: Tensor, lse_HnG: Tensor) -> None:
+        """A further part; its log-sum-exp may be minus infinity, where it had nothing to see."""
         before = self.lse_HNG[:, rows]
-        both = torch.logaddexp(before, lse_HnG)
-        keep = (before - both).exp().nan_to_num_(0.0)[..., None]
-        add = (lse_HnG - both).exp().nan_to_num_(0.0)[..., None]
-        self.out_HNGD[:, rows] = self.out_HNGD[:, rows] * keep + out_HnGD * add
-        self.lse_HNG[:, rows] = both
+        share = torch.sigmoid(lse_HnG - before)[..., None]
+        self.out_HNGD[:, rows] = torch.lerp(self.out_HNGD[:, rows], out_HnGD, share)
+        self.lse_HNG[:, rows] = torch.logaddexp(before, lse_HnG)
 
 
 def cascade(query: Tensor, key: Tensor, value: Tensor, step: TreeStep, scoring: Scoring) -> Tensor:
@@ -132,61 +136,66 @@ def cascade(query: Tensor, key: Tensor, value: Tensor, step: TreeStep, scoring: 
     num_groups = num_heads // num_kv_heads
     query_HNGD = query.view(num_kv_heads, num_groups, num_queries, width).transpose(1, 2)
     merge = _Merge(num_kv_heads, num_queries, num_groups, value.shape[-1], query)
-    for part in step.plan.shared:
-        attend = _causal_part if part.causal else _shared_part
-        merge.add(part.rows, *attend(query_HNGD, key, value, part, step, scoring))
-    if step.plan.alone is not None:
-        part = step.plan.alone
-        merge.add(part.rows, *_alone_part(query_HNGD, key, value, part, step, scoring))
+    for parts, note in ((step.plan.own, merge.put), (step.plan.shared, merge.add)):
+        for part in parts:
+            attend = _in_place if isinstance(part, InPlace) else _gathered
+            note(*attend(query_HNGD, key, value, part, step, scoring))
     out = merge.out_HNGD.to(query.dtype)
     return out.transpose(1, 2).reshape(num_heads, num_queries, value.shape[-1])
 
 
-def _shared_part(
-    query_HNGD: Tensor, key: Tensor, value: Tensor, part: Shared, step: TreeStep, scoring: Scoring
-) -> tuple[Tensor, Tensor]:
-    """Rows and query groups folded into one (n*G, D) matrix against keys that all of them see."""
+def _in_place(
+    query_HNGD: Tensor, key: Tensor, value: Tensor, part: InPlace, step: TreeStep, scoring: Scoring
+) -> tuple[Index, Tensor, Tensor]:
+    """Rows against one run of keys, which is read where it lies."""
     rows_HnGD = query_HNGD[:, part.rows]
     num_heads, num_rows, num_groups, width = rows_HnGD.shape
+    near = step.near(part, scoring.window)
+    if part.causal:
+        # Causality is between tokens, so query groups stay apart; key heads are expanded, not copied.
+        keys = key[:, None, part.keys].expand(-1, num_groups, -1, -1)
+        values = value[:, None, part.keys].expand(-1, num_groups, -1, -1)
+        rows = rows_HnGD.transpose(1, 2)
+        if near is None:
+            out, lse = _partial(rows, keys, values, scoring, causal=True)
+        else:
+            out, lse = _partial(rows, keys, values, scoring, mask=near.tril())
+        return part.rows, out.transpose(1, 2), lse.transpose(1, 2)
+    # Rows and query groups folded into one (n*G, D) matrix: all of them see all keys.
     rows = rows_HnGD.reshape(1, num_heads, num_rows * num_groups, width)
-    near = step.near(part.rows, part.keys, scoring.window)
     keys, values = key[None, :, part.keys], value[None, :, part.keys]
     if near is None:
         out, lse = _partial(rows, keys, values, scoring)
     else:
         # A window may leave a row nothing of this part to see: only the written-out form says so.
-        mask = near.repeat_interleave(num_groups, dim=0)
-        out, lse = _explicit(rows, keys, values, scoring, mask)
+        out, lse = _explicit(rows, keys, values, scoring, near.repeat_interleave(num_groups, dim=0))
     shape = (num_heads, num_rows, num_groups)
-    return out.reshape(*shape, -1), lse.reshape(shape)
+    return part.rows, out.reshape(*shape, -1), lse.reshape(shape)
 
 
-def _causal_part(
-    query_HNGD: Tensor, key: Tensor, value: Tensor, part: Shared, step: TreeStep, scoring: Scoring
-) -> tuple[Tensor, Tensor]:
-    """A chunk's own tokens, each up to itself; key heads are expanded, not copied."""
-    rows_HGnD = query_HNGD[:, part.rows].transpose(1, 2)
-    shape = rows_HGnD.shape
-    keys = key[:, None, part.keys].expand(-1, shape[1], -1, -1)
-    values = value[:, None, part.keys].expand(-1, shape[1], -1, -1)
-    near = step.near(part.rows, part.keys, scoring.window)
-    if near is None:
-        out, lse = _partial(rows_HGnD, keys, values, scoring, causal=True)
-    else:
-        out, lse = _partial(rows_HGnD, keys, values, scoring, mask=near.tril())
-    return out.transpose(1, 2), lse.transpose(1, 2)
+def _gathered(
+    query_HNGD: Tensor, key: Tensor, value: Tensor, part: Gathered, step: TreeStep, scoring: Scoring
+) -> tuple[Index, Tensor, Tensor]:
+    """Problems become the batch."""
+    num_heads, _, num_groups, width = query_HNGD.shape
+    num_problems, num_rows = part.rows_PR.shape
+    rows_HPRGD = query_HNGD.index_select(1, part.rows_PR.flatten())
+    rows = rows_HPRGD.view(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
+    keys = _select(key, part.keys_PK)
+    values = _select(value, part.keys_PK)
+    mask = step.near_gathered(part, scoring.window).repeat_interleave(num_groups, dim=1)[:, None]
+    # Every row has something to see, unless a window has cut it off.
+    attend = _partial if scoring.window is None else _explicit
+    out, lse = attend(rows, keys, values, scoring, mask)
+    shape = (num_heads, num_problems * num_rows, num_groups)
+    out_HMGD = out.transpose(0, 1).reshape(*shape, -1).index_select(1, part.at_M)
+    return part.row_M, out_HMGD, lse.transpose(0, 1).reshape(shape).index_select(1, part.at_M)
 
 
-def _alone_part(
-    query_HNGD: Tensor, key: Tensor, value: Tensor, part: Alone, step: TreeStep, scoring: Scoring
-) -> tuple[Tensor, Tensor]:
-    """Each row against keys of its own: rows become the batch."""
-    rows_RHGD = query_HNGD[:, part.rows].transpose(0, 1)
-    keys = key[:, part.keys_RL].transpose(0, 1)
-    values = value[:, part.keys_RL].transpose(0, 1)
-    mask = step.near_alone(part, scoring.window)[:, None, None]
-    out, lse = _partial(rows_RHGD, keys, values, scoring, mask=mask)
-    return out.transpose(0, 1), lse.transpose(0, 1)
+def _select(tensor: Tensor, slots_PK: Tensor) -> Tensor:
+    """Keys or values (H, S, D) of each problem, (P, H, K, D)."""
+    chosen = tensor.transpose(0, 1).index_select(0, slots_PK.flatten())
+    return chosen.view(*slots_PK.shape, len(tensor), -1).transpose(1, 2)
 
 
 # ----- flex -----

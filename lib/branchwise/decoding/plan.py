@@ -1,10 +1,10 @@
 """The cascade: which keys a step's rows read together, and which each row reads alone.
 
-Keys that several rows see whole (a shared prefix) are read once for all of them; what only one row
-sees is gathered for all such rows at once; the tokens of one prompt chunk see each other causally.
-Every row's attention is the merge of its parts (Hydragen, arXiv 2402.05099, for trees of any depth).
+Keys that several rows see whole (a shared prefix) are read once for all of them; what only one row or
+one short chunk sees is gathered, many of them into one call. Every row's attention is the merge of
+its parts (Hydragen, arXiv 2402.05099, for trees of any depth).
 
-Shape legend: N query tokens of a step, R of them that read alone, L most keys any of these reads.
+Shape legend: N query tokens of a step; of a gathered part, P problems of at most R rows and K keys.
 """
 
 from collections import defaultdict
@@ -20,39 +20,57 @@ from branchwise.decoding.tree import Node, Pending, TokenTree
 Index = slice | Tensor
 """Positions along one dimension: a slice where they are consecutive, int64 otherwise."""
 
-SHORT_RUN = 32
-"""Runs of keys shorter than this are gathered into one part instead of being read in place."""
-GATHER = 1024
-"""Shared keys are gathered for every row where rows x keys is at most this: a call costs more."""
+LONG_RUN = 128
+"""Shared runs of keys at least this long are read in place; shorter ones are gathered."""
+LONG_CHUNK = 64
+"""Chunks of a prompt at least this long get a causal call of their own."""
+REPLICATED = 4096
+"""Shared keys are gathered for every row that sees them while they are no more than this in all: for
+short prefixes that is cheaper than a second call and a merge."""
 
 
-class Shared(NamedTuple):
+class InPlace(NamedTuple):
     """`rows` see all `keys`; or, if `causal`, the rows' own keys, each up to itself."""
 
     rows: Index
-    keys: Index
+    keys: slice
     causal: bool = False
 
 
-class Alone(NamedTuple):
-    """Every one of `rows` sees its own row of `keys_RL`, as far as `real_RL` says."""
+class Gathered(NamedTuple):
+    """Many small problems in one call.
 
-    rows: Index
-    keys_RL: Tensor
-    real_RL: Tensor
+    Problem p's rows see keys as `seen_PRK` (bool) says; rows and keys, int64, are padded with real
+    ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R.
+    """
 
-    def grown(self, slots_R: Tensor) -> "Alone":
-        """The same rows one step later, when each sees one more key."""
-        keys_RL = torch.cat([self.keys_RL, slots_R[:, None]], dim=1)
-        more = self.real_RL.new_ones(len(slots_R), 1)
-        return Alone(self.rows, keys_RL, torch.cat([self.real_RL, more], dim=1))
+    rows_PR: Tensor
+    keys_PK: Tensor
+    seen_PRK: Tensor
+    row_M: Tensor
+    at_M: Tensor
+
+    def grown(self, slots_N: Tensor) -> "Gathered":
+        """Problems of one row each, a step later, when each sees the key at its new slot too."""
+        keys_PK = torch.cat([self.keys_PK, slots_N[self.rows_PR]], dim=1)
+        more = torch.ones_like(self.seen_PRK[..., :1])
+        seen_PRK = torch.cat([self.seen_PRK, more], dim=2)
+        return self._replace(keys_PK=keys_PK, seen_PRK=seen_PRK)
 
 
 class Plan(NamedTuple):
-    """All parts of a step's attention. Every row is in at least one."""
+    """All parts of a step's attention.
 
-    shared: tuple[Shared, ...]
-    alone: Alone | None
+    Every row is in exactly one of `own`, the parts that hold the row's own key; `shared` parts are
+    merged into that.
+    """
+
+    own: tuple[InPlace | Gathered, ...]
+    shared: tuple[InPlace | Gathered, ...]
+
+    def grown(self, slots_N: Tensor) -> "Plan":
+        """The same plan one step later, for a step in which every row is the next token of its node."""
+        return self._replace(own=tuple(part.grown(slots_N) for part in self.own))
 
 
 class _Block(NamedTuple):
@@ -63,34 +81,44 @@ class _Block(NamedTuple):
     count: int
 
 
+class _Problem(NamedTuple):
+    """Rows that see keys: all of them, or causally if there are as many keys as rows."""
+
+    rows: Sequence[int]
+    keys: Sequence[int]
+    causal: bool = False
+
+
 def make_plan(tree: TokenTree, pending: Pending) -> Plan:
     """The plan of a step whose tokens have their slots already."""
+    device = tree.device
     blocks = _blocks(pending)
-    keys: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    shared: list[Shared] = []
-    viewers = _viewers(blocks)
-    own = {block.node: number for number, block in enumerate(blocks)}
-    for node, below in viewers.items():
-        mine = own.get(node)
-        new = blocks[mine].count if mine is not None else 0
-        old = len(node.slots) - new
-        if mine is None:
-            keys[below] += node.slots
-        elif new == 1:
-            # A single token sees its whole node, itself included: no causal part.
-            keys[tuple(sorted((*below, mine)))] += node.slots[:old]
-            keys[below] += node.slots[old:]
-            keys[(mine,)] += node.slots[old:]
-        else:
-            keys[tuple(sorted((*below, mine)))] += node.slots[:old]
-            keys[below] += node.slots[old:]
-            rows = slice(blocks[mine].first, blocks[mine].first + new)
-            shared.append(Shared(rows, _index(node.slots[old:], tree.device), causal=True))
-    single: dict[int, list[int]] = {n: [] for n, block in enumerate(blocks) if block.count == 1}
-    for numbers, slots in keys.items():
-        if slots and numbers:
-            _assign(tree, blocks, numbers, slots, single, shared)
-    return Plan(tuple(shared), _alone(tree, blocks, single))
+    own: list[InPlace | Gathered] = []
+    problems: list[_Problem] = []
+    for block in blocks:
+        rows = range(block.first, block.first + block.count)
+        slots = block.node.slots[-block.count :]
+        if block.count >= LONG_CHUNK:
+            own.append(InPlace(_index(rows, device), slice(slots[0], slots[-1] + 1), causal=True))
+        elif block.count > 1:
+            problems.append(_Problem(rows, slots, causal=True))
+    alone = {number: [block.node.slots[-1]] for number, block in enumerate(blocks) if block.count == 1}
+    in_common = _assign(blocks, alone)
+    problems += [_Problem([blocks[number].first], slots) for number, slots in alone.items()]
+    own += _gather(problems, device)
+    shared: list[InPlace | Gathered] = []
+    short: list[_Problem] = []
+    for numbers, slots in in_common:
+        rows = [r for n in numbers for r in range(blocks[n].first, blocks[n].first + blocks[n].count)]
+        scattered: list[int] = []
+        for start, stop in runs_of(slots):
+            if stop - start >= LONG_RUN:
+                shared.append(InPlace(_index(rows, device), slice(start, stop)))
+            else:
+                scattered += range(start, stop)
+        if scattered:
+            short.append(_Problem(rows, scattered))
+    return Plan(tuple(own), tuple(shared + _gather(short, device)))
 
 
 def _blocks(pending: Pending) -> list[_Block]:
@@ -103,57 +131,79 @@ def _blocks(pending: Pending) -> list[_Block]:
     return blocks
 
 
-def _viewers(blocks: Sequence[_Block]) -> dict[Node, tuple[int, ...]]:
-    """For each node that matters, the blocks strictly below it."""
-    below: dict[Node, list[int]] = {block.node: [] for block in blocks}
+def _assign(
+    blocks: Sequence[_Block], alone: dict[int, list[int]]
+) -> list[tuple[tuple[int, ...], list[int]]]:
+    """Keys by the blocks that see all of them, own new tokens aside; what a single row is to read
+    alone is added to `alone` instead.
+    """
+    below: dict[Node, list[int]] = {}
     for number, block in enumerate(blocks):
         for ancestor in block.node.ancestors():
             below.setdefault(ancestor, []).append(number)
-    return {node: tuple(numbers) for node, numbers in below.items()}
-
-
-def _assign(
-    tree: TokenTree,
-    blocks: Sequence[_Block],
-    numbers: tuple[int, ...],
-    slots: list[int],
-    single: dict[int, list[int]],
-    shared: list[Shared],
-) -> None:
-    """Keys that the same blocks see: to each alone, or read once for all."""
-    num_rows = sum(blocks[n].count for n in numbers)
-    if all(n in single for n in numbers) and (num_rows == 1 or num_rows * len(slots) <= GATHER):
-        for n in numbers:
-            single[n] += slots
-        return
-    rows = _rows([blocks[n] for n in numbers], tree.device)
-    scattered: list[int] = []
-    for start, stop in runs_of(slots):
-        if stop - start >= SHORT_RUN:
-            shared.append(Shared(rows, slice(start, stop)))
+    keys: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, block in enumerate(blocks):
+        # What a node held before is seen by its new tokens too; its new ones only by those below.
+        old = block.node.slots[: -block.count]
+        others = below.pop(block.node, [])
+        keys[tuple(sorted((*others, number)))] += old
+        if others:
+            keys[tuple(others)] += block.node.slots[-block.count :]
+    for node, numbers in below.items():
+        keys[tuple(numbers)] += node.slots
+    sets = [(numbers, slots) for numbers, slots in keys.items() if slots]
+    single = [pair for pair in sets if all(n in alone for n in pair[0])]
+    replicated = sum(len(numbers) * len(slots) for numbers, slots in single if len(numbers) > 1)
+    in_common = []
+    for numbers, slots in sets:
+        if all(n in alone for n in numbers) and (len(numbers) == 1 or replicated <= REPLICATED):
+            for number in numbers:
+                alone[number] += slots
         else:
-            scattered += range(start, stop)
-    if scattered:
-        shared.append(Shared(rows, _index(scattered, tree.device)))
+            in_common.append((numbers, slots))
+    return in_common
 
 
-def _rows(blocks: Sequence[_Block], device: torch.device) -> Index:
-    rows = [row for block in blocks for row in range(block.first, block.first + block.count)]
-    return _index(rows, device)
-
-
-def _index(numbers: list[int], device: torch.device) -> Index:
+def _index(numbers: Sequence[int], device: torch.device) -> Index:
     if numbers[-1] - numbers[0] + 1 == len(numbers) and len(runs_of(numbers)) == 1:
         return slice(numbers[0], numbers[-1] + 1)
     return torch.tensor(numbers, device=device)
 
 
-def _alone(tree: TokenTree, blocks: Sequence[_Block], single: dict[int, list[int]]) -> Alone | None:
-    if not single:
-        return None
-    longest = max(len(slots) for slots in single.values())
-    padded = [slots + slots[-1:] * (longest - len(slots)) for slots in single.values()]
-    lengths = torch.tensor([len(slots) for slots in single.values()], device=tree.device)
-    real_RL = torch.arange(longest, device=tree.device) < lengths[:, None]
-    rows = _rows([blocks[n] for n in single], tree.device)
-    return Alone(rows, torch.tensor(padded, device=tree.device), real_RL)
+def _gather(problems: Sequence[_Problem], device: torch.device) -> list[Gathered]:
+    """Problems of about the same size together, so that padding at most doubles the work.
+
+    No row is twice in one part: parts are merged row by row.
+    """
+    alike: dict[tuple[int, int, bool, int], list[_Problem]] = defaultdict(list)
+    times: dict[int, int] = defaultdict(int)
+    for problem in problems:
+        layer = max(times[row] for row in problem.rows)
+        times |= dict.fromkeys(problem.rows, layer + 1)
+        sizes = len(problem.rows).bit_length(), len(problem.keys).bit_length()
+        # Problems of one row stay together: such a part can grow from step to step.
+        bucket = (1, 0, False) if len(problem.rows) == 1 else (*sizes, problem.causal)
+        alike[*bucket, layer].append(problem)
+    return [_stack(some, device) for some in alike.values()]
+
+
+def _stack(problems: Sequence[_Problem], device: torch.device) -> Gathered:
+    rows_PR, num_rows_P = _padded([problem.rows for problem in problems], device)
+    keys_PK, num_keys_P = _padded([problem.keys for problem in problems], device)
+    real_PR = torch.arange(rows_PR.shape[1], device=device) < num_rows_P[:, None]
+    real_PK = torch.arange(keys_PK.shape[1], device=device) < num_keys_P[:, None]
+    if problems[0].causal:
+        # Padded rows see the first key, so that no row sees nothing.
+        order = torch.arange(keys_PK.shape[1], device=device)
+        seen_PRK = real_PK[:, None] & (order <= order[: rows_PR.shape[1], None])
+    else:
+        seen_PRK = real_PK[:, None].expand(-1, rows_PR.shape[1], -1)
+    at_M = real_PR.flatten().nonzero().flatten()
+    return Gathered(rows_PR, keys_PK, seen_PRK, rows_PR.flatten()[at_M], at_M)
+
+
+def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lists of unequal length as one matrix, padded with each one's last entry; and their lengths."""
+    longest = max(map(len, lists))
+    rows = [[*one, *[one[-1]] * (longest - len(one))] for one in lists]
+    return torch.tensor(rows, device=device), torch.tensor([len(one) for one in lists], device=device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from branchwise.decoding.plan import Alone, Index, Plan, make_plan
+from branchwise.decoding.plan import Gathered, InPlace, Plan, make_plan
 from branchwise.decoding.tree import Pending, TokenTree
 
 
@@ -57,25 +57,26 @@ class TreeStep:
             self.known_plan = make_plan(self.tree, self.pending)
         return self.known_plan
 
-    def near(self, rows: Index, keys: Index, window: int | None) -> Tensor | None:
-        """Which keys of a part lie within the window, bool (n, m); None where all do."""
+    def near(self, part: InPlace, window: int | None) -> Tensor | None:
+        """Which keys lie within the window, bool (n, m); None where all do."""
         if window is None:
             return None
-        name = (window, id(rows), id(keys))
+        name = (window, id(part))
         if name not in self._near:
-            distance = self.position_N[rows][:, None] - self._slot_positions[keys]
+            distance = self.position_N[part.rows][:, None] - self._slot_positions[part.keys]
             near = distance < window
             self._near[name] = None if bool(near.all()) else near
         return self._near[name]
 
-    def near_alone(self, part: Alone, window: int | None) -> Tensor:
-        """Which of its own keys each row sees, bool (R, L). It always sees itself."""
+    def near_gathered(self, part: Gathered, window: int | None) -> Tensor:
+        """Which keys each row sees, bool (P, R, K)."""
         if window is None:
-            return part.real_RL
+            return part.seen_PRK
         name = (window, id(part))
         if name not in self._near:
-            distance = self.position_N[part.rows][:, None] - self._slot_positions[part.keys_RL]
-            self._near[name] = part.real_RL & (distance < window)
+            keys_PK = self._slot_positions[part.keys_PK]
+            distance = self.position_N[part.rows_PR][..., None] - keys_PK[:, None]
+            self._near[name] = part.seen_PRK & (distance < window)
         return self._near[name]
 
     # ----- flex -----

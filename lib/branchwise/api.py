@@ -1,0 +1,59 @@
+"""What `from branchwise import TreeDecoder` gives: the tree decoder, and strategies on it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from branchwise.cells.desk import GroupDesk
+from branchwise.data.types import Group
+from branchwise.decoding import engine
+from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.loop import run
+from branchwise.errors import UserError
+from branchwise.prompts import PromptStyle
+from branchwise.strategies import Answered, Strategy, load
+
+
+class TreeDecoder(engine.TreeDecoder):
+    """The tree decoder for a notebook or a script.
+
+    `complete` takes prompts; `run` and `run_all` take a strategy; `open`, `fork`, `join` and
+    `generate` are for everything else. See `branchwise.decoding.engine.TreeDecoder`.
+    """
+
+    def run(
+        self,
+        strategy: str | Strategy,
+        group: Group,
+        max_new_tokens: int = 64,
+        style: PromptStyle | None = None,
+    ) -> list[Answered]:
+        """Ask one group as `strategy` (a name, or a function like those in `branchwise.strategies`)
+        does; `max_new_tokens` is the budget of one answer. Answers come in the strategy's order.
+        """
+        return self.run_all(strategy, [group], max_new_tokens, style)[0]
+
+    def run_all(
+        self,
+        strategy: str | Strategy,
+        groups: Sequence[Group],
+        max_new_tokens: int = 64,
+        style: PromptStyle | None = None,
+    ) -> list[list[Answered]]:
+        """Ask many groups, all in flight at once: every step serves all of them."""
+        if self.tokenizer is None:
+            raise UserError("strategies need a tokenizer", "give one to TreeDecoder")
+        chat = ChatTokenizer(self.tokenizer)
+        ask = load(strategy) if isinstance(strategy, str) else strategy
+
+        async def one(group: Group) -> list[Answered]:
+            desk = GroupDesk(group, self, chat, style or PromptStyle(), max_new_tokens)
+            try:
+                return [answered async for answered in ask(group, desk)]
+            finally:
+                self.close(desk)
+
+        async def every() -> list[list[Answered]]:
+            return list(await asyncio.gather(*map(one, groups)))
+
+        with self.attached():
+            return run(every(), self.step)

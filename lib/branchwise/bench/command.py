@@ -1,0 +1,78 @@
+"""The benchmark's command; torch is imported when it runs."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from branchwise.bench.published import SHAPES
+from branchwise.errors import UserError
+
+
+def bench(
+    shape: Annotated[str, typer.Option(help=f"One of: {', '.join(SHAPES)}.")] = "qwen2.5-0.5b",
+    layers: Annotated[int | None, typer.Option(help="Cut the model to so many layers.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Cut the vocabulary to so many words.")] = None,
+    prefix: Annotated[list[int], typer.Option(help="Prefix lengths, in tokens.")] = [512, 2048],  # noqa: B006
+    branches: Annotated[list[int], typer.Option(help="Numbers of branches.")] = [1, 8, 32],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=3, help="Decoding steps timed in each layout.")] = 15,
+    layout: Annotated[
+        list[str] | None, typer.Option(help="Time only these layouts; a wrong name lists them all.")
+    ] = None,
+    whole: Annotated[
+        int, typer.Option(min=0, help="Also time prefill and so many tokens together; 0: do not.")
+    ] = 0,
+    uneven: Annotated[bool, typer.Option(help="Also time branches that end early.")] = False,
+    paged: Annotated[bool, typer.Option(help="Also time transformers' generate_batch.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: what the device is made for.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
+) -> None:
+    """Time the tree decoder beside every baseline, on a true architecture with random weights.
+
+    A row a layout: prefill, decoding step, tokens a second, memory of the cache, and the fraction of
+    the floor, with bandwidth and FLOP/s measured in this process. Ratios between layouts of one run
+    mean something; times of a CPU say nothing about a GPU.
+    """
+    import torch
+
+    from branchwise.bench.layouts import ExpandedBatch, PaddedBatch, SequentialReuse, Tree, by_name
+    from branchwise.bench.runner import early_finish, end_to_end, measure, whole_paged
+    from branchwise.bench.shapes import build
+
+    log = Console(stderr=True, highlight=False, soft_wrap=True).print
+    chosen = by_name(layout)
+    torch.set_num_threads(threads)
+    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no GPU", "give --device cpu")
+    if dtype == "auto":
+        dtype = "bfloat16" if cuda else "float32"
+    if dtype not in ("float32", "bfloat16"):
+        raise UserError(f"dtype is {dtype!r}", "give float32, bfloat16 or auto")
+    place = torch.device("cuda" if cuda else "cpu")
+    model = build(shape, place, getattr(torch, dtype), layers, vocabulary)
+    cuts = [f"{layers} layers"] * (layers is not None) + [f"{vocabulary} words"] * (
+        vocabulary is not None
+    )
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    log(f"{shape}, {size:.0f} M parameters" + (f", cut to {' and '.join(cuts)}" if cuts else ""))
+    result = {"shape": shape, "layers": layers, "vocabulary": vocabulary}
+    result |= measure(model, prefix, branches, steps, chosen, log)
+    longest, most = max(prefix), max(branches)
+    if whole:
+        some = (SequentialReuse, PaddedBatch, ExpandedBatch, Tree)
+        result["whole"] = end_to_end(model, longest, min(most, 8), whole, 3, some, log)
+    if paged:
+        result["paged"] = whole_paged(model, longest, min(most, 8), whole or 32, log)
+    if uneven:
+        result["uneven"] = early_finish(model, longest, most, 8, 128, log)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n")
+        log(f"written to {out}")

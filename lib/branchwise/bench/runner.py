@@ -1,0 +1,229 @@
+"""Runs every layout in turn on the same work, and writes what was measured."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from branchwise.bench.floor import Cost, Machine, clock, measure_machine
+from branchwise.bench.layouts import LAYOUTS, Layout, Tree
+
+SCHEMA = 1
+QUESTION_TOKENS = 16
+
+Log = Callable[[str], None]
+
+
+def machine_name(device: torch.device) -> str:
+    """The processor that times were measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _draw(model: PreTrainedModel, prefix: int, count: int) -> tuple[Tensor, Tensor]:
+    """A random prefix (P,) and questions (B, Q), int64; the same for the same sizes."""
+    generator = torch.Generator().manual_seed(prefix * 1000 + count)
+    size = model.config.vocab_size
+    prefix_P = torch.randint(0, size, (prefix,), generator=generator)
+    questions_BQ = torch.randint(0, size, (count, QUESTION_TOKENS), generator=generator)
+    return prefix_P.to(model.device), questions_BQ.to(model.device)
+
+
+def measure(
+    model: PreTrainedModel,
+    prefixes: Sequence[int],
+    branches: Sequence[int],
+    num_steps: int,
+    layouts: Sequence[type[Layout]] = LAYOUTS,
+    log: Log = print,
+) -> dict[str, Any]:
+    """Every layout at every prefix length and number of branches: one result, as JSON data."""
+    device, dtype = model.device, model.dtype
+    machine = measure_machine(device, dtype)
+    log(f"{machine.bytes_per_s / 1e9:.1f} GB/s, {machine.flop_per_s / 1e9:.0f} GFLOP/s, {dtype}")
+    cost = Cost.of(model)
+    rows = []
+    for prefix in prefixes:
+        for count in branches:
+            rows += _measure_point(model, machine, cost, prefix, count, num_steps, layouts, log)
+    return {
+        "schema": SCHEMA,
+        "machine": machine_name(device),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "dtype": str(dtype).removeprefix("torch."),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "bytes_per_s": machine.bytes_per_s,
+        "flop_per_s": machine.flop_per_s,
+        "cost": cost.as_dict(),
+        "question_tokens": QUESTION_TOKENS,
+        "num_steps": num_steps,
+        "rows": rows,
+    }
+
+
+@torch.no_grad()
+def _measure_point(
+    model: PreTrainedModel,
+    machine: Machine,
+    cost: Cost,
+    prefix: int,
+    count: int,
+    num_steps: int,
+    layouts: Sequence[type[Layout]],
+    log: Log,
+) -> list[dict[str, Any]]:
+    device = model.device
+    prefix_P, questions_BQ = _draw(model, prefix, count)
+    works = [layout(model, prefix_P, questions_BQ) for layout in layouts]
+    prefill_s: dict[str, float] = {}
+    for work in works:
+        started = clock(device)
+        work.prefill()
+        prefill_s[work.name] = clock(device) - started
+    step_s: dict[str, list[float]] = {work.name: [] for work in works}
+    # In turn, so that whatever slows the machine down for a while slows all of them down.
+    for _ in range(num_steps):
+        for work in works:
+            started = clock(device)
+            work.advance()
+            step_s[work.name].append(clock(device) - started)
+    own = QUESTION_TOKENS + num_steps // 2
+    floor_s = cost.step_floor_s(machine, prefix, count, own)
+    expected = [answer[: num_steps + 1] for answer in works[0].answers()]
+    rows = []
+    for work in works:
+        step = statistics.median(step_s[work.name])
+        given = [answer[: num_steps + 1] for answer in work.answers()]
+        agree = [
+            a == b
+            for got, want in zip(given, expected, strict=True)
+            for a, b in zip(got, want, strict=False)
+        ]
+        rows.append(
+            {
+                "layout": work.name,
+                "prefix": prefix,
+                "branches": count,
+                "prefill_s": prefill_s[work.name],
+                "step_s": step,
+                "step_s_all": step_s[work.name],
+                "tokens_per_s": count / step,
+                "floor_s": floor_s,
+                "fraction_of_floor": floor_s / step,
+                "kv_bytes": work.cache_tokens() * cost.key_bytes,
+                "same_tokens": sum(agree) / len(agree),
+            }
+        )
+        log(
+            f"P={prefix} B={count} {work.name:26} prefill {prefill_s[work.name]:8.3f} s  "
+            f"step {1e3 * step:8.2f} ms  {count / step:8.1f} tokens/s  "
+            f"KV {rows[-1]['kv_bytes'] / 2**20:8.1f} MiB  floor {100 * floor_s / step:3.0f} %  "
+            f"same {100 * rows[-1]['same_tokens']:3.0f} %"
+        )
+    return rows
+
+
+@torch.no_grad()
+def end_to_end(
+    model: PreTrainedModel,
+    prefix: int,
+    count: int,
+    num_tokens: int,
+    repeats: int,
+    layouts: Sequence[type[Layout]],
+    log: Log = print,
+) -> list[dict[str, Any]]:
+    """Prefill and `num_tokens` for every branch, whole, each layout `repeats` times in turn."""
+    device = model.device
+    prefix_P, questions_BQ = _draw(model, prefix, count)
+    times: dict[str, list[float]] = {layout.name: [] for layout in layouts}
+    for _ in range(repeats):
+        for layout in layouts:
+            work = layout(model, prefix_P, questions_BQ)
+            started = clock(device)
+            work.prefill()
+            for _ in range(num_tokens - 1):
+                work.advance()
+            times[layout.name].append(clock(device) - started)
+    rows = []
+    for name, all_s in times.items():
+        wall = statistics.median(all_s)
+        log(f"P={prefix} B={count} L={num_tokens} {name:26} {wall:8.3f} s")
+        more = {"prefix": prefix, "branches": count, "tokens": num_tokens}
+        rows.append({"layout": name, **more, "total_s": wall, "total_s_all": all_s})
+    return rows
+
+
+def whole_paged(
+    model: PreTrainedModel, prefix: int, count: int, num_tokens: int, log: Log = print
+) -> dict[str, Any]:
+    """Transformers' continuous batching, whole. It shares full pages of the prefix; its cache is
+    sized by hand (left to itself it takes most of the machine's memory and warms up for minutes).
+    """
+    from transformers import ContinuousBatchingConfig, GenerationConfig
+
+    prefix_P, questions_BQ = _draw(model, prefix, count)
+    prompts = [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
+    pages = count * (prefix + QUESTION_TOKENS + num_tokens) // 256 + 2 * count + 8
+    config = GenerationConfig(max_new_tokens=num_tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    batching = ContinuousBatchingConfig(
+        num_blocks=pages, max_batch_tokens=max(prefix + QUESTION_TOKENS, 256)
+    )
+    started = clock(model.device)
+    wall = time.perf_counter()
+    model.generate_batch(
+        prompts,
+        generation_config=config,
+        continuous_batching_config=batching,
+        warmup=False,
+        progress_bar=False,
+    )
+    wall_s = time.perf_counter() - wall
+    log(f"P={prefix} B={count} L={num_tokens} generate_batch             {wall_s:8.3f} s (wall)")
+    more = {"prefix": prefix, "branches": count, "tokens": num_tokens}
+    return {
+        "layout": "generate_batch",
+        **more,
+        "wall_s": wall_s,
+        "thread_s": clock(model.device) - started,
+    }
+
+
+@torch.no_grad()
+def early_finish(
+    model: PreTrainedModel, prefix: int, count: int, shortest: int, longest: int, log: Log = print
+) -> dict[str, Any]:
+    """Branches of uneven lengths: token rows computed and time, beside what no early end would cost."""
+    device = model.device
+    prefix_P, questions_BQ = _draw(model, prefix, count)
+    generator = torch.Generator().manual_seed(count)
+    lengths = torch.randint(shortest, longest + 1, (count,), generator=generator).tolist()
+    results = {}
+    for name, given in (("uneven", lengths), ("all as long as the longest", [max(lengths)] * count)):
+        work = Tree(model, prefix_P, questions_BQ)
+        work.lengths = given
+        work.prefill()
+        before, started = work.decoder.num_rows, clock(device)
+        while work.decoder.step():
+            pass
+        results[name] = {"rows": work.decoder.num_rows - before, "decode_s": clock(device) - started}
+        log(f"{name:28} {results[name]['rows']:6} rows  {results[name]['decode_s']:8.3f} s")
+    return {
+        "prefix": prefix,
+        "lengths": lengths,
+        "sum_of_lengths": sum(lengths),
+        "branches_times_longest": count * max(lengths),
+        **results,
+    }

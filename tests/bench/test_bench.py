@@ -1,0 +1,99 @@
+"""The benchmark measures what it says; how long things take is nobody's assertion here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.architectures import model_of
+from typer.testing import CliRunner
+
+from branchwise.bench.floor import Cost, Machine
+from branchwise.bench.layouts import LAYOUTS
+from branchwise.bench.published import SHAPES
+from branchwise.bench.runner import early_finish, end_to_end, measure
+from branchwise.bench.shapes import build
+from branchwise.commands.main import app
+from branchwise.commands.registered import import_all
+
+CPU = torch.device("cpu")
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = model_of("qwen2")
+    eos, model.generation_config.eos_token_id = model.generation_config.eos_token_id, None
+    yield model
+    model.generation_config.eos_token_id = eos
+
+
+def test_every_layout_says_the_same_tokens(model) -> None:
+    result = measure(model, [20], [3], 5, log=quiet)
+    assert [row["layout"] for row in result["rows"]] == [layout.name for layout in LAYOUTS]
+    assert all(row["same_tokens"] == 1 for row in result["rows"])
+    assert result["bytes_per_s"] > 0 < result["flop_per_s"]
+
+
+def test_memory_is_counted_per_layout(model) -> None:
+    """K (P + sum of branches) in one tree, B K (P + branch) in a batch."""
+    rows = {row["layout"]: row for row in measure(model, [20], [3], 4, log=quiet)["rows"]}
+    per_token = Cost.of(model).key_bytes
+    # Five tokens of each branch were made; the last one's keys are not computed yet.
+    assert rows["tree"]["kv_bytes"] == per_token * (20 + 3 * (16 + 4))
+    assert rows["padded batch"]["kv_bytes"] == per_token * 3 * (20 + 16 + 4)
+
+
+def test_work_with_early_ends_is_the_sum_of_lengths(model) -> None:
+    result = early_finish(model, 20, 6, 2, 9, log=quiet)
+    # The first token of each branch comes with the prompt, and the last is never fed back.
+    assert result["uneven"]["rows"] == result["sum_of_lengths"] - 6
+    assert result["all as long as the longest"]["rows"] == result["branches_times_longest"] - 6
+
+
+def test_whole_runs_are_timed_for_each_layout(model) -> None:
+    rows = end_to_end(model, 12, 2, 3, 2, LAYOUTS[1:3], log=quiet)
+    assert [len(row["total_s_all"]) for row in rows] == [2, 2]
+
+
+def test_costs_are_those_of_the_published_shape() -> None:
+    """0.5 B: 12.3 kB of cache a token in bf16; lm_head is tied and read once a step."""
+    model = build("qwen2.5-0.5b", torch.device("meta"), torch.bfloat16)
+    cost = Cost.of(model)
+    assert cost.key_bytes == 2 * 24 * 2 * 64 * 2
+    assert 0.98e9 < cost.weight_bytes < 1.0e9
+    slow = Machine(bytes_per_s=1e9, flop_per_s=1e15)
+    expected = (cost.weight_bytes + cost.key_bytes * (2048 + 8 * 64)) / 1e9
+    assert cost.step_floor_s(slow, 2048, 8, 64) == pytest.approx(expected)
+    assert set(SHAPES) >= {"qwen2.5-0.5b", "qwen2.5-7b"}
+
+
+def test_the_command_writes_a_result(tmp_path: Path) -> None:
+    import_all()
+    out = tmp_path / "deep" / "bench.json"
+    arguments = "bench --layers 1 --vocabulary 64 --prefix 8 --branches 2 --steps 3 --layout tree --out"
+    result = CliRunner().invoke(app, [*arguments.split(), str(out)])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["layout"] == "tree"
+    wrong = CliRunner().invoke(app, ["bench", "--layers", "1", "--layout", "magic"])
+    assert wrong.exit_code == 2
+
+
+def test_decoding_and_bench_run_on_a_bare_gpu_machine() -> None:
+    """They import nothing that a machine with torch, transformers, typer and rich lacks."""
+    script = (
+        "import sys\n"
+        "import branchwise.bench.command, branchwise.bench.runner, branchwise.bench.shapes\n"
+        "import branchwise.decoding.engine, branchwise.decoding.hf, branchwise.decoding.chat\n"
+        "mine = {m for m in sys.modules if m.startswith('branchwise')}\n"
+        "rooms = ('branchwise.decoding', 'branchwise.bench')\n"
+        "print(sorted(m for m in mine if not m.startswith(rooms)))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "['branchwise', 'branchwise.errors']"
