@@ -8,11 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from branchwise.cells.loading import load_model, make_decoder
 from branchwise.cells.runner import GroupRunner
 from branchwise.config.entries import ModelEntry, TreeEntry
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
-from branchwise.decoding.loading import load_model, make_decoder
 from branchwise.evaluation.metrics import exact_match
 from branchwise.files import write_text
 from branchwise.prompts import PromptStyle
