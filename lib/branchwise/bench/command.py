@@ -26,6 +26,12 @@ def bench(
     ] = 0,
     uneven: Annotated[bool, typer.Option(help="Also time branches that end early.")] = False,
     paged: Annotated[bool, typer.Option(help="Also time transformers' generate_batch.")] = False,
+    groups: Annotated[
+        int, typer.Option(min=0, help="Also time so many groups, one at a time and in flight.")
+    ] = 0,
+    path: Annotated[
+        Path | None, typer.Option(help="A model folder instead of a shape with random weights.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, or auto: what the device is made for.")
@@ -42,8 +48,8 @@ def bench(
     import torch
 
     from branchwise.bench.layouts import ExpandedBatch, PaddedBatch, SequentialReuse, Tree, by_name
-    from branchwise.bench.runner import early_finish, end_to_end, measure, whole_paged
-    from branchwise.bench.shapes import build
+    from branchwise.bench.runner import early_finish, end_to_end, in_flight, measure, whole_paged
+    from branchwise.bench.shapes import build, load
 
     log = Console(stderr=True, highlight=False, soft_wrap=True).print
     chosen = by_name(layout)
@@ -56,13 +62,14 @@ def bench(
     if dtype not in ("float32", "bfloat16"):
         raise UserError(f"dtype is {dtype!r}", "give float32, bfloat16 or auto")
     place = torch.device("cuda" if cuda else "cpu")
-    model = build(shape, place, getattr(torch, dtype), layers, vocabulary)
+    kind = getattr(torch, dtype)
+    model = load(path, place, kind) if path else build(shape, place, kind, layers, vocabulary)
     cuts = [f"{layers} layers"] * (layers is not None) + [f"{vocabulary} words"] * (
         vocabulary is not None
     )
     size = sum(p.numel() for p in model.parameters()) / 1e6
-    log(f"{shape}, {size:.0f} M parameters" + (f", cut to {' and '.join(cuts)}" if cuts else ""))
-    result = {"shape": shape, "layers": layers, "vocabulary": vocabulary}
+    log(f"{path or shape}, {size:.0f} M parameters" + (f", cut to {' and '.join(cuts)}" if cuts else ""))
+    result = {"shape": path.name if path else shape, "layers": layers, "vocabulary": vocabulary}
     result |= measure(model, prefix, branches, steps, chosen, log)
     longest, most = max(prefix), max(branches)
     if whole:
@@ -72,6 +79,8 @@ def bench(
         result["paged"] = whole_paged(model, longest, min(most, 8), whole or 32, log)
     if uneven:
         result["uneven"] = early_finish(model, longest, most, 8, 128, log)
+    if groups:
+        result["in_flight"] = in_flight(model, groups, min(prefix), min(most, 8), whole or 32, log)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(result, indent=1) + "\n")

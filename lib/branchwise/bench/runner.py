@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from branchwise.bench.floor import Cost, Machine, clock, measure_machine
 from branchwise.bench.layouts import LAYOUTS, Layout, Tree
+from branchwise.decoding.engine import TreeDecoder
 
 SCHEMA = 1
 QUESTION_TOKENS = 16
@@ -31,9 +32,9 @@ def machine_name(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _draw(model: PreTrainedModel, prefix: int, count: int) -> tuple[Tensor, Tensor]:
-    """A random prefix (P,) and questions (B, Q), int64; the same for the same sizes."""
-    generator = torch.Generator().manual_seed(prefix * 1000 + count)
+def _draw(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """A random prefix (P,) and questions (B, Q), int64; the same for the same sizes and seed."""
+    generator = torch.Generator().manual_seed((seed * 10**6 + prefix) * 1000 + count)
     size = model.config.vocab_size
     prefix_P = torch.randint(0, size, (prefix,), generator=generator)
     questions_BQ = torch.randint(0, size, (count, QUESTION_TOKENS), generator=generator)
@@ -198,6 +199,55 @@ def whole_paged(
         **more,
         "wall_s": wall_s,
         "thread_s": clock(model.device) - started,
+    }
+
+
+@torch.no_grad()
+def in_flight(
+    model: PreTrainedModel,
+    num_groups: int,
+    prefix: int,
+    count: int,
+    num_tokens: int,
+    log: Log = print,
+) -> dict[str, Any]:
+    """Many groups of `count` questions: one after the other, then all at once; answers of a fixed
+    length. Also what the tree holds at most, at the end, and after doing it again.
+    """
+    groups = [_draw(model, prefix, count, seed=group) for group in range(num_groups)]
+    prompts = [
+        [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
+        for prefix_P, questions_BQ in groups
+    ]
+    one = TreeDecoder(model, packed_weights=None)
+    all_at_once = TreeDecoder(model, kernel="cascade", packed_weights=None)
+    one.complete(prompts[0], 2)
+    started = clock(model.device)
+    separate = [one.complete(some, num_tokens) for some in prompts]
+    one_s = clock(model.device) - started
+    held, seconds, passes = [], [], []
+    together: list = []
+    for _ in range(2):
+        before, started = all_at_once.num_forward_passes, clock(model.device)
+        together = all_at_once.complete_groups(prompts, num_tokens)
+        seconds.append(clock(model.device) - started)
+        passes.append(all_at_once.num_forward_passes - before)
+        held.append((all_at_once.slots_in_use, all_at_once.peak_tokens, all_at_once.cache_bytes))
+    log(
+        f"{num_groups} groups of {count}: one at a time {one_s:.2f} s (kernel {one.kernel}), in flight "
+        f"{min(seconds):.2f} s, {one_s / min(seconds):.1f} x; slots at the end {held[-1][0]}"
+    )
+    return {
+        "groups": num_groups,
+        "prefix": prefix,
+        "branches": count,
+        "tokens": num_tokens,
+        "kernel_one_at_a_time": one.kernel,
+        "one_at_a_time_s": one_s,
+        "in_flight_s": seconds,
+        "in_flight_passes": passes,
+        "same_tokens": together == separate,
+        "slots_peak_bytes_after_each": held,
     }
 
 

@@ -201,16 +201,31 @@ class TreeDecoder:
         without a chat template); the result has the same form, without the stop token. Stops at the
         generation config's end-of-sequence ids.
         """
+        return self.complete_groups([prompts], max_new_tokens)[0]
+
+    def complete_groups(
+        self, groups: Sequence[Sequence[Text]], max_new_tokens: int
+    ) -> list[list[list[int]] | list[str]]:
+        """`complete` for many groups of prompts, all in flight at once.
+
+        Prompts share what they start with inside their group.
+        """
+        prompts = [prompt for group in groups for prompt in group]
         texts = [isinstance(prompt, str) for prompt in prompts]
         if any(texts) and not all(texts):
             raise UserError("only some of the prompts are strings", "give all as strings or as ids")
-        encoded = [self._ids(prompt, "the prompt") for prompt in prompts]
+        encoded = [[self._ids(prompt, "the prompt") for prompt in group] for group in groups]
         rules = Rules(max_new_tokens)
-        completions = run(self._complete_all(encoded, rules), self.step)
-        ids = [[i for i in c.ids if i not in self.stop_ids] for c in completions]
-        return [self.tokenizer.decode(one) for one in ids] if any(texts) else ids
 
-    async def _complete_all(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
+        async def every() -> list[list[Completion]]:
+            return list(await asyncio.gather(*(self._complete_group(some, rules) for some in encoded)))
+
+        with self.attached():
+            completions = run(every(), self.step)
+        ids = [[[i for i in c.ids if i not in self.stop_ids] for c in group] for group in completions]
+        return [[self.tokenizer.decode(one) for one in group] for group in ids] if any(texts) else ids
+
+    async def _complete_group(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
         group = object()
         loop = asyncio.get_running_loop()
         requests = [Request(ids, rules, group, loop.create_future()) for ids in prompts]

@@ -77,17 +77,17 @@ def _partial(
     key: Tensor,
     value: Tensor,
     scoring: Scoring,
+    step: TreeStep,
     mask: Tensor | None = None,
     causal: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Attention over some of the keys, by the device's own kernel where it can do this case.
 
-    Shapes and result as for `_explicit`. `mask` must leave every row something to see unless the
-    window or the cap call for the written-out form.
+    Shapes and result as for `_explicit`; `mask` leaves every row something to see.
     """
     plain = scoring.softcap is None and query.shape[-1] == value.shape[-1]
     if plain and query.device.type == "cpu" and query.dtype == torch.float32:
-        bias = None if mask is None else torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+        bias = None if mask is None else step.bias(mask)
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scoring.scale
         )
@@ -157,15 +157,15 @@ def _in_place(
         values = value[:, None, part.keys].expand(-1, num_groups, -1, -1)
         rows = rows_HnGD.transpose(1, 2)
         if near is None:
-            out, lse = _partial(rows, keys, values, scoring, causal=True)
+            out, lse = _partial(rows, keys, values, scoring, step, causal=True)
         else:
-            out, lse = _partial(rows, keys, values, scoring, mask=near.tril())
+            out, lse = _explicit(rows, keys, values, scoring, near.tril())
         return part.rows, out.transpose(1, 2), lse.transpose(1, 2)
     # Rows and query groups folded into one (n*G, D) matrix: all of them see all keys.
     rows = rows_HnGD.reshape(1, num_heads, num_rows * num_groups, width)
     keys, values = key[None, :, part.keys], value[None, :, part.keys]
     if near is None:
-        out, lse = _partial(rows, keys, values, scoring)
+        out, lse = _partial(rows, keys, values, scoring, step)
     else:
         # A window may leave a row nothing of this part to see: only the written-out form says so.
         out, lse = _explicit(rows, keys, values, scoring, near.repeat_interleave(num_groups, dim=0))
@@ -183,10 +183,12 @@ def _gathered(
     rows = rows_HPRGD.view(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
     keys = _select(key, part.keys_PK)
     values = _select(value, part.keys_PK)
-    mask = step.near_gathered(part, scoring.window).repeat_interleave(num_groups, dim=1)[:, None]
-    # Every row has something to see, unless a window has cut it off.
-    attend = _partial if scoring.window is None else _explicit
-    out, lse = attend(rows, keys, values, scoring, mask)
+    mask = step.gathered_mask(part, scoring.window, num_groups)
+    if scoring.window is None:
+        out, lse = _partial(rows, keys, values, scoring, step, mask)
+    else:
+        # A window may leave a row nothing of this part to see: only the written-out form says so.
+        out, lse = _explicit(rows, keys, values, scoring, mask)
     shape = (num_heads, num_problems * num_rows, num_groups)
     out_HMGD = out.transpose(0, 1).reshape(*shape, -1).index_select(1, part.at_M)
     return part.row_M, out_HMGD, lse.transpose(0, 1).reshape(shape).index_select(1, part.at_M)

@@ -5,6 +5,7 @@ Shape legend: N query tokens of a step, S key slots in use.
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -68,15 +69,28 @@ class TreeStep:
             self._near[name] = None if bool(near.all()) else near
         return self._near[name]
 
-    def near_gathered(self, part: Gathered, window: int | None) -> Tensor:
-        """Which keys each row sees, bool (P, R, K)."""
-        if window is None:
-            return part.seen_PRK
-        name = (window, id(part))
+    def gathered_mask(self, part: Gathered, window: int | None, num_groups: int) -> Tensor:
+        """Which keys each row sees, once for each of its query groups, bool (P, 1, R*G, K)."""
+        name = (window, id(part), num_groups)
         if name not in self._near:
-            keys_PK = self._slot_positions[part.keys_PK]
-            distance = self.position_N[part.rows_PR][..., None] - keys_PK[:, None]
-            self._near[name] = part.seen_PRK & (distance < window)
+            seen_PRK = part.seen_PRK
+            if window is not None:
+                keys_PK = self._slot_positions[part.keys_PK]
+                distance = self.position_N[part.rows_PR][..., None] - keys_PK[:, None]
+                seen_PRK = seen_PRK & (distance < window)
+            self._near[name] = seen_PRK.repeat_interleave(num_groups, dim=1)[:, None]
+        return self._near[name]
+
+    def bias(self, mask: Tensor) -> Tensor | None:
+        """A mask of this step as what is added to scores, fp32; None where nothing is masked."""
+        name = ("bias", id(mask))
+        if name not in self._near:
+            whole = bool(mask.all())
+            self._near[name] = (
+                None
+                if whole
+                else torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -torch.inf)
+            )
         return self._near[name]
 
     # ----- flex -----
