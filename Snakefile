@@ -30,6 +30,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/training.smk"
     include: "workflow/rules/generation.smk"
     include: "workflow/rules/evaluation.smk"
+    include: "workflow/rules/benchmark.smk"
 
 
 include: "workflow/rules/reporting.smk"

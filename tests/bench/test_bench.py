@@ -17,6 +17,7 @@ from branchwise.bench.runner import early_finish, end_to_end, measure
 from branchwise.bench.shapes import build
 from branchwise.commands.main import app
 from branchwise.commands.registered import import_all
+from branchwise.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -97,3 +98,20 @@ def test_decoding_and_bench_run_on_a_bare_gpu_machine() -> None:
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "['branchwise', 'branchwise.errors']"
+
+
+def test_the_figure_has_every_layout_and_the_floor(model, tmp_path: Path) -> None:
+    from branchwise.reporting.speed import draw_speed, write_speed
+
+    result = measure(model, [8, 16], [1, 2], 3, LAYOUTS[-2:], log=quiet)
+    axes = draw_speed(result).axes
+    assert [axis.get_title() for axis in axes if axis.get_visible()] == [
+        "prefix 8",
+        "prefix 16",
+        "2 branches",
+    ]
+    assert len(axes[0].get_lines()) == 3
+    write_speed(result, tmp_path / "speed")
+    assert (tmp_path / "speed.pdf").stat().st_size > 1000
+    with pytest.raises(UserError, match="schema"):
+        draw_speed(result | {"schema": 0})

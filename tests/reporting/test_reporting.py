@@ -9,7 +9,7 @@ from branchwise.config import Cell, Experiment
 from branchwise.config.load import parse_experiment
 from branchwise.errors import UserError
 from branchwise.evaluation.score import score_cell
-from branchwise.reporting import FIGURES, TABLES, figures, tables
+from branchwise.reporting import FIGURES, TABLES, figures, style, tables
 from branchwise.reporting.frames import Results, family, load_results
 from branchwise.results import (
     AnswerRow,
@@ -114,14 +114,14 @@ def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: 
         assert (tmp_path / f"{name}.md").read_text().count("\n| ") == len(frame) + 1
     for name in FIGURES:
         figures.write_figure(name, results, tmp_path)
-        for suffix in figures.FORMATS:
+        for suffix in style.FORMATS:
             assert (tmp_path / f"{name}.{suffix}").stat().st_size > 1000
 
 
 def test_drawing_again_gives_the_same_bytes(results: Results, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         figures.write_figure("tokens", results, tmp_path / folder)
-    for suffix in figures.FORMATS:
+    for suffix in style.FORMATS:
         one, two = (tmp_path / folder / f"tokens.{suffix}" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 

@@ -7,7 +7,7 @@ rule prepare:
         "../../envs/environment.yaml"
     resources:
         mem_mb=1500,
-        runtime="30m",
+        runtime=30,
     params:
         config=CONFIG,
         entry=dataset_entry,

@@ -1,7 +1,6 @@
 rule evaluate:
     input:
-        answers=f"{CELL_FOLDER}/answers.jsonl",
-        run=f"{CELL_FOLDER}/run.json",
+        f"{CELL_FOLDER}/answers.jsonl",
     output:
         f"{CELL_FOLDER}/scores.json",
     log:
@@ -10,11 +9,11 @@ rule evaluate:
         "../../envs/environment.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         config=CONFIG,
         scoring=f"{EXPERIMENT.bootstrap_draws} {EXPERIMENT.seed} {hashing.scores_hash()}",
     message:
-        "scoring {wildcards.dataset}, {wildcards.model}, {wildcards.strategy}, {wildcards.decoder}"
+        "scoring {input}"
     shell:
-        "python -m branchwise evaluate {params.config} --cell $(dirname {input.run}) --out {output} 2> {log}"
+        "python -m branchwise evaluate {params.config} --cell $(dirname {input}) --out {output} 2> {log}"

@@ -11,15 +11,14 @@ rule generate:
     threads: EXPERIMENT.threads
     resources:
         mem_mb=EXPERIMENT.memory_mb,
-        runtime=f"{EXPERIMENT.runtime_min}m",
+        runtime=EXPERIMENT.runtime_min,
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,
         identity=cell_identity,
         journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
     message:
-        "answering {wildcards.dataset} with {wildcards.model}, "
-        "{wildcards.strategy}, {wildcards.decoder}"
+        "generating {output.answers}"
     shell:
         "python -m branchwise generate {params.config} --dataset {wildcards.dataset} "
         "--model {wildcards.model} --strategy {wildcards.strategy} "

@@ -18,7 +18,7 @@ rule tables:
         "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime=10,
     params:
         config=CONFIG,
         cells=cells_folder,
@@ -53,7 +53,7 @@ rule draw:
         "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime=10,
     params:
         config=CONFIG,
         cells=cells_folder,

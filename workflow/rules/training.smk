@@ -21,7 +21,7 @@ rule tiny_model:
     threads: 4
     resources:
         mem_mb=3000,
-        runtime="4h",
+        runtime=240,
         gpu=EXPERIMENT.gpus,
     params:
         out=subpath(output[0], parent=True),

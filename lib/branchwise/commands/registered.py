@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-NAMES = tuple("ask prepare generate evaluate tabulate draw train cells bench document".split())
+NAMES = tuple("ask prepare generate evaluate tabulate draw train cells bench speed document".split())
 
 
 def import_all() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -14,30 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from branchwise.reporting.frames import Results, family, ordered
-
-matplotlib.use("Agg")
-
-COLUMN_IN = 3.35
-"""Width of one column of a two-column paper, in inches."""
-
-FORMATS = ("pdf", "svg", "png")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES = ("-", "--", ":", "-.")
-_STYLE = {
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.1,
-    "lines.markersize": 4,
-    "errorbar.capsize": 1.5,
-    "savefig.dpi": 300,
-    "svg.hashsalt": "branchwise",
-    "pdf.fonttype": 42,
-}
+from branchwise.reporting.style import COLUMN_IN, DASHES, MARKERS, save, styled
 
 
 class Look:
@@ -276,16 +252,9 @@ MAKERS: dict[str, Callable[[Results], Figure]] = {
 }
 
 # Files must not differ because they were drawn on another day.
-_NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
 
 
 def write_figure(name: str, results: Results, folder: Path) -> None:
     """Draw one figure and write it in every format."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with sns.axes_style("ticks"), matplotlib.rc_context(_STYLE):
-        figure = MAKERS[name](results)
-        for suffix in FORMATS:
-            temporary = folder / f".{name}.{suffix}"
-            figure.savefig(temporary, format=suffix, metadata=_NO_DATE[suffix])
-            temporary.replace(folder / f"{name}.{suffix}")
-        plt.close(figure)
+    with styled():
+        save(MAKERS[name](results), folder / name)

@@ -1,0 +1,86 @@
+"""The benchmark's figure: time of a decoding step in every layout, and the floor under it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator
+
+from branchwise.errors import UserError
+from branchwise.reporting.style import COLUMN_IN, MARKERS, save, styled
+
+SCHEMA = 1
+"""Schema of the benchmark's results that this module reads."""
+
+
+def draw_speed(result: dict[str, Any]) -> Figure:
+    """Milliseconds a step against branches, a panel for each prefix length; then against the prefix,
+    at the most branches. Both axes are logarithmic; the grey line is what no layout can beat.
+    """
+    if result.get("schema") != SCHEMA:
+        raise UserError(
+            f"the benchmark's result has schema {result.get('schema')}, not {SCHEMA}",
+            "run `branchwise bench` again",
+        )
+    rows = pd.DataFrame(result["rows"])
+    rows["step_ms"], rows["floor_ms"] = 1e3 * rows.step_s, 1e3 * rows.floor_s
+    layouts = list(rows.layout.unique())
+    prefixes = sorted(rows.prefix.unique())
+    panels = [(rows[rows.prefix == prefix], "branches", f"prefix {prefix}") for prefix in prefixes]
+    if len(prefixes) > 1:
+        most = rows.branches.max()
+        panels.append((rows[rows.branches == most], "prefix", f"{most} branches"))
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(COLUMN_IN, 0.9 + 1.5 * lines),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    for axis, (part, along, title) in zip(axes.flat, panels, strict=False):
+        _panel(axis, part, along, title, layouts)
+    for axis in list(axes.flat)[len(panels) :]:
+        axis.set_visible(False)
+    for line in axes:
+        line[0].set_ylabel("ms per step")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def _panel(axis: Axes, part: pd.DataFrame, along: str, title: str, layouts: list[str]) -> None:
+    palette = sns.color_palette("colorblind", len(layouts))
+    for number, layout in enumerate(layouts):
+        some = part[part.layout == layout].sort_values(along)
+        ours = layout == "tree"
+        axis.plot(
+            some[along],
+            some.step_ms,
+            color="black" if ours else palette[number],
+            marker=MARKERS[number % len(MARKERS)],
+            linewidth=1.8 if ours else 0.9,
+            zorder=3 if ours else 2,
+            label=layout,
+        )
+    floor = part.drop_duplicates(along).sort_values(along)
+    axis.plot(floor[along], floor.floor_ms, color="0.45", linestyle="--", label="floor")
+    axis.set(xscale="log", yscale="log", xlabel=along, title=title)
+    ticks = sorted(part[along].unique())
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.minorticks_off()
+    sns.despine(ax=axis)
+
+
+def write_speed(result: dict[str, Any], stem: Path) -> None:
+    """Draw a result to `stem` with each format's suffix."""
+    with styled():
+        save(draw_speed(result), stem)

@@ -1,0 +1,45 @@
+"""Speed on this machine, on request: `snakemake figures/bench/qwen2.5-0.5b.svg`."""
+
+
+rule bench:
+    output:
+        f"{RESULTS}/bench/{{shape}}.json",
+    log:
+        "logs/bench/{shape}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=EXPERIMENT.gpus,
+    message:
+        "timing every layout on the shape of {wildcards.shape}"
+    shell:
+        "python -m branchwise bench --shape {wildcards.shape} --whole 32 --uneven --paged "
+        "--out {output} 2>&1 | tee {log}"
+
+
+rule speed:
+    input:
+        rules.bench.output,
+    output:
+        report(
+            f"{EXPERIMENT.figures}/bench/{{shape}}.svg",
+            caption="../report/speed.rst",
+            category="Speed",
+            labels={"shape": "{shape}"},
+        ),
+        multiext(f"{EXPERIMENT.figures}/bench/{{shape}}", ".pdf", ".png"),
+    log:
+        "logs/speed/{shape}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        stem=f"{EXPERIMENT.figures}/bench/{{shape}}",
+    message:
+        "drawing {output[0]}"
+    shell:
+        "python -m branchwise speed {input} --out {params.stem} 2> {log}"
