@@ -56,7 +56,7 @@ FORKING = {"strategies": {"forking": {"module": "batch", "needs": ["ask", "fork"
         ({"define": {"models": {"m": {"dtype": "float32"}}}}, ["exactly one of path and hub"]),
         (
             {"define": FORKING, "strategies": ["forking"], "baseline": "forking"},
-            ["forking/tree is impossible", "needs fork", "choose another decoder or exclude"],
+            ["forking/hf is impossible", "needs fork", "choose another decoder or exclude"],
         ),
     ],
 )

@@ -1,11 +1,13 @@
 """The desk at which a strategy asks, and the trace of what was asked there."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from branchwise.data.types import Group, Question
+from branchwise.decoding.branches import Branch
 from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.requests import Completion, Decoder, Request, Rules
 from branchwise.errors import UserError
 from branchwise.prompts import Message, PromptStyle
@@ -51,24 +53,65 @@ class GroupDesk:
         after: Sequence[Reply] = (),
     ) -> Reply:
         """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
-        index = len(self._asks)
-        self._asks.append(None)
         asked = tuple(questions)
         ids = self.chat.prompt_ids(messages)
         budget = self.max_new_tokens * len(asked)
         self._check_length(len(ids), budget)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        on_token = None
-        if self.on_token is not None:
-            hear = self.on_token
+        self.decoder.submit(Request(ids, Rules(budget), self, future, self._hear(asked)))
+        return await self._reply(future, asked, after)
 
-            def on_token(token: int) -> None:
-                hear(asked, token)
+    # ----- branches, on a decoder that has them -----
 
-        self.decoder.submit(Request(ids, Rules(budget), self, future, on_token))
-        completion = await future
+    def open(self, messages: Sequence[Message]) -> Branch:
+        """A root branch that holds a prompt up to where the model's turn begins."""
+        return self._branches.open(self.chat.prompt_ids(messages), self)
+
+    def fork(self, branch: Branch, texts: Sequence[str]) -> list[Branch]:
+        """Children that see their ancestors and not each other."""
+        return self._branches.fork(branch, [self.chat.encode(text) for text in texts])
+
+    def join(self, branches: Sequence[Branch], text: str) -> Branch:
+        """A branch that sees all of the given ones."""
+        return self._branches.join(branches, self.chat.encode(text))
+
+    async def generate(
+        self,
+        branch: Branch,
+        questions: Sequence[Question],
+        after: Sequence[Reply] = (),
+        rules: Rules | None = None,
+    ) -> Reply:
+        """Tokens appended to `branch`; the budget is that of `questions` unless `rules` says more."""
+        asked = tuple(questions)
+        rules = rules or Rules(self.max_new_tokens * len(asked))
+        self._check_length(branch.num_tokens, rules.max_new_tokens)
+        return await self._reply(self._branches.generate(branch, rules, self._hear(asked)), asked, after)
+
+    @property
+    def _branches(self) -> TreeDecoder:
+        if not isinstance(self.decoder, TreeDecoder):
+            raise UserError("the decoder has no branches", "use decoder tree for this strategy")
+        return self.decoder
+
+    # ----- the trace -----
+
+    def _hear(self, asked: tuple[Question, ...]) -> Callable[[int], None] | None:
+        if self.on_token is None:
+            return None
+        hear = self.on_token
+        return lambda token: hear(asked, token)
+
+    async def _reply(
+        self, answer: Awaitable[Completion], asked: tuple[Question, ...], after: Sequence[Reply]
+    ) -> Reply:
+        """Wait for an answer and note it under the number that it has in the order of asking."""
+        index = len(self._asks)
+        self._asks.append(None)
+        completion = await answer
         self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
-        return Reply(index, self.chat.decode(completion.ids))
+        text = completion.text
+        return Reply(index, self.chat.decode(completion.ids) if text is None else text)
 
     def _check_length(self, prompt_tokens: int, budget: int) -> None:
         limit = self.decoder.max_context

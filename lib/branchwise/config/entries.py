@@ -103,7 +103,7 @@ class TreeEntry(Record):
     @property
     def offers(self) -> frozenset[Verb]:
         """Verbs that strategies may use on this decoder."""
-        return frozenset({"ask"})
+        return frozenset({"ask", "fork", "join"})
 
 
 class HFEntry(Record):

@@ -5,6 +5,8 @@ from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from branchwise.data.types import Group, Question
+from branchwise.decoding.branches import Branch
+from branchwise.decoding.requests import Rules
 from branchwise.prompts import Message, PromptStyle, Reading, read_one
 
 
@@ -40,6 +42,26 @@ class Desk(Protocol):
         `after` names the replies that had to be known first: the critical path of the ideal latency
         runs along them.
         """
+
+    def open(self, messages: Sequence[Message]) -> Branch:
+        """A root branch that holds a prompt. This verb and the next three need the tree decoder; a
+        strategy that uses them says so in its catalogue entry (`needs`).
+        """
+
+    def fork(self, branch: Branch, texts: Sequence[str]) -> list[Branch]:
+        """Children that see their ancestors and not each other."""
+
+    def join(self, branches: Sequence[Branch], text: str) -> Branch:
+        """A branch that sees all of the given branches."""
+
+    async def generate(
+        self,
+        branch: Branch,
+        questions: Sequence[Question],
+        after: Sequence[Reply] = (),
+        rules: Rules | None = None,
+    ) -> Reply:
+        """Append tokens to `branch` for the answers to `questions`; `after` as in `ask`."""
 
 
 class Strategy(Protocol):
