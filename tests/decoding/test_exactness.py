@@ -1,13 +1,16 @@
 """The heart: isolated branches give the same tokens as separate prompts, in fp32."""
 
+import asyncio
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding import plan
+from branchwise.decoding import plan, slots
 from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.kernels import KERNELS
+from branchwise.decoding.loop import run
 from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 
 token = st.integers(8, VOCABULARY - 1)
@@ -95,6 +98,35 @@ def test_a_decoder_can_be_used_again_and_reuses_its_slots() -> None:
     memory = decoder.cache_bytes
     assert all(decoder.complete(prompts, max_new_tokens=8) == first for _ in range(3))
     assert decoder.cache_bytes == memory
+
+
+@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+def test_moving_tokens_together_changes_nothing(kernel: str) -> None:
+    """Long branches that end early leave holes below one that goes on."""
+    model = model_of("qwen3")
+    prompts = [[9 + i] * 12 for i in range(4)] + [[60, 61, 62]]
+    lengths = [2, 2, 2, 2, 12]
+    decoder = TreeDecoder(model, kernel=kernel)
+    expected = [greedy(model, p, n) for p, n in zip(prompts, lengths, strict=True)]
+
+    async def one(prompt: list[int], length: int) -> list[int]:
+        group = object()
+        branch = decoder.open(prompt, group)
+        completion = await decoder.generate(branch, length)
+        decoder.close(group)
+        return [i for i in completion.ids if i not in decoder.stop_ids]
+
+    async def every() -> list[list[int]]:
+        return list(await asyncio.gather(*map(one, prompts, lengths)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "FEWEST_HOLES", 4)
+        moved = []
+        compact = decoder.tree.compact
+        patch.setattr(decoder.tree, "compact", lambda: moved.append(1) or compact())
+        assert run(every(), decoder.step) == expected
+    assert moved
+    assert decoder.slots_in_use == 0
 
 
 def test_the_model_is_left_as_it_was() -> None:

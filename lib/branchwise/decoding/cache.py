@@ -56,6 +56,11 @@ class TreeCache(Cache):
             buffer = buffers[layer] = larger
         return buffer
 
+    def move(self, old_U: Tensor) -> None:
+        """Bring the tokens of these slots, int64, to the first slots, in this order."""
+        for buffer_SHD in (*self._keys.values(), *self._values.values()):
+            buffer_SHD[: len(old_U)] = buffer_SHD[old_U]
+
     def clear_nan(self) -> None:
         """Zero what is not a number: under a mask it would still spoil what sees it (0 x NaN)."""
         for tensor in (*self._keys.values(), *self._values.values()):

@@ -76,6 +76,8 @@ class ForwardPass:
     def __call__(self, tips: Sequence[Node]) -> Outcome:
         """Compute what is pending in `tips` and above them, up to `max_step_tokens` tokens."""
         device = self.tree.device
+        if self.tree.slots.is_sparse:
+            self.cache.move(self.tree.compact())
         version = self.tree.version
         pending = self.tree.pending(tips, self.max_step_tokens)
         slots_N = self.tree.place(pending)

@@ -3,6 +3,9 @@
 from bisect import insort
 from collections.abc import Sequence
 
+FEWEST_HOLES = 1024
+"""Holes below which moving tokens together is not worth it."""
+
 
 class SlotAllocator:
     """Numbers of cache slots.
@@ -52,6 +55,16 @@ class SlotAllocator:
     def num_used(self) -> int:
         """Slots that hold a token."""
         return self.high - self._num_free
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether more of the used part is holes than tokens, and enough of it to be worth moving."""
+        return self._num_free > self.num_used and self._num_free >= FEWEST_HOLES
+
+    def compact(self) -> None:
+        """All tokens now lie in the first slots (whoever calls this has moved them there)."""
+        self.high = self.num_used
+        self._free, self._num_free = [], 0
 
 
 def runs_of(slots: Sequence[int]) -> list[tuple[int, int]]:

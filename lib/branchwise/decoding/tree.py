@@ -247,6 +247,25 @@ class TokenTree:
 
     # ----- leaving -----
 
+    def compact(self) -> Tensor:
+        """Move all tokens to the first slots, node by node, so that no holes are left.
+
+        Returns the slots that they had, int64, in the order of those that they have now; the cache
+        has to follow.
+        """
+        self.version += 1
+        old: list[int] = []
+        for node in self.nodes.values():
+            begin = len(old)
+            old += node.slots
+            node.slots = list(range(begin, len(old)))
+        old_U = torch.tensor(old, dtype=torch.long, device=self.device)
+        for tensor in (self.node_S, self.order_S, self.position_S):
+            tensor[: len(old)] = tensor[old_U]
+        self.node_S[len(old) :] = NOBODY
+        self.slots.compact()
+        return old_U
+
     def hold(self, node: Node) -> None:
         """Keep `node` (and so its ancestors) until `release`."""
         node.holders += 1
