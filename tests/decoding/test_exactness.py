@@ -101,6 +101,30 @@ def test_a_decoder_can_be_used_again_and_reuses_its_slots() -> None:
 
 
 @pytest.mark.parametrize("kernel", ["dense", "cascade"])
+def test_groups_in_flight_share_steps_and_nothing_else(kernel: str) -> None:
+    """Same answers as one group at a time, no slot left over, and no more memory the second time."""
+    model = model_of("llama")
+    generator = torch.Generator().manual_seed(4)
+
+    def draw(count: int) -> list[int]:
+        return torch.randint(8, VOCABULARY, (count,), generator=generator).tolist()
+
+    groups = []
+    for _ in range(12):
+        prefix = draw(9)
+        groups.append([prefix + draw(1 + index) for index in range(3)])
+    one = TreeDecoder(model, kernel=kernel)
+    expected = [one.complete(prompts, 5) for prompts in groups]
+    decoder = TreeDecoder(model, kernel=kernel)
+    assert decoder.complete_groups(groups, 5) == expected
+    memory, passes = decoder.cache_bytes, decoder.num_forward_passes
+    assert passes < one.num_forward_passes / 4
+    assert decoder.complete_groups(groups, 5) == expected
+    assert decoder.slots_in_use == 0
+    assert decoder.cache_bytes == memory
+
+
+@pytest.mark.parametrize("kernel", ["dense", "cascade"])
 def test_moving_tokens_together_changes_nothing(kernel: str) -> None:
     """Long branches that end early leave holes below one that goes on."""
     model = model_of("qwen3")

@@ -40,9 +40,13 @@ class Plain:
         if self.parents:
             self.start = max(parent.start + len(parent.tokens) for parent in self.parents)
 
-    def greedy(self, model: torch.nn.Module, count: int) -> list[int]:
-        """Continue by plain forward passes over all visible tokens under an explicit mask."""
+    def greedy(self, model: torch.nn.Module, count: int) -> tuple[list[int], list[torch.Tensor]]:
+        """Continue by plain forward passes over all visible tokens under an explicit mask.
+
+        Returns the new tokens and the logits, fp32 (V,), of every pass.
+        """
         new: list[int] = []
+        seen: list[torch.Tensor] = []
         for _ in range(count):
             nodes = [*self.above, self]
             runs = [n.tokens + (new if n is self else []) for n in nodes]
@@ -62,11 +66,23 @@ class Plain:
                 position_ids=torch.tensor([positions]),
                 use_cache=False,
             ).logits[0, -1]
+            seen.append(logits)
             best = int(logits.argmax())
             if best == model.config.eos_token_id:
                 break
             new.append(best)
-        return new
+        return new, seen
+
+
+class Recorder:
+    """A hook that changes nothing and keeps the logits."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, ids, logits_RV: torch.Tensor) -> torch.Tensor:
+        self.seen.append(logits_RV[0].clone())
+        return logits_RV
 
 
 @st.composite
@@ -111,15 +127,18 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
             plain.append(Plain(tuple(plain[i] for i in step[1]), step[2]))
         else:
             open_ones = [i for i in step[1] if branches[i].tip.num_pending]
-            budgets = step[2][: len(open_ones)]
+            recorders = [Recorder() for _ in open_ones]
+            rules = [Rules(n, hook=Hook(r)) for n, r in zip(step[2], recorders, strict=False)]
             done = await asyncio.gather(
-                *(decoder.generate(branches[i], n) for i, n in zip(open_ones, budgets, strict=True))
+                *(decoder.generate(branches[i], r) for i, r in zip(open_ones, rules, strict=True))
             )
-            for i, budget, completion in zip(open_ones, budgets, done, strict=True):
+            for i, rule, recorder, completion in zip(open_ones, rules, recorders, done, strict=True):
                 with torch.no_grad():
-                    expected = plain[i].greedy(model, budget)
+                    expected, logits = plain[i].greedy(model, rule.max_new_tokens)
                 made = [t for t in completion.ids if t not in decoder.stop_ids]
                 assert made == expected
+                for got, want in zip(recorder.seen, logits, strict=True):
+                    torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
                 plain[i] = Plain((plain[i],), expected)
     decoder.close(group)
 
