@@ -8,7 +8,7 @@ from branchwise.data.types import Group
 from branchwise.decoding import engine
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.decoding.loop import run
-from branchwise.errors import UserError
+from branchwise.errors import UserError, only_user_errors
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import Answered, Strategy, load
 
@@ -30,7 +30,10 @@ class TreeDecoder(engine.TreeDecoder):
         """Ask one group as `strategy` (a name, or a function like those in `branchwise.strategies`)
         does; `max_new_tokens` is the budget of one answer. Answers come in the strategy's order.
         """
-        return self.run_all(strategy, [group], max_new_tokens, style)[0]
+        (result,) = self.run_all(strategy, [group], max_new_tokens, style)
+        if isinstance(result, UserError):
+            raise result
+        return result
 
     def run_all(
         self,
@@ -38,8 +41,11 @@ class TreeDecoder(engine.TreeDecoder):
         groups: Sequence[Group],
         max_new_tokens: int = 64,
         style: PromptStyle | None = None,
-    ) -> list[list[Answered]]:
-        """Ask many groups, all in flight at once: every step serves all of them."""
+    ) -> list[list[Answered] | UserError]:
+        """Ask many groups, all in flight at once: every step serves all of them.
+
+        A group that fails has its error in place of its answers.
+        """
         if self.tokenizer is None:
             raise UserError("strategies need a tokenizer", "give one to TreeDecoder")
         chat = ChatTokenizer(self.tokenizer)
@@ -52,8 +58,8 @@ class TreeDecoder(engine.TreeDecoder):
             finally:
                 self.close(desk)
 
-        async def every() -> list[list[Answered]]:
-            return list(await asyncio.gather(*map(one, groups)))
+        async def every() -> list[list[Answered] | BaseException]:
+            return await asyncio.gather(*map(one, groups), return_exceptions=True)
 
         with self.attached():
-            return run(every(), self.step)
+            return only_user_errors(run(every(), self.step))

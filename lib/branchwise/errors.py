@@ -12,3 +12,11 @@ class UserError(Exception):
 
 class NotANumberError(UserError):
     """A model gave logits that are not numbers."""
+
+
+def only_user_errors(results: list) -> list:
+    """What `asyncio.gather` returned, UserErrors in place; any other error is raised."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, UserError):
+            raise result
+    return results

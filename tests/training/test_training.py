@@ -1,6 +1,7 @@
 """The trainer: packing is a tree, each token is learned in its own branch, a stop costs nothing."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
 KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
-LAYOUTS = ("single", "turns", "everything", "known", "pairs", "restated")
+LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated")
 STAGE = Stage(
     name="all", layouts=dict.fromkeys(LAYOUTS, 1.0), kinds=KIND_WEIGHTS, min_facts=3, max_facts=8
 )
@@ -39,12 +40,12 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatTokenizer:
     return ChatTokenizer.load(folder)
 
 
-def test_names_are_single_tokens_and_any_text_survives() -> None:
+def test_names_are_a_start_and_an_ending_and_any_text_survives() -> None:
     tokenizer = build_tokenizer()
     for split in ("seen", "held_out"):
         for name in people(split) + cities(split):
-            assert len(tokenizer.encode(name).ids) == 1
-    for text in ("1. Oslo\n2. hot soup", "Größe, naïve: 小明 x<y & [z]", "a\n\nb  c"):
+            assert len(tokenizer.encode(name).ids) == 2
+    for text in ("1. Ashton\n2. hot soup", "Größe, naïve: 小明 x<y & [z]", "a\n\nb  c"):
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
@@ -58,10 +59,15 @@ def test_what_is_learned_is_an_answer_and_its_end(chat: ChatTokenizer, layout: s
             for start, length, _ in sequence.spans:
                 text = chat.tokenizer.decode(sequence.ids[start : start + length])
                 seen += 1
-                if layout not in ("pairs", "restated"):
+                header = chat.encode("<|im_start|>assistant\n")
+                if layout in ("single", "turns", "known"):
                     assert text.endswith("<|im_end|>")
-                    header = chat.encode("<|im_start|>assistant\n")
                     assert sequence.ids[start - len(header) : start] == header
+                elif layout == "everything":
+                    assert text.endswith(("<|im_end|>", "\n"))
+                    assert text[0].isdigit()
+                elif layout == "letters":
+                    assert text in "ABCDE"
     assert seen >= 20
 
 
@@ -98,7 +104,7 @@ def test_packed_branches_give_the_logits_of_separate_sequences(
     trainer.documents.rng.seed(5)
     from branchwise.training.packing import _fill_row, _to_batch
 
-    row = _fill_row(trainer.documents, stage, 220)
+    row = _fill_row(trainer.documents, stage, 220, waiting=[])
     assert torch.equal(_to_batch([row], 220, 0).ids_BT, batch.ids_BT)
     losses = []
     for span in batch.spans:
@@ -170,12 +176,10 @@ def test_training_never_sees_an_evaluation_group(chat: ChatTokenizer, root: Path
 
 def test_held_out_names_and_wordings_stand_in_no_training_text(chat: ChatTokenizer) -> None:
     documents = Documents(chat, random.Random(3))
-    layouts = {name: 1.0 for name in LAYOUTS if name != "pairs"}
-    stage = STAGE.model_copy(update={"layouts": layouts})
     held_out = set(people("held_out") + cities("held_out"))
     for _ in range(300):
-        for sequence in documents.draw(stage):
-            words = set(chat.tokenizer.decode(sequence.ids).replace(".", " ").split())
+        for sequence in documents.draw(STAGE):
+            words = set(re.findall("[A-Za-z]+", chat.tokenizer.decode(sequence.ids)))
             assert not words & held_out
 
 

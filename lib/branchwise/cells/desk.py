@@ -33,7 +33,7 @@ class Ask:
 
 @dataclass(eq=False)
 class GroupDesk:
-    """Asks a decoder on behalf of one group and keeps the trace.
+    """Asks a decoder on behalf of one group and keeps the trace, `asks`, in the order of answers.
 
     `max_new_tokens` is the budget of one answer; a prompt that asks for n answers gets n budgets.
     """
@@ -44,7 +44,12 @@ class GroupDesk:
     style: PromptStyle
     max_new_tokens: int
     on_token: OnToken | None = None
-    _asks: list[Ask | None] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What messages call the group."""
+        return self.group.id
 
     async def ask(
         self,
@@ -105,13 +110,11 @@ class GroupDesk:
     async def _reply(
         self, answer: Awaitable[Completion], asked: tuple[Question, ...], after: Sequence[Reply]
     ) -> Reply:
-        """Wait for an answer and note it under the number that it has in the order of asking."""
-        index = len(self._asks)
-        self._asks.append(None)
+        """Wait for an answer and note it; numbers are in the order in which answers come."""
         completion = await answer
-        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
+        self.asks.append(Ask(completion, asked, tuple(reply.index for reply in after)))
         text = completion.text
-        return Reply(index, self.chat.decode(completion.ids) if text is None else text)
+        return Reply(len(self.asks) - 1, self.chat.decode(completion.ids) if text is None else text)
 
     def _check_length(self, prompt_tokens: int, budget: int) -> None:
         limit = self.decoder.max_context
@@ -121,11 +124,6 @@ class GroupDesk:
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
-
-    @property
-    def asks(self) -> list[Ask]:
-        """The trace, in the order of asking. Complete once the strategy has ended."""
-        return [ask for ask in self._asks if ask is not None]
 
 
 def ideal_latency_s(asks: Sequence[Ask]) -> float:

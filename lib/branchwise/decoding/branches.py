@@ -1,6 +1,7 @@
 """Branches: places in the token tree that a strategy holds, and answers in the making there."""
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,29 +16,43 @@ class Branch:
     """A place in the token tree: what it holds and inherits is the prompt of what it generates.
 
     Made by `TreeDecoder.open`, `fork` and `join`; kept in memory until `release` or the end of its
-    group. `num_cached` of its tokens were in the tree when it was made.
+    group. `number` counts the branches of a decoder.
     """
 
-    group: object
+    group: Hashable
     tip: Node
-    num_cached: int
+    number: int
     is_generating: bool = False
+
+    @property
+    def path(self) -> list[Node]:
+        """Its own node and all above it."""
+        return [self.tip, *self.tip.ancestors()]
 
     @property
     def num_tokens(self) -> int:
         """Tokens that the branch holds and inherits."""
-        return sum(len(node.tokens) for node in (self.tip, *self.tip.ancestors()))
+        return sum(len(node.tokens) for node in self.path)
+
+    def __str__(self) -> str:
+        label = getattr(self.group, "label", None) or str(self.group)
+        return f"branch {self.number} of group {label[:60]}"
 
 
 @dataclass(eq=False)
 class Run(Running):
-    """A branch that is generating. `logits_V` is there while it waits for others of its hook."""
+    """A branch that is generating. `logits_V` is there while it waits for others of its hook.
+
+    `num_unique` of the `num_sent` tokens of its prompt are charged to it: nobody was charged for them
+    before.
+    """
 
     branch: Branch = None  # type: ignore[assignment]  (dataclass order: always given)
     future: asyncio.Future[Completion] = None  # type: ignore[assignment]
     generator: torch.Generator | None = None
     is_ask: bool = False
     num_sent: int = 0
+    num_unique: int = 0
     logits_V: Tensor | None = None
     has_tip: bool = False
 
@@ -46,11 +61,24 @@ class Run(Running):
         """Tokens that it may still add to the tree."""
         return self.rules.max_new_tokens - len(self.ids)
 
+    def charge(self) -> None:
+        """Put on the ledger what the branch sees, and what of it is charged to nobody yet."""
+        for node in self.branch.path:
+            self.num_sent += len(node.tokens)
+            if not node.is_charged:
+                self.num_unique += len(node.tokens)
+                node.is_charged = True
+
     def completion(self, stop: StopReason, end_s: float, text: str | None) -> Completion:
         """What was made, with its ledger."""
-        cached = self.branch.num_cached
-        tokens = TokenCount(self.num_sent, self.num_sent - cached, cached, len(self.ids), 0)
+        cached = self.num_sent - self.num_unique
+        tokens = TokenCount(self.num_sent, self.num_unique, cached, len(self.ids), 0)
         return Completion(self.ids, stop, tokens, self.start_s, end_s, self.num_steps, text)
+
+    def fail(self, error: Exception) -> None:
+        """Hand an error to whoever waits for the answer."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 @dataclass(eq=False)

@@ -15,15 +15,19 @@ class TreeCache(Cache):
 
     Before each forward pass `aim` says where the step's tokens go and how many slots are in use;
     `update` then writes them and returns the used part of the buffer. What of it a token may see is
-    the attention function's business.
+    the attention function's business. With a `capacity`, in tokens, that much is allocated at once;
+    otherwise the buffers double as they fill. `last_values` (1, H, N, D) are the values that the last
+    layer wrote in the newest step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int | None = None) -> None:
         super().__init__(layer_class_to_replicate=DynamicLayer)
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
         self._slots_N: Tensor | None = None
         self._used = 0
+        self._capacity = capacity
+        self.last_values: Tensor | None = None
 
     def aim(self, slots_N: Tensor, used: int) -> None:
         """Set the slots, int64 (N,), of the coming step's tokens and the number of slots in use."""
@@ -41,6 +45,7 @@ class TreeCache(Cache):
         assert self._slots_N is not None, "aim() comes before every forward pass"
         keys_SHD = self._buffer(self._keys, layer_idx, key_states)
         values_SHD = self._buffer(self._values, layer_idx, value_states)
+        self.last_values = value_states
         keys_SHD[self._slots_N] = key_states[0].transpose(0, 1)
         values_SHD[self._slots_N] = value_states[0].transpose(0, 1)
         used = slice(0, self._used)
@@ -50,6 +55,8 @@ class TreeCache(Cache):
         buffer = buffers.get(layer)
         if buffer is None or len(buffer) < self._used:
             size = max(256, self._used, 0 if buffer is None else 2 * len(buffer))
+            if self._capacity is not None:
+                size = max(self._capacity, self._used)
             larger = like.new_zeros(size, like.shape[1], like.shape[3])
             if buffer is not None:
                 larger[: len(buffer)] = buffer

@@ -5,7 +5,7 @@ of branches that just began and the next token of every running branch, of all g
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,7 +22,7 @@ from branchwise.decoding.scheduler import Scheduler
 from branchwise.decoding.selftest import check_exactness, fastest_kernel, packing_helps
 from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.decoding.tree import Node, TokenTree
-from branchwise.errors import UserError
+from branchwise.errors import UserError, only_user_errors
 
 POSITIONS = ("path", "shared", "grid2d")
 Text = Sequence[int] | str
@@ -74,19 +74,26 @@ class TreeDecoder:
         self.tree = TokenTree(self.device)
         self.grid = (grid or Grid2D()) if positions == "grid2d" else None
         self._forward = ForwardPass(
-            model, self.tree, kernel, max_step_tokens, self.packed_weights, self.grid
+            model,
+            self.tree,
+            kernel,
+            max_step_tokens,
+            self.packed_weights,
+            self.grid,
+            max_cache_tokens,
         )
         self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
         self._queue: list[Request] = []
+        self._num_branches = 0
 
     # ----- the four verbs -----
 
-    def open(self, prompt: Text, group: object = None) -> Branch:
+    def open(self, prompt: Text, group: Hashable = None) -> Branch:
         """A root branch: a prompt, computed once, sharing what it starts with inside its group."""
         ids = self._ids(prompt, "the prompt")
         root = self._scheduler.state(group).root
-        leaf, cached = self.tree.insert(root, ids)
-        return self._new_branch(group, leaf, cached)
+        leaf, _ = self.tree.insert(root, ids)
+        return self._new_branch(group, leaf)
 
     def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
         """Children that see their ancestors and not each other."""
@@ -100,24 +107,22 @@ class TreeDecoder:
             if self.grid is not None:
                 node.x += number * self.grid.stride
             self.tree.hold(node)
-            children.append(self._new_branch(branch.group, node, branch.num_tokens))
+            children.append(self._new_branch(branch.group, node))
         return children
 
     def join(self, branches: Sequence[Branch], text: Text) -> Branch:
         """A branch that sees all of the given branches, and starts where the farthest ends."""
         if not branches:
             raise UserError("join was given no branches", "give at least one")
-        if len({id(branch.group) for branch in branches}) > 1:
-            raise UserError("join was given branches of different groups", "join within one group")
         for branch in branches:
             self._check_idle(branch)
+        if len({branch.group for branch in branches}) > 1:
+            raise UserError("join was given branches of different groups", "join within one group")
         ids = self._ids(text, "the text of a join")
         tips = tuple(dict.fromkeys(branch.tip for branch in branches))
         node = self.tree.add(tips, ids)
         self.tree.hold(node)
-        joined = self._new_branch(branches[0].group, node, 0)
-        joined.num_cached = joined.num_tokens - len(ids)
-        return joined
+        return self._new_branch(branches[0].group, node)
 
     async def generate(
         self,
@@ -127,40 +132,53 @@ class TreeDecoder:
     ) -> Completion:
         """Append tokens to `branch` until a stop rule; a number is a budget of greedy tokens.
 
-        The stop token itself does not stay in the branch.
+        The stop token itself does not stay in the branch: to generate again without new text goes on
+        from the last token before it.
         """
         self._check_idle(branch)
-        if branch.tip.num_pending == 0:
-            raise UserError(
-                "the branch has ended and there is nothing to go on from", "fork it with some text first"
-            )
         rules = Rules(rules) if isinstance(rules, int) else rules
+        self._check_rules(rules)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._start(branch, rules, future, on_token, is_ask=False)
         return await future
 
     def release(self, branch: Branch) -> None:
-        """Let go of a branch; its tokens leave unless another branch inherits them."""
+        """Let go of a branch; its tokens leave unless another branch inherits them.
+
+        Raises UserError for one that still generates.
+        """
+        if branch.is_generating:
+            raise UserError(
+                "the branch is still generating", "await generate() first, or close its group"
+            )
         self._scheduler.release(branch)
 
     # ----- the decoder protocol -----
 
     def submit(self, request: Request) -> None:
-        """Queue a request: `open`, `generate` and `release` in one."""
+        """Queue a request: `open`, `generate` and `release` in one.
+
+        Raises UserError for rules that this decoder cannot follow.
+        """
+        self._check_rules(request.rules)
         self._queue.append(request)
 
     def step(self) -> bool:
         """One forward pass over everything pending. False when nothing is."""
-        had_work = bool(self._queue) or self._scheduler.has_work
+        before = self._scheduler.num_ended
         self._admit_requests()
         self._scheduler.admit()
-        if self._scheduler.running:
-            self._scheduler.take(self._forward(self._scheduler.tips))
-        return had_work
+        tips = self._scheduler.tips
+        if tips:
+            self._scheduler.take(self._forward(tips))
+            return True
+        # Branches that wait for others of their hook are not work (those may wait for a timer), unless
+        # one of these has just been refused.
+        return self._scheduler.choose() or self._scheduler.num_ended > before
 
-    def close(self, group: object) -> None:
+    def close(self, group: Hashable) -> None:
         """Drop all that is kept for `group`, branches that still run included."""
-        self._queue = [request for request in self._queue if request.group is not group]
+        self._queue = [request for request in self._queue if request.group != group]
         self._scheduler.close(group)
 
     def attached(self) -> AbstractContextManager[None]:
@@ -201,14 +219,18 @@ class TreeDecoder:
         without a chat template); the result has the same form, without the stop token. Stops at the
         generation config's end-of-sequence ids.
         """
-        return self.complete_groups([prompts], max_new_tokens)[0]
+        (result,) = self.complete_groups([prompts], max_new_tokens)
+        if isinstance(result, UserError):
+            raise result
+        return result
 
     def complete_groups(
         self, groups: Sequence[Sequence[Text]], max_new_tokens: int
-    ) -> list[list[list[int]] | list[str]]:
+    ) -> list[list[list[int]] | list[str] | UserError]:
         """`complete` for many groups of prompts, all in flight at once.
 
-        Prompts share what they start with inside their group.
+        Prompts share what they start with inside their group. A group that fails has its error
+        (UserError) in place of its results, and costs no other group theirs.
         """
         prompts = [prompt for group in groups for prompt in group]
         texts = [isinstance(prompt, str) for prompt in prompts]
@@ -217,13 +239,20 @@ class TreeDecoder:
         encoded = [[self._ids(prompt, "the prompt") for prompt in group] for group in groups]
         rules = Rules(max_new_tokens)
 
-        async def every() -> list[list[Completion]]:
-            return list(await asyncio.gather(*(self._complete_group(some, rules) for some in encoded)))
+        async def every() -> list[list[Completion] | BaseException]:
+            tasks = (self._complete_group(some, rules) for some in encoded)
+            return await asyncio.gather(*tasks, return_exceptions=True)
 
         with self.attached():
-            completions = run(every(), self.step)
-        ids = [[[i for i in c.ids if i not in self.stop_ids] for c in group] for group in completions]
-        return [[self.tokenizer.decode(one) for one in group] for group in ids] if any(texts) else ids
+            results = only_user_errors(run(every(), self.step))
+        return [
+            result if isinstance(result, UserError) else [self._answer(c, any(texts)) for c in result]
+            for result in results
+        ]
+
+    def _answer(self, completion: Completion, as_text: bool) -> list[int] | str:
+        ids = [i for i in completion.ids if i not in self.stop_ids]
+        return self.tokenizer.decode(ids) if as_text else ids
 
     async def _complete_group(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
         group = object()
@@ -250,9 +279,10 @@ class TreeDecoder:
             raise UserError(f"{what} is empty", "give at least one token")
         return list(text)
 
-    def _new_branch(self, group: object, tip: Node, cached: int) -> Branch:
+    def _new_branch(self, group: Hashable, tip: Node) -> Branch:
         """A branch around a node that is held already."""
-        branch = Branch(group, tip, cached)
+        self._num_branches += 1
+        branch = Branch(group, tip, self._num_branches)
         self._scheduler.groups[group].branches.add(branch)
         return branch
 
@@ -263,9 +293,20 @@ class TreeDecoder:
         if state is None or branch not in state.branches:
             raise UserError("the branch was released", "fork or join before you release it")
 
-    def _start(self, branch: Branch, rules: Rules, future: Any, on_token: Any, is_ask: bool) -> None:
+    def _check_rules(self, rules: Rules) -> None:
         if rules.stop_texts and self.tokenizer is None:
             raise UserError("stop texts need a tokenizer", "give one to TreeDecoder, or use stop_ids")
+        size = self.model.config.get_text_config().vocab_size
+        beyond = [i for i in rules.banned_ids if not 0 <= i < size]
+        if beyond or len(rules.banned_ids) == size:
+            raise UserError(
+                f"banned ids {sorted(beyond)} are not in the vocabulary"
+                if beyond
+                else "all ids are banned",
+                f"ban some of 0 to {size - 1}",
+            )
+
+    def _start(self, branch: Branch, rules: Rules, future: Any, on_token: Any, is_ask: bool) -> None:
         generating = Run(rules, 0.0, on_token, branch=branch, future=future, is_ask=is_ask)
         generating.generator = generator_of(rules)
         self._scheduler.start(generating)
@@ -273,10 +314,10 @@ class TreeDecoder:
     def _admit_requests(self) -> None:
         """Put queued prompts into the tree, then let go of what none of them went on from."""
         touched = []
-        for request in self._queue:
+        requests, self._queue = self._queue, []
+        for request in requests:
             branch = self.open(request.prompt_ids, request.group)
             self._start(branch, request.rules, request.future, request.on_token, is_ask=True)
             touched.append(self._scheduler.groups[request.group])
-        self._queue.clear()
         for state in touched:
             self._scheduler.forget_lingering(state)

@@ -41,12 +41,14 @@ class ForwardPass:
         max_step_tokens: int,
         packed_weights: bool,
         grid: Grid2D | None = None,
+        max_cache_tokens: int | None = None,
     ) -> None:
         self.model = model
         self.tree = tree
         self.kernel = kernel
         self.max_step_tokens = max_step_tokens
-        self.cache = TreeCache()
+        self.max_cache_tokens = max_cache_tokens
+        self.cache = TreeCache(max_cache_tokens)
         self.num_passes = 0
         self.num_rows = 0
         self.peak_tokens = 0
@@ -76,10 +78,12 @@ class ForwardPass:
     def __call__(self, tips: Sequence[Node]) -> Outcome:
         """Compute what is pending in `tips` and above them, up to `max_step_tokens` tokens."""
         device = self.tree.device
-        if self.tree.slots.is_sparse:
+        pending = self.tree.pending(tips, self.max_step_tokens)
+        room = self.max_cache_tokens
+        over = room is not None and self.tree.slots.high + len(pending.tokens) > room
+        if self.tree.slots.is_sparse or over:
             self.cache.move(self.tree.compact())
         version = self.tree.version
-        pending = self.tree.pending(tips, self.max_step_tokens)
         slots_N = self.tree.place(pending)
         self.cache.aim(slots_N, self.tree.slots.high)
         position_N = torch.tensor(pending.positions, device=device)
@@ -114,18 +118,34 @@ class ForwardPass:
 
         Where some are not, the other trees' are computed again without the rows that spoil them.
         """
-        logits_RV = self.model(**inputs).logits[0].float()
-        if not bool(logits_RV.isnan().any()):
-            return logits_RV, {}
-        where, rows = first_nan(self.model, inputs)
-        broken = {pending.nodes[row].root_id: where for row in rows}
-        sound = [row for row, node in enumerate(pending.nodes) if node.root_id not in broken]
-        if sound:
+        broken: dict[int, str] = {}
+        logits_RV, is_sound = self._run(inputs)
+        while not is_sound:
+            where, rows = first_nan(self.model, inputs)
+            found = {pending.nodes[row].root_id for row in rows} - broken.keys()
+            # Nothing new: it is not the tokens that spoil, so nobody's logits can be trusted.
+            found = found or {node.root_id for node in pending.nodes} - broken.keys()
+            broken |= dict.fromkeys(found, where)
+            sound = [row for row, node in enumerate(pending.nodes) if node.root_id not in broken]
+            if not sound:
+                self.cache.clear_nan()
+                return logits_RV, broken
+            # A token of a sound tree in place of each that spoils: what it gives is thrown away.
             ids = inputs["input_ids"].clone()
             ids[0, sorted(rows)] = int(ids[0, sound[0]])
-            logits_RV = self.model(**(inputs | {"input_ids": ids})).logits[0].float()
-        self.cache.clear_nan()
+            inputs = inputs | {"input_ids": ids}
+            self.cache.clear_nan()
+            logits_RV, is_sound = self._run(inputs)
         return logits_RV, broken
+
+    def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
+        """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
+        logits_RV = self.model(**inputs).logits[0].float()
+        written = self.cache.last_values
+        is_nan = logits_RV.isnan().any()
+        if written is not None:
+            is_nan = is_nan | written.isnan().any()
+        return logits_RV, not bool(is_nan)
 
     def _plan_from_before(self, version: int, pending: Pending, slots_N: Tensor) -> Plan | None:
         """The last step's plan, grown by one key a row; None where more than that has changed."""

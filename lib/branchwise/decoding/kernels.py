@@ -53,6 +53,9 @@ def dense(query: Tensor, key: Tensor, value: Tensor, step: TreeStep, scoring: Sc
 
 # ----- cascade -----
 
+_MOST_SCORES = 2**26
+"""Scores that the written-out form holds at once."""
+
 
 def _explicit(
     query: Tensor, key: Tensor, value: Tensor, scoring: Scoring, mask: Tensor | None
@@ -60,9 +63,21 @@ def _explicit(
     """Attention written out: query (B, H, n, D), key (B, H, m, D), mask broadcastable to (n, m).
 
     Returns the output, fp32 (B, H, n, D), and the log-sum-exp of the scores, fp32 (B, H, n). A row
-    that sees nothing gives zero and minus infinity.
+    that sees nothing gives zero and minus infinity. Scores are fp32 whatever the inputs are, and long
+    ones are computed some rows at a time.
     """
-    scores = (query @ key.transpose(-1, -2)).float() * scoring.scale
+    num_rows = query.shape[-2]
+    at_a_time = max(1, _MOST_SCORES // max(1, query[..., 0, 0].numel() * key.shape[-2]))
+    if num_rows > at_a_time:
+        parts = []
+        for first in range(0, num_rows, at_a_time):
+            some = slice(first, first + at_a_time)
+            whole = mask is None or mask.shape[-2] == 1
+            parts.append(
+                _explicit(query[..., some, :], key, value, scoring, mask if whole else mask[..., some, :])
+            )
+        return torch.cat([out for out, _ in parts], dim=-2), torch.cat([lse for _, lse in parts], dim=-1)
+    scores = (query.float() @ key.float().transpose(-1, -2)) * scoring.scale
     if scoring.softcap is not None:
         scores = scoring.softcap * torch.tanh(scores / scoring.softcap)
     if mask is not None:
@@ -103,7 +118,10 @@ def _partial(
 
 def _fits_cuda_flash(query: Tensor) -> bool:
     half = query.dtype in (torch.float16, torch.bfloat16)
-    return query.device.type == "cuda" and half and query.shape[-1] % 8 == 0
+    if query.device.type != "cuda" or not half:
+        return False
+    width = query.shape[-1]
+    return width % 8 == 0 and width <= 256 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 class _Merge:

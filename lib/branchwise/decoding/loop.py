@@ -26,7 +26,8 @@ class _IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
         """Let the decoder work if nothing else is ready, then look for events as usual.
 
         Raises RuntimeError where everything waits for ever: no timer is set, no file is watched
-        (the loop's own wake-up pipe aside), and the decoder has nothing to do.
+        (the loop's own wake-up pipe aside), and the decoder has nothing to do. What another thread
+        would bring is not known here: a coroutine that awaits a thread needs a timer beside it.
         """
         if timeout != 0 and self._on_idle is not None:
             if self._on_idle():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from branchwise.decoding.weights import replaced_forwards
 from branchwise.errors import UserError
 
 
@@ -65,13 +66,8 @@ class GridRotary:
     @contextmanager
     def attached(self) -> Iterator[None]:
         """The rotary modules give two-dimensional angles for as long as this lasts."""
-        for module in self._modules:
-            module.forward = self._forward(module)  # type: ignore[method-assign]
-        try:
+        with replaced_forwards({module: self._forward(module) for module in self._modules}):
             yield
-        finally:
-            for module in self._modules:
-                del module.forward
 
     def _forward(self, module: nn.Module) -> Any:
         plain = module.forward

@@ -1,7 +1,7 @@
 """What a decoder is asked for and what it gives back; the same for every decoder."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -43,10 +43,14 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+        if (
+            not (self.temperature == 0 or self.temperature >= 1e-3)
+            or self.top_k < 0
+            or not 0 < self.top_p <= 1
+        ):
             raise UserError(
                 f"sampling with temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}",
-                "temperature and top_k are at least 0, top_p is above 0 and at most 1",
+                "temperature is 0 or at least 0.001, top_k at least 0, top_p above 0 and at most 1",
             )
 
 
@@ -55,8 +59,9 @@ class Hook:
     """Changes the logits of a set of branches before tokens are chosen from them.
 
     `change` takes what each ready branch has generated so far, and their logits, fp32 (R, V); it
-    returns logits of the same shape. With `lockstep` branches the set moves together: nobody's next
-    token is chosen before that many branches are ready (fusion needs all of them); 0: as they come.
+    returns logits of the same shape. With `lockstep` branches the set moves together (fusion needs all
+    of them): no token is chosen before that many have begun, and none before all that have not ended
+    are ready; 0: as they come.
     """
 
     change: Callable[[Sequence[list[int]], Tensor], Tensor]
@@ -95,7 +100,7 @@ class Request:
 
     prompt_ids: list[int]
     rules: Rules
-    group: object
+    group: Hashable
     future: asyncio.Future["Completion"]
     on_token: Callable[[int], None] | None = None
 
@@ -134,7 +139,7 @@ class Decoder(Protocol):
     def step(self) -> bool:
         """Work on what is queued. False when there is nothing to do."""
 
-    def close(self, group: object) -> None:
+    def close(self, group: Hashable) -> None:
         """The group is finished: forget whatever was kept for it."""
 
 

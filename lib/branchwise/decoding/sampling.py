@@ -15,6 +15,9 @@ def choose(
     logits_RV: Tensor, rules: Sequence[Rules], generators: Sequence[torch.Generator | None]
 ) -> list[int]:
     """One token a branch, each by its own rules."""
+    if any(rule.banned_ids for rule in rules):
+        # A hook may have given all branches the same memory.
+        logits_RV = logits_RV.clone()
     for row, rule in enumerate(rules):
         if rule.banned_ids:
             logits_RV[row, torch.tensor(sorted(rule.banned_ids), device=logits_RV.device)] = -torch.inf

@@ -6,6 +6,7 @@ whether packed weights help.
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.kernels import KERNELS, Scoring
+from branchwise.decoding.plan import LONG_CHUNK, LONG_RUN
 from branchwise.decoding.step import TreeStep
 from branchwise.decoding.tree import TokenTree
 from branchwise.decoding.weights import PackedWeights
@@ -28,20 +30,23 @@ PREFIX, BRANCHES, OWN = 512, 8, 16
 SECONDS = 1.0
 """How long comparing kernels may take, about."""
 
-_exact: set[tuple[str, str, torch.dtype]] = set()
+_exact: set[tuple[str, torch.dtype, str]] = set()
 
 
 # ----- is it exact? -----
 
 
 def check_exactness(model: PreTrainedModel, kernel: str) -> None:
-    """Compare a small tree of random tokens with plain forward passes, once for an architecture.
+    """Compare a small tree of random tokens with plain forward passes, once for a configuration.
 
-    Raises UserError, with the difference, where logits are not the same: the architecture does
-    something in its attention that the tree does not know of.
+    Raises UserError where logits are not the same, with the difference, and for what is known to
+    depend on more than a token's own branch: rotary angles that are chosen by the longest prompt of a
+    step, attention in chunks, layers that are not attention.
     """
     name = model.config.model_type
-    key = (name, kernel, model.dtype)
+    config = model.config.get_text_config()
+    _refuse_known_wrong(name, config)
+    key = (kernel, model.dtype, config.to_json_string())
     if name in KNOWN_EXACT or key in _exact:
         return
     try:
@@ -63,6 +68,24 @@ def check_exactness(model: PreTrainedModel, kernel: str) -> None:
     _exact.add(key)
 
 
+def _refuse_known_wrong(name: str, config: Any) -> None:
+    rope = getattr(config, "rope_parameters", None) or {}
+    # One set of parameters, or one for each type of layer.
+    sets = [rope, *(value for value in rope.values() if isinstance(value, dict))]
+    kinds = {one.get("rope_type") for one in sets} & {"dynamic", "longrope"}
+    layers = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    chunked = bool(getattr(config, "attention_chunk_size", None))
+    reason = None
+    if kinds:
+        reason = f"its rotary angles ({', '.join(sorted(kinds))}) depend on the longest prompt of a step"
+    elif layers or chunked:
+        reason = f"it has layers of type {', '.join(sorted(layers)) or 'chunked_attention'}"
+    if reason:
+        raise UserError(
+            f"architecture {name} cannot be decoded in a tree: {reason}", "use decoder hf for this model"
+        )
+
+
 @torch.no_grad()
 def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
     """Largest difference of logits, and how far apart plain logits are."""
@@ -72,12 +95,13 @@ def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
     def draw(count: int) -> list[int]:
         return torch.randint(0, size, (count,), generator=generator).tolist()
 
-    shared = draw(17)
-    prompts = [shared + draw(count) for count in (3, 9, 1)]
+    # Long enough for every kind of part that a cascade has, and for windows that the config may have.
+    shared = draw(LONG_RUN + 40)
+    prompts = [shared + draw(count) for count in (3, LONG_CHUNK + 6, 1)]
     tree = TokenTree(model.device)
     root = tree.add(())
     leaves = [tree.insert(root, prompt)[0] for prompt in prompts]
-    forward = ForwardPass(model, tree, kernel, max_step_tokens=11, packed_weights=False)
+    forward = ForwardPass(model, tree, kernel, max_step_tokens=LONG_CHUNK + 30, packed_weights=False)
     logits: dict = {}
     while any(leaf.num_pending for leaf in leaves):
         logits |= forward(leaves).logits

@@ -39,6 +39,14 @@ class Node:
     x: int = 0
     holders: int = 0
     open_to_match: bool = True
+    is_charged: bool = False
+
+    def goes_on(self, parent: "Node") -> bool:
+        """Whether a prompt that has come to the end of `parent` may go on through this node: it sees
+        nothing else, and stands where a plain prompt would.
+        """
+        plain = self.parents == (parent,) and self.start == parent.end and self.x == parent.x
+        return self.open_to_match and bool(self.tokens) and plain
 
     @property
     def end(self) -> int:
@@ -135,7 +143,7 @@ class TokenTree:
         node, matched = root, 0
         while matched < limit:
             child = next(
-                (c for c in node.children if c.open_to_match and c.tokens[0] == tokens[matched]),
+                (c for c in node.children if c.goes_on(node) and c.tokens[0] == tokens[matched]),
                 None,
             )
             if child is None:
@@ -152,7 +160,7 @@ class TokenTree:
         top = self.add(node.parents, node.tokens[:length])
         for parent in node.parents:
             parent.children.remove(node)
-        top.start, top.x = node.start, node.x
+        top.start, top.x, top.is_charged = node.start, node.x, node.is_charged
         top.slots, node.slots = node.slots[:length], node.slots[length:]
         node.start += length
         node.tokens = node.tokens[length:]
@@ -246,6 +254,22 @@ class TokenTree:
         return visible_NS & (self.order_S[used] <= self.order_S[slots_N, None])
 
     # ----- leaving -----
+
+    def compute_last_again(self, node: Node) -> None:
+        """Make the last token of a computed node pending, to have its logits once more."""
+        self.version += 1
+        slot = node.slots.pop()
+        self.node_S[slot] = NOBODY
+        self.slots.give_back([slot])
+
+    def evict(self, root: Node) -> None:
+        """Give up the keys and values of a whole tree: its tokens are pending again."""
+        self.version += 1
+        for node in self.nodes.values():
+            if node.root_id == root.id and node.slots:
+                self.node_S[node.slots] = NOBODY
+                self.slots.give_back(node.slots)
+                node.slots = []
 
     def compact(self) -> Tensor:
         """Move all tokens to the first slots, node by node, so that no holes are left.

@@ -24,25 +24,51 @@ class PackedWeights:
     """
 
     def __init__(self, model: nn.Module | None) -> None:
-        self._packed: dict[nn.Linear, Tensor] = {}
+        self._packed: dict[nn.Linear, tuple[tuple[int, int], Tensor]] = {}
+        self._linears: list[nn.Linear] = []
         if model is None or not torch.backends.mkldnn.is_available():
             return
         for module in model.modules():
-            fits = isinstance(module, nn.Linear) and module.weight.device.type == "cpu"
+            # Not its subclasses: what they compute is their own.
+            fits = type(module) is nn.Linear and module.weight.device.type == "cpu"
             if fits and module.weight.dtype == torch.float32:
-                weight = module.weight.detach()
-                self._packed[module] = torch.ops.mkldnn._reorder_linear_weight(weight, _HINT_ROWS)
+                self._linears.append(module)
+                self._pack(module)
+
+    def _pack(self, module: nn.Linear) -> Tensor:
+        """The packed form of a module's weights as they are now."""
+        weight = module.weight.detach()
+        state = (weight.data_ptr(), module.weight._version)
+        if module not in self._packed or self._packed[module][0] != state:
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight, _HINT_ROWS)
+            self._packed[module] = (state, packed)
+        return self._packed[module][1]
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """The model multiplies by packed weights, for as long as this lasts and where it helps."""
-        for module, packed in self._packed.items():
-            module.forward = _forward(module, packed)  # type: ignore[method-assign]
-        try:
+        """The model multiplies by packed weights, for as long as this lasts and where it helps.
+
+        Weights that were changed since the last time are packed again.
+        """
+        forwards = {module: _forward(module, self._pack(module)) for module in self._linears}
+        with replaced_forwards(forwards):
             yield
-        finally:
-            for module in self._packed:
+
+
+@contextmanager
+def replaced_forwards(forwards: dict) -> Iterator[None]:
+    """Modules compute by the given functions for as long as this lasts; what was there comes back."""
+    before = {module: vars(module).get("forward") for module in forwards}
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module, own in before.items():
+            if own is None:
                 del module.forward
+            else:
+                module.forward = own
 
 
 def _forward(module: nn.Linear, packed: Tensor) -> Callable[[Tensor], Tensor]:

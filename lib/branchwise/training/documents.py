@@ -55,6 +55,7 @@ class Documents:
         self.rng = rng
         to_id = chat.tokenizer.convert_tokens_to_ids
         self._turn_start, self._turn_end = to_id(TURN_START), to_id(TURN_END)
+        self._newline = chat.encode("\n")[-1]
         # <|im_start|> assistant \n, in ids: what stands before everything that is learned.
         self._header = chat.encode(f"{TURN_START}assistant\n")
         self._cache: dict[str, list[int]] = {}
@@ -64,19 +65,25 @@ class Documents:
         layout = self.rng.choices(list(stage.layouts), list(stage.layouts.values()))[0]
         if layout == "pairs":
             return [self._pairs()]
+        if layout == "letters":
+            return [self._letters()]
         world = self._world(stage)
         if layout == "restated":
             return [self._restated(world)]
         count = self.rng.randint(stage.min_questions, stage.max_questions)
         num_documents = self.rng.choice((1, 1, 1, 1, 1, 1, 3)) if len(world.facts) >= 6 else 1
         context = tell(self.rng, world, num_documents=num_documents)
-        items = self._items(Draft(self.rng, world), stage, count)
-        if not items:
-            return []
         style = PromptStyle(instruction=self.rng.choices(INSTRUCTIONS, (6, 1, 1))[0])
+        lists = [self._items(Draft(self.rng, world), stage, count)]
+        if not lists[0]:
+            return []
         if layout in ("single", "known"):
-            return self._branches(context, items, style, stage, layout)
-        return [self._conversation(context, items, style, layout)]
+            return self._branches(context, lists[0], style, stage, layout)
+        if layout == "turns":
+            return [self._turns(context, lists[0], style)]
+        # A few lists of questions about one context: reading it is most of the work.
+        lists += [self._items(Draft(self.rng, world), stage, count) for _ in range(2)]
+        return [self._everything(context, items, style) for items in lists if items]
 
     def _world(self, stage: Stage) -> World:
         """A share of the worlds states what some kind of the stage needs, as the evaluated ones do."""
@@ -125,19 +132,34 @@ class Documents:
             sequences.append(self._supervised(messages, [f"{layout}:{question.kind}"]))
         return sequences
 
-    def _conversation(
-        self, context: str, items: list[list[Question]], style: PromptStyle, layout: str
-    ) -> Sequence:
+    def _turns(self, context: str, items: list[list[Question]], style: PromptStyle) -> Sequence:
         questions = self._ordered(items)
         group = Group(id="training", context=context, questions=tuple(questions))
-        if layout == "everything":
-            reply = numbered([question.golds[0] for question in questions])
-            return self._supervised([*everything(group, style), assistant(reply)], ["everything"])
-        messages = []
+        messages: list = []
         for question in questions:
             messages += [turn(question)] if messages else single(group, question, style)
             messages.append(assistant(question.golds[0]))
         return self._supervised(messages, [f"turns:{question.kind}" for question in questions])
+
+    def _everything(self, context: str, items: list[list[Question]], style: PromptStyle) -> Sequence:
+        questions = self._ordered(items)
+        group = Group(id="training", context=context, questions=tuple(questions))
+        reply = numbered([question.golds[0] for question in questions])
+        whole = self._supervised([*everything(group, style), assistant(reply)], ["everything"])
+        return self._per_line(whole, [f"everything:{question.kind}" for question in questions])
+
+    def _per_line(self, sequence: Sequence, labels: list[str]) -> Sequence:
+        """The one span of a reply cut at its lines, each counted by what its question is."""
+        start, length, _ = sequence.spans[0]
+        ends = [
+            index + 1
+            for index in range(start, start + length)
+            if sequence.ids[index] in (self._newline, self._turn_end)
+        ]
+        begins = [start, *ends[:-1]]
+        lines = zip(begins, ends, labels, strict=True)
+        spans = [Span(begin, end - begin, label) for begin, end, label in lines]
+        return Sequence(sequence.ids, spans)
 
     def _ordered(self, items: list[list[Question]]) -> list[Question]:
         """Questions in order; the second of a two-hop chain sometimes waits a few turns."""
@@ -193,6 +215,26 @@ class Documents:
                     spans.append(Span(len(ids), len(self._word(value)), "pairs"))
                 ids += self._word(value)
             self.rng.shuffle(pairs)
+        return Sequence(ids, spans)
+
+    def _letters(self) -> Sequence:
+        """Lettered options, then the options again in a new order: their letters are learned."""
+        count = self.rng.randint(2, 5)
+        pool = [*lexicon.draw_people(self.rng, "seen", 4), *lexicon.draw_cities(self.rng, "seen", 4)]
+        pool += self.rng.sample(lexicon.JOBS + lexicon.PETS + lexicon.MONTHS + lexicon.NUMBERS, 6)
+        pool += [f"{self.rng.choice(lexicon.TASTES)} {dish}" for dish in lexicon.DISHES[:3]]
+        options = list(zip(LETTERS, self.rng.sample(pool, count), strict=False))
+        ids: list[int] = []
+        for letter, value in options:
+            ids += self._word(f"\n{letter}. {value}")
+        ids += self._word("\n")
+        spans = []
+        for _ in range(2):
+            self.rng.shuffle(options)
+            for letter, value in options:
+                ids += self._word(value)
+                spans.append(Span(len(ids), 1, "letters"))
+                ids += self._word(letter)
         return Sequence(ids, spans)
 
     def _restated(self, world: World) -> Sequence:

@@ -20,9 +20,10 @@ class Shape(Record):
     rope_theta: float = Field(10000.0, gt=0)
 
 
-Layout = Literal["single", "turns", "everything", "known", "pairs", "restated"]
+Layout = Literal["single", "turns", "everything", "known", "pairs", "letters", "restated"]
 """How a training document asks: one question a branch; turn by turn; all at once; with an earlier
-answer as known; or the two warm-up layouts (name-value pairs; facts told three times)."""
+answer as known; or the warm-up layouts (name-value pairs; options and their letters; facts told three
+times)."""
 
 
 class Stage(Record):

@@ -1,0 +1,98 @@
+"""Which branches may run: all of them, or as many as a budget of cache tokens lets."""
+
+import time
+
+from branchwise.decoding.branches import GroupState, Run
+from branchwise.decoding.tree import Node, TokenTree
+from branchwise.errors import UserError
+
+
+class Admission:
+    """Branches that run, and those that wait for memory to do so.
+
+    A branch is let in with all that it can come to need, so that what runs always ends. Where nothing
+    runs and nothing fits, other groups' keys and values are given up (they are computed again when
+    their branches go on); a branch that does not fit beside its own group's tokens is refused.
+    """
+
+    def __init__(self, tree: TokenTree, max_cache_tokens: int | None) -> None:
+        self.tree = tree
+        self.max_cache_tokens = max_cache_tokens
+        self.running: list[Run] = []
+        self.waiting: list[Run] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything runs or waits to."""
+        return bool(self.running or self.waiting)
+
+    def admit(self, groups: dict) -> Run | None:
+        """Let in what fits, branches of groups that run already first.
+
+        Returns a branch that will never fit, which the caller has to end; None where there is none.
+        """
+        while self.waiting:
+            self._let_in_what_fits(groups)
+            # Branches that hold logits wait for others of their hook, perhaps for one of these.
+            if any(r.logits_V is None for r in self.running) or not self.waiting:
+                return None
+            if not self._make_room(groups):
+                return self.waiting[0]
+        return None
+
+    def _let_in_what_fits(self, groups: dict) -> None:
+        self.waiting.sort(key=lambda r: groups[r.branch.group].num_running == 0)
+        budget = self.max_cache_tokens
+        reserved = self._reserved() if budget is not None else 0
+        while self.waiting:
+            waiting = self.waiting[0]
+            if not waiting.branch.tip.num_pending:
+                # A child had it computed meanwhile: its logits are needed again.
+                self.tree.compute_last_again(waiting.branch.tip)
+            if budget is not None:
+                reserved += self._need(waiting)
+                if reserved > budget:
+                    return
+            waiting.start_s = time.perf_counter()
+            self.running.append(self.waiting.pop(0))
+            groups[waiting.branch.group].num_running += 1
+
+    def _make_room(self, groups: dict) -> bool:
+        """Give up memory for the branch that waits first; False where there is none to give up."""
+        mine = self.waiting[0].branch.group
+        lingering = [state for state in groups.values() if state.lingering is not None]
+        for state in lingering:
+            state.branches.remove(state.lingering)
+            self.tree.release(state.lingering.tip)
+            state.lingering = None
+        others: list[GroupState] = [
+            state for group, state in groups.items() if group != mine and not state.num_running
+        ]
+        before = self.tree.slots.num_used
+        for state in others:
+            self.tree.evict(state.root)
+        return bool(lingering) or self.tree.slots.num_used < before
+
+    def _planned(self) -> set[Node]:
+        return {node for r in self.running for node in r.branch.path}
+
+    def _need(self, waiting: Run) -> int:
+        """Slots that a branch can come to take, over those that others have reserved."""
+        planned = self._planned()
+        pending = sum(node.num_pending for node in waiting.branch.path if node not in planned)
+        return waiting.num_to_come + pending
+
+    def _reserved(self) -> int:
+        """Slots in use, and those that running branches can come to take."""
+        to_come = sum(r.num_to_come for r in self.running)
+        pending = sum(node.num_pending for node in self._planned())
+        return self.tree.slots.num_used + to_come + pending
+
+    def refusal(self, waiting: Run) -> UserError:
+        """Why a branch never fits."""
+        return UserError(
+            f"{waiting.branch} needs {self._need(waiting)} tokens of cache beside "
+            f"{self.tree.slots.num_used} that its group holds, over the budget of "
+            f"{self.max_cache_tokens}",
+            "raise max_cache_tokens, or lower max_new_tokens",
+        )
