@@ -70,7 +70,14 @@ def bench(
     size = sum(p.numel() for p in model.parameters()) / 1e6
     log(f"{path or shape}, {size:.0f} M parameters" + (f", cut to {' and '.join(cuts)}" if cuts else ""))
     result = {"shape": path.name if path else shape, "layers": layers, "vocabulary": vocabulary}
-    result |= measure(model, prefix, branches, steps, chosen, log)
+    about = dict(result)
+
+    def save(measured: dict) -> None:
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps({**about, **measured}, indent=1) + "\n")
+
+    result |= measure(model, prefix, branches, steps, chosen, log, save)
     longest, most = max(prefix), max(branches)
     if whole:
         some = (SequentialReuse, PaddedBatch, ExpandedBatch, Tree)
@@ -81,7 +88,6 @@ def bench(
         result["uneven"] = early_finish(model, longest, most, 8, 128, log)
     if groups:
         result["in_flight"] = in_flight(model, groups, min(prefix), min(most, 8), whole or 32, log)
+    save(result)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1) + "\n")
         log(f"written to {out}")

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 import torch
 from transformers import PreTrainedModel
 
-READ_BYTES = 256 * 2**20
-GEMM_ROWS = 512
+READ_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
+GEMM_ROWS = {"cpu": 512, "cuda": 4096}
+AT_ONCE = {"cpu": 1, "cuda": 20}
+"""On a GPU a single read or product takes less time than it takes to start and wait for it."""
 
 
 @dataclass(frozen=True)
@@ -24,35 +26,37 @@ class Machine:
 
 
 def clock(device: torch.device) -> float:
-    """Seconds: of this thread's processor time on a CPU (other work does not count), of the wall
-    after synchronising on a GPU.
+    """Seconds: of this thread's processor time on one CPU thread (other work does not count); of the
+    wall with several threads, and after synchronising on a GPU.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return time.perf_counter()
-    return time.thread_time()
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def measure_machine(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> Machine:
     """Read a buffer much larger than the caches, and multiply matrices; the best of `repeats`."""
-    size = READ_BYTES // dtype.itemsize
-    buffer = torch.ones(size, device=device, dtype=dtype)
-    read_s = _best(lambda: buffer.sum(), device, repeats)
+    num_bytes, num_rows, times = READ_BYTES[device.type], GEMM_ROWS[device.type], AT_ONCE[device.type]
+    buffer = torch.ones(num_bytes // dtype.itemsize, device=device, dtype=dtype)
+    read_s = _best(lambda: buffer.sum(), device, repeats, times)
     width = 4096
-    rows = torch.randn(GEMM_ROWS, width, device=device, dtype=dtype)
+    rows = torch.randn(num_rows, width, device=device, dtype=dtype)
     weight = torch.randn(width, width, device=device, dtype=dtype)
-    multiply_s = _best(lambda: rows @ weight, device, repeats)
-    return Machine(READ_BYTES / read_s, 2 * GEMM_ROWS * width * width / multiply_s)
+    multiply_s = _best(lambda: rows @ weight, device, repeats, times)
+    return Machine(num_bytes / read_s, 2 * num_rows * width * width / multiply_s)
 
 
-def _best(work, device: torch.device, repeats: int) -> float:
+def _best(work, device: torch.device, repeats: int, times: int) -> float:
+    """Least seconds for one `work`, timed `times` at once."""
     work()
-    times = []
+    best = float("inf")
     for _ in range(repeats):
         started = clock(device)
-        work()
-        times.append(clock(device) - started)
-    return min(times)
+        for _ in range(times):
+            work()
+        best = min(best, (clock(device) - started) / times)
+    return best
 
 
 @dataclass(frozen=True)

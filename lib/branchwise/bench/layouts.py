@@ -44,6 +44,10 @@ class Layout(ABC):
     def cache_tokens(self) -> int:
         """Tokens whose keys and values are held."""
 
+    def counters(self) -> dict[str, int]:
+        """Exact counts of what was done so far; empty where a layout keeps none."""
+        return {}
+
     def _note(self, next_B: Tensor) -> None:
         self.tokens.append(next_B.tolist())
 
@@ -185,6 +189,15 @@ class Tree(Layout):
 
     def cache_tokens(self) -> int:
         return self.decoder.slots_in_use
+
+    def counters(self) -> dict[str, int]:
+        decoder = self.decoder
+        return {
+            "forward_passes": decoder.num_forward_passes,
+            "rows": decoder.num_rows,
+            "peak_tokens": decoder.peak_tokens,
+            "buffer_bytes": decoder.cache_bytes,
+        }
 
 
 class PackedSequence(Layout):

@@ -48,17 +48,17 @@ def measure(
     num_steps: int,
     layouts: Sequence[type[Layout]] = LAYOUTS,
     log: Log = print,
+    save: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
-    """Every layout at every prefix length and number of branches: one result, as JSON data."""
+    """Every layout at every prefix length and number of branches: one result, as JSON data.
+
+    `save` is called with what there is after each point, so that a stop loses little.
+    """
     device, dtype = model.device, model.dtype
     machine = measure_machine(device, dtype)
     log(f"{machine.bytes_per_s / 1e9:.1f} GB/s, {machine.flop_per_s / 1e9:.0f} GFLOP/s, {dtype}")
     cost = Cost.of(model)
-    rows = []
-    for prefix in prefixes:
-        for count in branches:
-            rows += _measure_point(model, machine, cost, prefix, count, num_steps, layouts, log)
-    return {
+    result: dict[str, Any] = {
         "schema": SCHEMA,
         "machine": machine_name(device),
         "device": device.type,
@@ -70,8 +70,13 @@ def measure(
         "cost": cost.as_dict(),
         "question_tokens": QUESTION_TOKENS,
         "num_steps": num_steps,
-        "rows": rows,
+        "rows": [],
     }
+    for prefix in prefixes:
+        for count in branches:
+            result["rows"] += _measure_point(model, machine, cost, prefix, count, num_steps, layouts, log)
+            save(result)
+    return result
 
 
 @torch.no_grad()
@@ -89,9 +94,19 @@ def _measure_point(
     prefix_P, questions_BQ = _draw(model, prefix, count)
     works = [layout(model, prefix_P, questions_BQ) for layout in layouts]
     prefill_s: dict[str, float] = {}
-    for work in works:
+    rows: list[dict[str, Any]] = []
+    point = {"prefix": prefix, "branches": count}
+    for work in list(works):
         started = clock(device)
-        work.prefill()
+        try:
+            work.prefill()
+        except torch.OutOfMemoryError as error:
+            # All layouts of a point are alive at once: on a full GPU the greediest ones drop out.
+            works.remove(work)
+            rows.append({"layout": work.name, **point, "error": str(error).splitlines()[0]})
+            log(f"P={prefix} B={count} {work.name:26} out of memory")
+            torch.cuda.empty_cache()
+            continue
         prefill_s[work.name] = clock(device) - started
     step_s: dict[str, list[float]] = {work.name: [] for work in works}
     # In turn, so that whatever slows the machine down for a while slows all of them down.
@@ -100,38 +115,33 @@ def _measure_point(
             started = clock(device)
             work.advance()
             step_s[work.name].append(clock(device) - started)
-    own = QUESTION_TOKENS + num_steps // 2
-    floor_s = cost.step_floor_s(machine, prefix, count, own)
-    expected = [answer[: num_steps + 1] for answer in works[0].answers()]
-    rows = []
+    floor_s = cost.step_floor_s(machine, prefix, count, QUESTION_TOKENS + num_steps // 2)
+    reference = [answer[: num_steps + 1] for answer in works[0].answers()] if works else []
     for work in works:
         step = statistics.median(step_s[work.name])
         given = [answer[: num_steps + 1] for answer in work.answers()]
-        agree = [
-            a == b
-            for got, want in zip(given, expected, strict=True)
-            for a, b in zip(got, want, strict=False)
-        ]
-        rows.append(
-            {
-                "layout": work.name,
-                "prefix": prefix,
-                "branches": count,
-                "prefill_s": prefill_s[work.name],
-                "step_s": step,
-                "step_s_all": step_s[work.name],
-                "tokens_per_s": count / step,
-                "floor_s": floor_s,
-                "fraction_of_floor": floor_s / step,
-                "kv_bytes": work.cache_tokens() * cost.key_bytes,
-                "same_tokens": sum(agree) / len(agree),
-            }
-        )
+        pairs = zip(given, reference, strict=True)
+        agree = [a == b for got, want in pairs for a, b in zip(got, want, strict=False)]
+        row = {
+            "layout": work.name,
+            **point,
+            "prefill_s": prefill_s[work.name],
+            "step_s": step,
+            "step_s_all": step_s[work.name],
+            "tokens_per_s": count / step,
+            "floor_s": floor_s,
+            "fraction_of_floor": floor_s / step,
+            "kv_bytes": work.cache_tokens() * cost.key_bytes,
+            "counters": work.counters(),
+            "same_tokens": sum(agree) / len(agree),
+            "same_as": works[0].name,
+        }
+        rows.append(row)
         log(
-            f"P={prefix} B={count} {work.name:26} prefill {prefill_s[work.name]:8.3f} s  "
+            f"P={prefix} B={count} {work.name:26} prefill {row['prefill_s']:8.3f} s  "
             f"step {1e3 * step:8.2f} ms  {count / step:8.1f} tokens/s  "
-            f"KV {rows[-1]['kv_bytes'] / 2**20:8.1f} MiB  floor {100 * floor_s / step:3.0f} %  "
-            f"same {100 * rows[-1]['same_tokens']:3.0f} %"
+            f"KV {row['kv_bytes'] / 2**20:8.1f} MiB  floor {100 * floor_s / step:3.0f} %  "
+            f"same {100 * row['same_tokens']:3.0f} %"
         )
     return rows
 

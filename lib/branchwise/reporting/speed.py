@@ -26,7 +26,7 @@ def draw_speed(result: dict[str, Any]) -> Figure:
             f"the benchmark's result has schema {result.get('schema')}, not {SCHEMA}",
             "run `branchwise bench` again",
         )
-    rows = pd.DataFrame(result["rows"])
+    rows = pd.DataFrame([row for row in result["rows"] if "error" not in row])
     rows["step_ms"], rows["floor_ms"] = 1e3 * rows.step_s, 1e3 * rows.floor_s
     layouts = list(rows.layout.unique())
     prefixes = sorted(rows.prefix.unique())
