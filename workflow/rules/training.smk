@@ -28,7 +28,7 @@ rule tiny_model:
         work="results/training/tiny",
         code=hashing.training_hash(),
     message:
-        "training the tiny model from nothing (about an hour on two cores)"
+        "training the tiny model from nothing (about an hour and a half on two cores)"
     shell:
         "python -m branchwise train --recipe {input.recipe} --work {params.work} --out {params.out} "
         "--threads {threads} 2>&1 | tee {log}"
