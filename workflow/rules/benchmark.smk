@@ -38,7 +38,7 @@ rule speed:
         mem_mb=1000,
         runtime=10,
     params:
-        stem=f"{EXPERIMENT.figures}/bench/{{shape}}",
+        stem=subpath(output[0], strip_suffix=".svg"),
     message:
         "drawing {output[0]}"
     shell:

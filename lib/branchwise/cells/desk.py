@@ -33,7 +33,7 @@ class Ask:
 
 @dataclass(eq=False)
 class GroupDesk:
-    """Asks a decoder on behalf of one group and keeps the trace, `asks`, in the order of answers.
+    """Asks a decoder on behalf of one group and keeps the trace.
 
     `max_new_tokens` is the budget of one answer; a prompt that asks for n answers gets n budgets.
     """
@@ -44,7 +44,18 @@ class GroupDesk:
     style: PromptStyle
     max_new_tokens: int
     on_token: OnToken | None = None
-    asks: list[Ask] = field(default_factory=list)
+    _asks: list[Ask | None] = field(default_factory=list)
+
+    @property
+    def asks(self) -> list[Ask]:
+        """The trace, in the order of asking. Complete once the strategy has ended.
+
+        Raises RuntimeError where an ask failed and the strategy went on: its cost would be missing.
+        """
+        done = [ask for ask in self._asks if ask is not None]
+        if len(done) < len(self._asks):
+            raise RuntimeError(f"group {self.label}: an ask has no answer, but the strategy has ended")
+        return done
 
     @property
     def label(self) -> str:
@@ -110,11 +121,13 @@ class GroupDesk:
     async def _reply(
         self, answer: Awaitable[Completion], asked: tuple[Question, ...], after: Sequence[Reply]
     ) -> Reply:
-        """Wait for an answer and note it; numbers are in the order in which answers come."""
+        """Wait for an answer and note it under the number that it has in the order of asking."""
+        index = len(self._asks)
+        self._asks.append(None)
         completion = await answer
-        self.asks.append(Ask(completion, asked, tuple(reply.index for reply in after)))
+        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
         text = completion.text
-        return Reply(len(self.asks) - 1, self.chat.decode(completion.ids) if text is None else text)
+        return Reply(index, self.chat.decode(completion.ids) if text is None else text)
 
     def _check_length(self, prompt_tokens: int, budget: int) -> None:
         limit = self.decoder.max_context
