@@ -175,6 +175,14 @@ def play(decoder: TreeDecoder, script):
     return run(script(), decoder.step)
 
 
+async def one(decoder: TreeDecoder, rules: Rules):
+    """What one small prompt is answered with."""
+    branch = decoder.open([9, 10, 11], "g")
+    completion = await decoder.generate(branch, rules)
+    decoder.close("g")
+    return completion
+
+
 def test_sampling_depends_on_the_seed_and_on_nothing_else() -> None:
     decoder = TreeDecoder(model_of("qwen3"))
     rules = [Rules(8, Sampling(1.0, top_k=20, top_p=0.9, seed=seed)) for seed in (1, 2, 1)]
@@ -224,17 +232,11 @@ def test_sampling_draws_from_the_softmax() -> None:
 def test_bans_stop_ids_and_budgets() -> None:
     decoder = TreeDecoder(model_of("qwen2"))
 
-    async def one(rules: Rules):
-        branch = decoder.open([9, 10, 11], "g")
-        completion = await decoder.generate(branch, rules)
-        decoder.close("g")
-        return completion
-
-    free = play(decoder, lambda: one(Rules(6)))
+    free = play(decoder, lambda: one(decoder, Rules(6)))
     first = free.ids[0]
-    banned = play(decoder, lambda: one(Rules(6, banned_ids=frozenset({first}))))
+    banned = play(decoder, lambda: one(decoder, Rules(6, banned_ids=frozenset({first}))))
     assert first not in banned.ids
-    stopped = play(decoder, lambda: one(Rules(6, stop_ids=frozenset({free.ids[2]}))))
+    stopped = play(decoder, lambda: one(decoder, Rules(6, stop_ids=frozenset({free.ids[2]}))))
     assert stopped.ids == free.ids[: free.ids.index(free.ids[2]) + 1]
     assert stopped.stop == "stop"
 
@@ -252,17 +254,11 @@ def test_a_stop_text_inside_a_token_cuts_the_text_there() -> None:
     model = model_of("qwen2")
     decoder = TreeDecoder(model, Letters())
 
-    async def one(rules: Rules):
-        branch = decoder.open([9, 10, 11], "g")
-        completion = await decoder.generate(branch, rules)
-        decoder.close("g")
-        return completion
-
-    free = play(decoder, lambda: one(Rules(6)))
+    free = play(decoder, lambda: one(decoder, Rules(6)))
     whole = Letters().decode(free.ids)
     # The second half of one token and the first half of the next.
     stop = whole[3:5]
-    cut = play(decoder, lambda: one(Rules(6, stop_texts=(stop,))))
+    cut = play(decoder, lambda: one(decoder, Rules(6, stop_texts=(stop,))))
     assert cut.stop == "stop"
     assert cut.text == whole[: whole.index(stop)]
     assert len(cut.ids) < len(free.ids)

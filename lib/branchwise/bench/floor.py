@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 import torch
 from transformers import PreTrainedModel
 
+from branchwise.decoding.stopping import heads_of
+
 READ_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
 GEMM_ROWS = {"cpu": 512, "cuda": 4096}
 AT_ONCE = {"cpu": 1, "cuda": 20}
@@ -72,9 +74,7 @@ class Cost:
     def of(cls, model: PreTrainedModel) -> "Cost":
         """Counted from the model; an input embedding table is not read but for a row a token."""
         config = model.config
-        heads, layers = config.num_attention_heads, config.num_hidden_layers
-        kv_heads = getattr(config, "num_key_value_heads", None) or heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        layers, (heads, kv_heads, width) = config.num_hidden_layers, heads_of(model)
         itemsize = model.dtype.itemsize
         num_weights = sum(p.numel() for p in model.parameters())
         if not config.tie_word_embeddings:

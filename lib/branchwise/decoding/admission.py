@@ -62,9 +62,7 @@ class Admission:
         mine = self.waiting[0].branch.group
         lingering = [state for state in groups.values() if state.lingering is not None]
         for state in lingering:
-            state.branches.remove(state.lingering)
-            self.tree.release(state.lingering.tip)
-            state.lingering = None
+            self.forget_lingering(state)
         others: list[GroupState] = [
             state for group, state in groups.items() if group != mine and not state.num_running
         ]
@@ -72,6 +70,13 @@ class Admission:
         for state in others:
             self.tree.evict(state.root)
         return bool(lingering) or self.tree.slots.num_used < before
+
+    def forget_lingering(self, state: GroupState) -> None:
+        """Let go of the finished answer that was kept in case the group's next prompt goes on from it."""
+        if state.lingering is not None:
+            state.branches.remove(state.lingering)
+            self.tree.release(state.lingering.tip)
+            state.lingering = None
 
     def _planned(self) -> set[Node]:
         return {node for r in self.running for node in r.branch.path}

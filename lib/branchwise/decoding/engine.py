@@ -33,9 +33,9 @@ class TreeDecoder:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
     `kernel`: how attention is computed (see `branchwise.decoding.kernels`); `auto` takes the fastest
-    of a short self-test. `positions`: `path`, a
-    child starts where its parent ends; `shared`, the children of one fork end at the same place;
-    `grid2d`, `path` along one axis and the branch along another (see `positions.Grid2D`).
+    of a short self-test. `positions`: `path`, a child starts where its parent ends; `shared`, the
+    children of one fork end at the same place; `grid2d`, `path` along one axis and the branch along
+    another (see `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
     the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`;
     None: where a self-test finds them faster.
@@ -320,4 +320,4 @@ class TreeDecoder:
             self._start(branch, request.rules, request.future, request.on_token, is_ask=True)
             touched.append(self._scheduler.groups[request.group])
         for state in touched:
-            self._scheduler.forget_lingering(state)
+            self._scheduler.admission.forget_lingering(state)

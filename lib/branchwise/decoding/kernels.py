@@ -40,7 +40,7 @@ def dense(query: Tensor, key: Tensor, value: Tensor, step: TreeStep, scoring: Sc
     """
     num_heads, num_queries, width = query.shape
     num_groups = num_heads // key.shape[0]
-    mask = step.mask(scoring.window).repeat(num_groups, 1)
+    mask = step.grouped_mask(scoring.window, num_groups)
     rows = query.reshape(1, key.shape[0], num_groups * num_queries, width)
     if scoring.softcap is None:
         out = functional.scaled_dot_product_attention(

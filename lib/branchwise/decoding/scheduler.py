@@ -56,12 +56,6 @@ class Scheduler:
             state.branches.remove(branch)
             self.tree.release(branch.tip)
 
-    def forget_lingering(self, state: GroupState) -> None:
-        """Let go of the finished answer that was kept in case the group's next prompt goes on from it."""
-        if state.lingering is not None:
-            self.release(state.lingering)
-            state.lingering = None
-
     def close(self, group: Hashable) -> None:
         """Drop all that is kept for `group`; whoever waits for one of its branches is cancelled."""
         for generating in [*self.admission.waiting, *self.admission.running]:
@@ -212,7 +206,7 @@ class Scheduler:
                 self._complete.discard(hook)
         if generating.is_ask:
             if state.num_running == 0:
-                self.forget_lingering(state)
+                self.admission.forget_lingering(state)
                 state.lingering = branch
             else:
                 self.release(branch)

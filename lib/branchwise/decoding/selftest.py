@@ -16,6 +16,7 @@ from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.kernels import KERNELS, Scoring
 from branchwise.decoding.plan import LONG_CHUNK, LONG_RUN
 from branchwise.decoding.step import TreeStep
+from branchwise.decoding.stopping import heads_of
 from branchwise.decoding.tree import TokenTree
 from branchwise.decoding.weights import PackedWeights
 from branchwise.errors import UserError
@@ -123,10 +124,7 @@ def fastest_kernel(model: PreTrainedModel) -> tuple[str, dict[str, float]]:
     """
     candidates = [name for name in KERNELS if name != "flex" or model.device.type == "cuda"]
     step = _example_step(model.device)
-    config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads, kv_heads, width = heads_of(model)
     query, key, value = (
         torch.randn(count, rows, width, device=model.device, dtype=model.dtype)
         for count, rows in ((heads, BRANCHES), (kv_heads, step.num_used), (kv_heads, step.num_used))

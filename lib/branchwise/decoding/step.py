@@ -49,6 +49,13 @@ class TreeStep:
             self._masks[window] = mask
         return self._masks[window]
 
+    def grouped_mask(self, window: int | None, num_groups: int) -> Tensor:
+        """`mask` once for each group of query heads, bool (G*N, S)."""
+        name = ("grouped", window, num_groups)
+        if name not in self._near:
+            self._near[name] = self.mask(window).repeat(num_groups, 1)
+        return self._near[name]
+
     # ----- cascade -----
 
     @property

@@ -1,6 +1,6 @@
-"""Facts about a model that every decoder needs: where it stops and how far it reads."""
+"""Facts about a model that decoders need: where it stops, how far it reads, how its heads are shaped."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
@@ -18,3 +18,19 @@ def max_context_of(model: PreTrainedModel) -> int:
     """The longest sequence that the model was made for, in tokens."""
     config = model.config.get_text_config()
     return int(getattr(config, "max_position_embeddings", 0) or 1_000_000_000)
+
+
+class Heads(NamedTuple):
+    """Query heads, key-value heads, and their width."""
+
+    query: int
+    key_value: int
+    width: int
+
+
+def heads_of(model: PreTrainedModel) -> Heads:
+    """The attention heads of a model, whatever its config leaves to the default."""
+    config = model.config.get_text_config()
+    query = config.num_attention_heads
+    key_value = getattr(config, "num_key_value_heads", None) or query
+    return Heads(query, key_value, getattr(config, "head_dim", None) or config.hidden_size // query)
