@@ -10,7 +10,7 @@ from branchwise.data.types import AnswerType, Record
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer, write_text
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class Tokens(Record):
@@ -38,6 +38,7 @@ class AnswerRow(Record):
     kind: str
     answer_type: AnswerType
     golds: tuple[str, ...]
+    gold_spans: tuple[tuple[str, ...], ...] = Field((), description="See Question.gold_spans.")
     guess: float | None = Field(description="Score of a guess by type, where known.")
     raw: str = Field(description="The whole reply that holds the answer.")
     answer: str = Field(description="The answer read from it; empty where there is none.")
@@ -72,7 +73,7 @@ class GroupRecord(Record):
 class RunRecord(Record):
     """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     cell: dict[str, str]
     settings: dict[str, Any] = Field(description="All settings as resolved.")
     code_hash: str = Field(description="Of the modules that the result depends on.")
@@ -84,6 +85,7 @@ class RunRecord(Record):
     load_s: float = Field(description="Loading the model; in no other time.")
     peak_memory_mib: float
     kv_cache_mib: float | None = Field(description="The token tree's buffers; null elsewhere.")
+    data: dict[str, Any] = Field(description="How the groups were made: rows left out, and why.")
     num_groups: int
     num_resumed: int = Field(description="Groups taken from the journal of a killed run.")
     totals: Tokens
@@ -109,9 +111,13 @@ class QuestionScore(Record):
     kind: str
     guess: float | None
     em: float
+    em_strict: float = Field(description="EM under the strict parser: 0 where not well-formed.")
     f1: float
     lenient: float
     well_formed: float
+    more: dict[str, float | None] = Field(
+        {}, description="Further metrics of the data set; null where one leaves the question out."
+    )
 
 
 class GroupScore(Record):
@@ -132,9 +138,11 @@ class GroupScore(Record):
 class Scores(Record):
     """scores.json: what tables and figures are made of."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     cell: dict[str, str]
     hardware: dict[str, Any]
+    scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
+    lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]
     questions: tuple[QuestionScore, ...]

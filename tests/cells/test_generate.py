@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from branchwise.data.prepare import write_groups
-from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.config.entries import WorldsDataset
+from branchwise.data.prepare import prepare_groups
 from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
 
 NUM_GROUPS = 30
@@ -20,10 +20,8 @@ NUM_GROUPS = 30
 
 @pytest.fixture
 def work(tmp_path: Path, random_model_folder: Path) -> Path:
-    write_groups(
-        tmp_path / "groups.jsonl",
-        make_groups(WorldsSpec(kinds=("two_hop",), num_groups=NUM_GROUPS, group_size=4)),
-    )
+    entry = WorldsDataset(source="worlds", kinds=("two_hop",), num_groups=NUM_GROUPS, group_size=4)
+    prepare_groups(entry, tmp_path / "groups.jsonl", pytest.fail)
     config = {
         "experiment": "trial",
         "datasets": ["worlds_two_hop_g4"],

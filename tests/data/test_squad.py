@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.config.entries import SquadDataset
 from branchwise.data.prepare import groups_of
+from branchwise.data.sources.squad import SquadDataset
 from branchwise.errors import UserError
 
 
@@ -27,7 +27,7 @@ def official() -> dict:
 def write(folder: Path, content: object) -> SquadDataset:
     path = folder / "squad.json"
     path.write_text(json.dumps(content) if not isinstance(content, str) else content)
-    return SquadDataset(source="squad", path=str(path), group_size=3)
+    return SquadDataset(source="squad", path=str(path), group_size=3, on_bad_row="fail")
 
 
 def test_passages_become_groups(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_bad_row_is_named_by_its_place(tmp_path: Path, change, place: str, rea
     assert groups[0].title == "Made"
 
 
-def test_a_broken_file_is_named_by_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not JSON.*line 1"):
+def test_a_broken_file_is_named_by_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"bad row data\[0\]: the file is broken here"):
         list(groups_of(write(tmp_path, '{"data": ['), pytest.fail))
-    with pytest.raises(UserError, match="no list `data`"):
+    with pytest.raises(UserError, match="does not hold a list `data`"):
         list(groups_of(write(tmp_path, []), pytest.fail))
     missing = SquadDataset(source="squad", path=str(tmp_path / "none.json"))
     with pytest.raises(UserError, match="does not exist"):

@@ -1,35 +1,71 @@
-"""Metrics against the official scorer's own verdicts."""
+"""Metrics against the official scorers' own verdicts."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from branchwise.evaluation.choice import choice_scores
-from branchwise.evaluation.metrics import scores
+from branchwise.evaluation.metrics import SCORERS
+from branchwise.evaluation.metrics.choice import choice_scores
+from branchwise.evaluation.metrics.containment import containment_scores, lemmas_by
+from branchwise.evaluation.metrics.drop import drop_scores, predicted_spans, spans_of
+from branchwise.evaluation.metrics.edges import edge_scores
+from branchwise.evaluation.metrics.overlap import overlap_scores
+from branchwise.evaluation.metrics.quac import quac_scores
+from branchwise.evaluation.metrics.retrieval import final_answer, retrieval_scores
+from branchwise.evaluation.metrics.squad import squad_scores
+from branchwise.evaluation.rows import score_row
+from branchwise.evaluation.score import score_answer
+from branchwise.results import AnswerRow, Tokens
 
-GOLDEN = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "golden/squad.jsonl").read_text("utf-8").splitlines()
-]
-
-
-def test_every_golden_row_gets_the_official_verdict() -> None:
-    """All but empty predictions: those are wrong here, whatever normalisation makes of a gold."""
-    differing = []
-    for row in GOLDEN:
-        mine = scores(row["prediction"], row["golds"])
-        if (mine["em"], mine["f1"]) != pytest.approx((row["em"], row["f1"]), abs=1e-12):
-            differing.append(row)
-    assert [row["prediction"] for row in differing] == [""]
-    assert len(GOLDEN) >= 400
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
+@pytest.mark.parametrize(
+    ("metric", "at_least", "verdicts"),
+    [
+        ("squad", 400, ("em", "f1")),
+        ("hotpotqa", 400, ("em", "f1")),
+        ("triviaqa", 400, ("em", "f1")),
+        ("drop", 500, ("em", "f1")),
+        ("quac", 400, ("f1", "human_f1")),
+    ],
+)
+def test_every_golden_row_gets_the_official_verdict(
+    metric: str, at_least: int, verdicts: tuple[str, ...]
+) -> None:
+    rows = [json.loads(line) for line in (GOLDEN / f"{metric}.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) >= at_least
+    for row in rows:
+        scores = score_row({k: v for k, v in row.items() if k not in verdicts}, metric)
+        assert {k: scores[k] for k in verdicts} == pytest.approx(
+            {k: row[k] for k in verdicts}, abs=1e-12
+        ), row
+
+
+def answer_row(answer: str, *golds: str, **more) -> AnswerRow:
+    zero = Tokens(sent=0, unique=0, cached=0, generated=0, padding=0)
+    fields = {"answer_type": "span", "well_formed": True, **more}
+    return AnswerRow(
+        **{"group": "g", "question": "q", "text": "?", "kind": "k", "guess": None, "ask": 0},
+        **{"golds": golds, "raw": answer, "answer": answer, "tokens": zero, "start_s": 0, "end_s": 0},
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
-def test_an_empty_answer_is_wrong_under_every_metric(empty: str) -> None:
+def test_an_empty_answer_is_wrong_under_every_metric(scorer: str, empty: str) -> None:
     """Error 13 of the published systems: an empty answer counted as contained in every gold."""
-    for golds in (["the"], ["Oslo"], ["", "x"]):
-        assert set(scores(empty, golds).values()) == {0.0}
+    for golds in (["the"], ["Oslo"], ["the", "x"]):
+        score = score_answer(answer_row(empty, *golds), scorer)
+        assert (score.em, score.f1, score.lenient, score.em_strict) == (0, 0, 0, 0)
+        assert set(score.more.values()) - {score.more.get("human_f1")} <= {0.0, None}
+
+
+def test_strict_and_tolerant_parser_stand_side_by_side() -> None:
+    loose = score_answer(answer_row("Oslo", "Oslo", well_formed=False), "squad")
+    assert (loose.em, loose.em_strict) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -43,15 +79,100 @@ def test_an_empty_answer_is_wrong_under_every_metric(empty: str) -> None:
     ],
 )
 def test_lenient_is_containment_of_words(prediction: str, gold: str, right: float) -> None:
-    assert scores(prediction, [gold])["lenient"] == right
+    for scorer in ("squad", "hotpotqa", "triviaqa"):
+        assert SCORERS[scorer](prediction, [gold])["lenient"] == right
 
 
 def test_letters_are_compared_as_letters() -> None:
     """SQuAD's normalisation drops the article A; a choice of A must still be right."""
     assert choice_scores("A", ["A"])["em"] == 1.0
     assert choice_scores("CA", ["AC"])["em"] == 1.0
+    assert choice_scores("The answer is (B).", ["A, B", "B"])["em"] == 1.0
     assert choice_scores("A", ["AC"])["em"] == 0.0
     assert choice_scores("", ["A"])["em"] == 0.0
+    assert choice_scores("The man", ["E"])["em"] == 0.0
+    # A choice in any data set is scored by letters, whatever else the set is scored by.
+    assert score_answer(answer_row("A", "A", answer_type="choice"), "drop").em == 1.0
+
+
+def test_drop_aligns_spans_and_reads_the_authors_answers() -> None:
+    golds = [["Anna Lee", "Bo"], ["Bo"]]
+    assert drop_scores(["Bo", "Anna Lee"], golds)["em"] == 1.0
+    assert drop_scores(["Bo"], golds)["em"] == 1.0
+    assert drop_scores(["Anna"], golds)["f1"] == pytest.approx(0.33)
+    assert drop_scores("12.0", [["12"]])["em"] == 1.0
+    assert predicted_spans(" Anna Lee;Bo ; ") == ["Anna Lee", "Bo"]
+    date = {"number": "", "spans": [], "date": {"day": "3", "month": "May", "year": "1808"}}
+    assert spans_of(date) == ["3 May 1808"]
+    with pytest.raises(ValueError, match="no number"):
+        spans_of({"number": "", "spans": [], "date": {}})
+    spans = answer_row("Bo; Anna Lee", "Anna Lee; Bo", gold_spans=(("Anna Lee", "Bo"),))
+    assert score_answer(spans, "drop").em == 1.0
+
+
+def test_quac_leaves_out_questions_on_which_people_disagree() -> None:
+    scores = quac_scores("red", ["red", "blue", "a green house"])
+    assert scores["human_f1"] == 0.0
+    assert (scores["counted_f1"], scores["heq"]) == (None, None)
+    assert quac_scores("red car", ["red car", "the red car"])["heq"] == 1.0
+    assert quac_scores("CANNOTANSWER", ["CANNOTANSWER", "x", "CANNOTANSWER"])["f1"] == 1.0
+
+
+def test_overlap_of_english_and_chinese() -> None:
+    same = overlap_scores("the cat sat on the mat", ["the cat sat on the mat"])
+    assert all(same[k] == pytest.approx(1.0) for k in ("bleu4", "rouge1", "rouge2", "rouge_l"))
+    # Bags overlap fully, bigrams and order do not.
+    mixed = overlap_scores("mat the on sat cat the", ["the cat sat on the mat"])
+    assert mixed["rouge1"] == pytest.approx(1.0)
+    assert mixed["rouge2"] < 0.5 > mixed["bleu4"]
+    chinese = overlap_scores("患者应立即手术治疗。", ["患者应立即手术治疗"])
+    assert chinese["rouge_l"] == pytest.approx(1.0)
+    assert chinese["bleu4"] > 0.8
+    assert overlap_scores("今天天气很好", ["患者应立即手术治疗"])["rouge1"] == 0.0
+
+
+def test_containment_is_a_run_of_lemmas() -> None:
+    assert lemmas_by()
+    assert containment_scores("They are lawyers in town", ["lawyer"])["contains"] == 1.0
+    assert (
+        containment_scores("National Company of Broadcasting", ["Broadcasting Company"])["contains"]
+        == 0.0
+    )
+    assert containment_scores("anything", ["[MASK]"])["contains"] == 0.0
+    assert containment_scores("anything", ["..."])["contains"] == 0.0
+
+
+def test_retrieval_reads_the_final_answer_alone() -> None:
+    text = "Lily Wilson has 2.1.\nMark Hill has 2.5.\nname: **Mark Hill**"
+    assert final_answer(text) == "Mark Hill"
+    assert retrieval_scores(text, ["Mark Hill"])["em"] == 1.0
+    assert retrieval_scores(text, ["Lily Wilson"])["em"] == 0.0
+    assert final_answer("\n") == ""
+
+
+def test_edges_have_a_direction() -> None:
+    scores = edge_scores([("a", "b"), ("c", "b"), ("d", "a")], [("a", "b"), ("b", "c")])
+    assert scores["precision"] == pytest.approx(1 / 3)
+    assert scores["recall"] == pytest.approx(1 / 2)
+    assert scores["turned"] == pytest.approx(1 / 3)
+    assert edge_scores([], [])["precision"] is None
+
+
+@pytest.mark.parametrize(
+    ("row", "metric", "reason"),
+    [
+        ([], "squad", "object with prediction"),
+        ({"prediction": "x"}, "squad", "neither golds nor gold"),
+        ({"prediction": 3, "golds": ["x"]}, "squad", "a text"),
+        ({"prediction": "x", "golds": [3]}, "squad", "texts"),
+        ({"prediction": "x", "golds": []}, "squad", "empty"),
+        ({"prediction": "x", "golds": [[3]]}, "drop", "list of spans"),
+        ({"prediction": ["x"], "golds": [["a", "b"]]}, "edges", "pairs"),
+    ],
+)
+def test_a_row_of_another_form_is_refused(row, metric: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        score_row(row, metric)
 
 
 @pytest.mark.data
@@ -70,7 +191,8 @@ def test_published_predictions_get_their_published_totals(
     dev = json.loads((real_data / "squad/dev-v1.1.json").read_text())
     rows = [qa for a in dev["data"] for p in a["paragraphs"] for qa in p["qas"]]
     results = [
-        scores(predictions.get(qa["id"], ""), [answer["text"] for answer in qa["answers"]]) for qa in rows
+        squad_scores(predictions.get(qa["id"], ""), [answer["text"] for answer in qa["answers"]])
+        for qa in rows
     ]
     assert 100 * sum(r["em"] for r in results) / len(rows) == pytest.approx(em, abs=1e-9)
     assert 100 * sum(r["f1"] for r in results) / len(rows) == pytest.approx(f1, abs=1e-9)

@@ -10,15 +10,16 @@ import torch
 from branchwise.data.worlds import KINDS, WorldsSpec, make_groups
 from branchwise.data.worlds.lexicon import cities, people
 from branchwise.decoding.chat import ChatTokenizer
-from branchwise.training.documents import Documents, Sequence, Span
+from branchwise.training.documents import Documents
 from branchwise.training.muon import orthogonalised
 from branchwise.training.packing import draw_batch, packed_length, shared_length
 from branchwise.training.recipe import Shape, Stage, TinyRecipe
+from branchwise.training.sequences import Sequence, Span
 from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
 KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
-LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated")
+LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated", "options")
 STAGE = Stage(
     name="all", layouts=dict.fromkeys(LAYOUTS, 1.0), kinds=KIND_WEIGHTS, min_facts=3, max_facts=8
 )
@@ -56,18 +57,18 @@ def test_what_is_learned_is_an_answer_and_its_end(chat: ChatTokenizer, layout: s
     seen = 0
     for _ in range(30):
         for sequence in documents.draw(stage):
-            for start, length, _ in sequence.spans:
+            for start, length, label in sequence.spans:
                 text = chat.tokenizer.decode(sequence.ids[start : start + length])
                 seen += 1
                 header = chat.encode("<|im_start|>assistant\n")
-                if layout in ("single", "turns", "known"):
+                if layout in ("single", "turns", "known", "options"):
                     assert text.endswith("<|im_end|>")
                     assert sequence.ids[start - len(header) : start] == header
                 elif layout == "everything":
                     assert text.endswith(("<|im_end|>", "\n"))
                     assert text[0].isdigit()
-                elif layout == "letters":
-                    assert text in "ABCDE"
+                elif label == "letters":
+                    assert text in "ABCDEF"
     assert seen >= 20
 
 

@@ -66,6 +66,13 @@ def dataset_code(wildcards):
     return hashing.groups_hash(EXPERIMENT, wildcards.dataset)
 
 
+def scoring(wildcards):
+    """What a cell's scores depend on beside its answers."""
+    scorer = EXPERIMENT.catalogues.datasets[wildcards.dataset].scorer
+    draws, seed = EXPERIMENT.bootstrap_draws, EXPERIMENT.seed
+    return f"{scorer} {draws} {seed} {hashing.scores_hash()}"
+
+
 def cell_identity(wildcards):
     """Everything that a cell's answers depend on: its settings, its code, and its model."""
     cell = Cell(*wildcards)

@@ -12,8 +12,8 @@ rule evaluate:
         runtime=10,
     params:
         config=CONFIG,
-        scoring=f"{EXPERIMENT.bootstrap_draws} {EXPERIMENT.seed} {hashing.scores_hash()}",
+        scoring=scoring,
     message:
         "scoring {input}"
     shell:
-        "python -m branchwise evaluate {params.config} --cell $(dirname {input}) --out {output} 2> {log}"
+        "python -m branchwise evaluate cell {params.config} --cell $(dirname {input}) --out {output} 2> {log}"

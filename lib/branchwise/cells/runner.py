@@ -123,6 +123,7 @@ def _rows(group: Group, timed: Timed) -> list[AnswerRow]:
                 kind=question.kind,
                 answer_type=question.answer,
                 golds=question.golds,
+                gold_spans=question.gold_spans,
                 guess=question.guess,
                 raw=answered.raw,
                 answer=answered.reading.answer,

@@ -1,17 +1,24 @@
-"""`branchwise evaluate`: a cell's answers to scores.json."""
+"""`branchwise evaluate cell`: a cell's answers to scores.json; `... rows`: any answers, by hand."""
 
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from
+from branchwise.commands.main import app, command
+from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.errors import UserError
+
+evaluation = typer.Typer(help="Score answers: of a cell, or of any file.", no_args_is_help=True)
+app.add_typer(evaluation, name="evaluate")
 
 
-@command("evaluate")
-def evaluate(
-    cell: Annotated[Path, typer.Option(help="Folder with answers.jsonl and run.json.")],
+@command("cell", evaluation)
+def cell(
+    folder: Annotated[Path, typer.Option("--cell", help="Folder with answers.jsonl and run.json.")],
     out: Annotated[Path, typer.Option(help="scores.json to write.")],
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
@@ -21,6 +28,47 @@ def evaluate(
     from branchwise.results import AnswerRow, RunRecord, read_json, read_rows, write_json
 
     experiment = experiment_from(config, setting)
-    rows = list(read_rows(cell / "answers.jsonl", AnswerRow))
-    run = read_json(cell / "run.json", RunRecord)
-    write_json(out, score_cell(rows, run, experiment.bootstrap_draws, experiment.seed))
+    rows = list(read_rows(folder / "answers.jsonl", AnswerRow))
+    run = read_json(folder / "run.json", RunRecord)
+    scorer = named(experiment, "dataset", run.cell["dataset"]).scorer
+    scores = score_cell(rows, run, scorer, experiment.bootstrap_draws, experiment.seed)
+    write_json(out, scores)
+
+
+@command("rows", evaluation)
+def rows(
+    file: Annotated[Path, typer.Argument(help="JSON lines of {prediction, golds}; - for stdin.")],
+    metric: Annotated[str, typer.Option(help="Whose definitions: squad, hotpotqa, drop, ...")],
+) -> None:
+    """Score rows of {"prediction": ..., "golds": [...]}: one JSON object a row on stdout.
+
+    The numbers are those of the official scorers, an empty prediction included. DROP takes a list of
+    spans as a prediction, and as each gold a phrase, a list of spans, or the authors' object of
+    number, date and spans; `gold` instead of `golds` gives the spans of the one accepted answer.
+    Metric edges takes lists of [needed, needing] pairs.
+    """
+    from branchwise.evaluation.rows import ROW_METRICS, score_row
+
+    if metric not in ROW_METRICS:
+        from branchwise.config.load import nearest
+
+        raise UserError(f"unknown metric {metric}", nearest(metric, list(ROW_METRICS)))
+    for number, row in _read(file):
+        try:
+            print(json.dumps(score_row(row, metric), ensure_ascii=False))
+        except ValueError as error:
+            raise UserError(f"{file}, row {number}: {error}", "mend the row") from None
+
+
+def _read(file: Path) -> Iterator[tuple[int, Any]]:
+    """The rows with their numbers; blank lines are none."""
+    if str(file) != "-" and not file.is_file():
+        raise UserError(f"{file} does not exist", "check the path, or give - for stdin")
+    text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line.decode("utf-8"))
+        except ValueError as error:
+            raise UserError(f"{file}, row {number} is not JSON: {error}", "mend the row") from None

@@ -43,7 +43,7 @@ def run_cell(
     experiment: Experiment, cell: Cell, groups_path: Path, out: Path, journal_path: Path
 ) -> None:
     """Run one cell and write its two files, the answers first and run.json last."""
-    from branchwise.data.prepare import read_groups
+    from branchwise.data.prepare import read_groups, read_preparation
 
     groups = read_groups(groups_path)
     started = time.perf_counter()
@@ -99,7 +99,12 @@ def run_cell(
     rows = [row for record in records for row in record.answers]
     record = _run_record(experiment, cell, request, loaded, decoder, records)
     record = record.model_copy(
-        update={"load_s": load_s, "num_resumed": resumed, "warnings": tuple(warnings)}
+        update={
+            "load_s": load_s,
+            "data": read_preparation(groups_path).model_dump(mode="json"),
+            "num_resumed": resumed,
+            "warnings": tuple(warnings),
+        }
     )
     write_rows(out / "answers.jsonl", rows)
     write_json(out / "run.json", record)
@@ -140,6 +145,7 @@ def _run_record(
         load_s=0.0,
         peak_memory_mib=round(provenance.peak_memory_mib(device), 1),
         kv_cache_mib=None if cache_bytes is None else round(cache_bytes / 2**20, 3),
+        data={},
         num_groups=len(runs),
         num_resumed=0,
         totals=Tokens.total(run.tokens for run in runs),

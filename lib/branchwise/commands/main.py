@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 
-def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(name: str, group: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command whose UserErrors become one line on stderr and exit status 2."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -40,7 +40,7 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
                 print("stopped; the same command goes on from here", file=sys.stderr)
                 raise typer.Exit(130) from None
 
-        app.command(name)(guarded)
+        group.command(name)(guarded)
         return guarded
 
     return register

@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +87,14 @@ def progress_bar(what: str) -> Iterator[Any]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def progress_count(what: str) -> Iterator[Callable[[int], None]]:
+    """A callable (done) for work of unknown length: a live count in a terminal, silence in a log."""
+    console = Console(stderr=True)
+    with console.status(what) as status:
+        yield lambda done: status.update(f"{what}: {done:,}")
 
 
 class _LogProgress:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named, progress_count
 from branchwise.errors import UserError
 
 
@@ -20,28 +20,42 @@ def prepare(
     path: Annotated[
         str | None, typer.Option(help="Read this local file instead of the entry's source.")
     ] = None,
-    on_bad_row: Annotated[
-        str | None, typer.Option(help="fail or skip, instead of what the entry says.")
-    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the first bad row instead of leaving it out.")
+    ] = False,
 ) -> None:
-    """Load a data set, check every row, and write its groups of questions."""
+    """Load a data set, check every row, and write its groups of questions.
+
+    Bad rows are left out, each with a warning; their number and the first of them stand in the file,
+    and in every run.json that is made of it.
+    """
     from branchwise.config.load import revised
-    from branchwise.data.prepare import groups_of, write_groups
+    from branchwise.data.prepare import prepare_groups
 
     experiment = experiment_from(config, setting)
     entry = named(experiment, "dataset", dataset)
-    changes = {"path": path, "on_bad_row": on_bad_row}
+    changes = {"path": path, "on_bad_row": "fail" if strict else None}
     changes = {key: value for key, value in changes.items() if value is not None}
     if changes and entry.source == "worlds":
-        raise UserError(f"{dataset} is made, not read", f"leave out --{next(iter(changes))}")
+        option = "--path" if path else "--strict"
+        raise UserError(f"{dataset} is made, not read", f"leave out {option}")
     entry = revised(entry, changes, f"data set {dataset}")
-    console = Console(stderr=True, highlight=False)
-    warnings: list[str] = []
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def warn(message: str) -> None:
-        warnings.append(message)
         console.print(f"warning: {message}", markup=False)
 
-    count = write_groups(out, groups_of(entry, warn))
-    left_out = f", {len(warnings)} rows left out" if warnings else ""
-    console.print(f"{count} groups written to {out}{left_out}", markup=False)
+    embed = None
+    if getattr(entry, "grouping", None) == "similarity":
+        from branchwise.encoders.sentences import sentence_embedder
+
+        embed = sentence_embedder(entry.encoder)
+    with progress_count(f"reading {dataset}") as progress:
+        made = prepare_groups(entry, out, warn, progress, embed)
+    left_out = f", {made.rows_left_out} rows left out" if made.rows_left_out else ""
+    outside = made.gold_outside_context
+    note = f", {outside} questions whose answer is not in their text" if outside else ""
+    console.print(
+        f"{made.num_groups} groups of {made.num_questions} questions written to {out}{left_out}{note}",
+        markup=False,
+    )

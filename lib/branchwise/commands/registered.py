@@ -2,7 +2,9 @@
 
 from importlib import import_module
 
-NAMES = tuple("ask prepare generate evaluate tabulate draw train cells bench speed document".split())
+NAMES = tuple(
+    "ask prepare data_card generate evaluate tabulate draw train cells bench speed document".split()
+)
 
 
 def import_all() -> None:

@@ -11,12 +11,13 @@ from pydantic_core import PydanticUndefined
 from branchwise.config.entries import (
     HFEntry,
     ModelEntry,
-    SquadDataset,
     StrategyEntry,
     TreeEntry,
     WorldsDataset,
 )
 from branchwise.config.types import Exclusion, Experiment
+from branchwise.data.sources import SOURCES
+from branchwise.data.types import Group
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "An experiment (`config/*.yaml`)": (
@@ -25,7 +26,7 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     ),
     "Data sets (`config/catalogues/datasets.yaml`)": (
         ("`source: worlds`", WorldsDataset),
-        ("`source: squad`", SquadDataset),
+        *((f"`source: {name}`", entry) for name, entry in SOURCES.items()),
     ),
     "Models (`config/catalogues/models.yaml`)": (("", ModelEntry),),
     "Strategies (`config/catalogues/strategies.yaml`)": (("", StrategyEntry),),
@@ -121,13 +122,25 @@ def _default(field: FieldInfo) -> str:
     return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 
+def own_data_schema() -> str:
+    """The text of config/own-data.schema.json: one line of a file for `source: jsonl`."""
+    return _as_schema(Group.model_json_schema())
+
+
 def schema() -> str:
     """The text of config/schema.json (JSON Schema 2020-12)."""
-    content = Experiment.model_json_schema()
+    return _as_schema(Experiment.model_json_schema())
+
+
+def _as_schema(content: dict[str, Any]) -> str:
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def documents(root: Path) -> dict[Path, str]:
     """Every generated file with its text."""
-    return {root / "config/README.md": reference(), root / "config/schema.json": schema()}
+    return {
+        root / "config/README.md": reference(),
+        root / "config/schema.json": schema(),
+        root / "config/own-data.schema.json": own_data_schema(),
+    }

@@ -1,10 +1,11 @@
 """Types of catalogue entries: what a name in a config stands for."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union
 
 from pydantic import Field, model_validator
 
-from branchwise.data.types import Record
+from branchwise.data.sources import SOURCES
+from branchwise.data.types import Record, Scorer
 from branchwise.data.worlds.groups import WorldsSpec
 from branchwise.prompts.rendering import PromptStyle
 
@@ -16,28 +17,13 @@ class WorldsDataset(WorldsSpec, PromptStyle):
     """Made worlds: nothing is downloaded, every answer and dependency is known."""
 
     source: Literal["worlds"]
+    scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
 
 
-class SquadDataset(PromptStyle):
-    """SQuAD v1.1, grouped by passage; from a local file in the official schema or from the hub."""
-
-    source: Literal["squad"]
-    instruction: str = "Answer from the text with the shortest phrase from it."
-    path: str | None = Field(None, description="Official JSON file; without it the hub is read.")
-    hub: str = Field("rajpurkar/squad", description="Hub id, read where no path is given.")
-    revision: str = Field(
-        "7b6d24c440a36b6815f21b70d25016731768db1f", description="Pinned hub revision (a commit)."
-    )
-    split: Literal["train", "validation"] = "validation"
-    group_size: int = Field(5, ge=1, le=20, description="Questions per passage, the first ones.")
-    num_groups: int | None = Field(None, ge=1, description="Passages to keep; default: all.")
-    seed: int = Field(0, ge=0, description="Which passages, where num_groups is set.")
-    on_bad_row: Literal["skip", "fail"] = Field(
-        "fail", description="skip: leave bad rows out, with a warning each and a count."
-    )
-
-
-DatasetEntry = Annotated[WorldsDataset | SquadDataset, Field(discriminator="source")]
+DatasetEntry = Annotated[
+    Union[WorldsDataset, *SOURCES.values()],
+    Field(discriminator="source"),
+]
 
 
 class ModelEntry(Record):

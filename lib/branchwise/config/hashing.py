@@ -32,13 +32,14 @@ _ANSWERS = (
     "cells/runner.py",
     "cells/loading.py",
     "data/types.py",
+    "data/letters.py",
 )
 # The tree decoder is every module of `decoding` but the other decoders.
 _BY_DECODER = {
     "tree": ("decoding/*.py", "!decoding/hf.py"),
     "hf": tuple(f"decoding/{name}.py" for name in ("chat", "loop", "requests", "stopping", "hf")),
 }
-_DATA = {"worlds": "data/worlds/*.py", "squad": "data/squad.py"}
+_READ = tuple(f"data/{name}.py" for name in ("rows", "spool", "grouping", "similarity", "sources/base"))
 
 
 @cache
@@ -74,13 +75,17 @@ def answers_hash(experiment: Experiment, cell: Cell) -> str:
 
 def groups_hash(experiment: Experiment, dataset: str) -> str:
     """Code that a data set's groups depend on."""
-    source = experiment.catalogues.datasets[dataset].source
-    return modules_hash(("data/prepare.py", "data/types.py", _DATA[source]))
+    entry = experiment.catalogues.datasets[dataset]
+    if entry.source == "worlds":
+        modules = ("data/worlds/*.py",)
+    else:
+        modules = (*_READ, f"data/sources/{type(entry).__module__.rpartition('.')[2]}.py")
+    return modules_hash(("data/prepare.py", "data/types.py", *modules))
 
 
 def scores_hash() -> str:
     """Code that scores depend on."""
-    return modules_hash(("evaluation/*.py",))
+    return modules_hash(("evaluation/*.py", "evaluation/metrics/*.py", "data/letters.py"))
 
 
 def reporting_hash() -> str:

@@ -5,8 +5,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-AnswerType = Literal["span", "choice", "number", "text"]
-"""What a right answer looks like: a phrase, a letter, a number, or free text."""
+AnswerType = Literal["span", "number", "choice", "text", "cloze"]
+"""What a right answer looks like: a phrase of the text, a number, letters of options, free text, or
+the word that a blank stands for."""
+
+Scorer = Literal[
+    "squad", "hotpotqa", "triviaqa", "drop", "quac", "choice", "overlap", "containment", "retrieval"
+]
+"""Whose definitions of the metrics a data set is scored by (`branchwise.evaluation.metrics`)."""
 
 LETTERS = "ABCDEFGHIJ"
 """Labels of options, in order."""
@@ -28,6 +34,9 @@ class Question(Record):
     id: str = Field(min_length=1, description="Unique in its group, stable across runs.")
     text: str = Field(min_length=1)
     golds: tuple[str, ...] = Field(min_length=1, description="Every accepted answer.")
+    gold_spans: tuple[tuple[str, ...], ...] = Field(
+        (), description="Where answers have several spans (DROP): every accepted one as its spans."
+    )
     kind: str = Field("question", description="What tables split by: look_up, two_hop, ...")
     answer: AnswerType = "span"
     options: tuple[str, ...] = Field((), max_length=len(LETTERS))

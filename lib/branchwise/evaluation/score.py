@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from branchwise.errors import UserError
-from branchwise.evaluation.choice import choice_scores
-from branchwise.evaluation.metrics import scores
+from branchwise.evaluation.metrics import SCORERS, Scorer, lemmas_by
+from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.results import (
     AnswerRow,
@@ -17,7 +17,8 @@ from branchwise.results import (
     Scores,
 )
 
-ANSWER_METRICS = ("em", "f1", "lenient", "well_formed")
+ANSWER_METRICS = ("em", "em_strict", "f1", "lenient", "well_formed")
+ABOUT_GOLDS = ("human_f1",)
 GROUP_METRICS = (
     "wall_s",
     "ideal_s",
@@ -30,16 +31,31 @@ GROUP_METRICS = (
 )
 
 
-def score_answer(row: AnswerRow) -> QuestionScore:
-    """The scores of one answer, by the definition for its type."""
-    scorer = choice_scores if row.answer_type == "choice" else scores
+def score_answer(row: AnswerRow, scorer: Scorer) -> QuestionScore:
+    """The scores of one answer, by its data set's definitions; a choice is always compared by letters.
+
+    An empty answer is wrong under every metric, also where normalisation empties a gold; only what a
+    metric says about the golds alone (how well people agree) stays.
+    """
+    if row.answer_type == "choice":
+        scorer = "choice"
+    golds, answer = row.golds, row.answer
+    if scorer == "drop":
+        golds, answer = row.gold_spans or tuple((gold,) for gold in golds), predicted_spans(answer)
+    scores = SCORERS[scorer](answer, golds)
+    if not row.answer.strip():
+        empty = {key: 0.0 for key, value in scores.items() if value is not None}
+        scores |= empty | {key: scores[key] for key in ABOUT_GOLDS if key in scores}
+    core = {name: scores.pop(name) for name in ("em", "f1", "lenient")}
     return QuestionScore(
         group=row.group,
         question=row.question,
         kind=row.kind,
         guess=row.guess,
         well_formed=float(row.well_formed),
-        **scorer(row.answer, row.golds),
+        em_strict=core["em"] if row.well_formed else 0.0,
+        more=scores,
+        **core,
     )
 
 
@@ -55,9 +71,11 @@ def score_group(run: GroupRun) -> GroupScore:
     )
 
 
-def score_cell(rows: Sequence[AnswerRow], run: RunRecord, draws: int, seed: int) -> Scores:
+def score_cell(
+    rows: Sequence[AnswerRow], run: RunRecord, scorer: Scorer, draws: int, seed: int
+) -> Scores:
     """All scores of a cell. Raises UserError where answers and run are not of the same groups."""
-    questions = [score_answer(row) for row in rows]
+    questions = [score_answer(row, scorer) for row in rows]
     groups = [score_group(group) for group in run.groups]
     if {q.group for q in questions} != {g.group for g in groups}:
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")
@@ -73,6 +91,8 @@ def score_cell(rows: Sequence[AnswerRow], run: RunRecord, draws: int, seed: int)
     return Scores(
         cell=run.cell,
         hardware=run.hardware,
+        scorer=scorer,
+        lemmas_by=lemmas_by() if scorer == "containment" else None,
         metrics=metrics,
         by_kind=by_kind,
         questions=tuple(questions),
@@ -81,11 +101,16 @@ def score_cell(rows: Sequence[AnswerRow], run: RunRecord, draws: int, seed: int)
 
 
 def _question_metrics(questions: Sequence[QuestionScore], draws: int, seed: int) -> dict[str, Metric]:
-    groups = [question.group for question in questions]
     values = {name: [getattr(q, name) for q in questions] for name in ANSWER_METRICS}
+    more = dict.fromkeys(name for question in questions for name in question.more)
+    values |= {name: [q.more.get(name) for q in questions] for name in more}
     if all(question.guess is not None for question in questions):
         values["guess"] = [question.guess for question in questions]
-    return {
-        name: Metric(**mean_interval(column, groups, draws, seed)._asdict(), n=len(column))
-        for name, column in values.items()
-    }
+    metrics = {}
+    for name, column in values.items():
+        counted = [(v, q.group) for v, q in zip(column, questions, strict=True) if v is not None]
+        if counted:
+            numbers, groups = zip(*counted, strict=True)
+            interval = mean_interval(numbers, groups, draws, seed)
+            metrics[name] = Metric(**interval._asdict(), n=len(numbers))
+    return metrics

@@ -8,11 +8,13 @@
 import re
 from typing import NamedTuple
 
+from branchwise.data.letters import letters_in
 from branchwise.data.types import LETTERS, Question
 from branchwise.prompts.rendering import AnswerFormat
 
 _THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
 _NUMBERED = re.compile(r"^\s*(?:Q(?:uestion)?\s*)?(\d+)\s*[.:)]\s*(.*)$")
 
 
@@ -34,26 +36,36 @@ def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Read
         formed = tag is None and "\n" not in text
     if question.answer == "choice":
         return _read_choice(inside, question, formed)
+    if question.answer == "number":
+        return _read_number(inside, formed)
+    if question.answer == "text":
+        # Free text may take several lines; only the tags are a question of form.
+        return Reading(inside, bool(inside) and (formed if answer_format == "tag" else tag is None))
     return Reading(inside, formed and bool(inside))
 
 
 def _read_choice(text: str, question: Question, formed: bool) -> Reading:
     """The letters of the chosen options, in order ("A", or "AC" where several are right).
 
-    A letter counts only where it stands for an option: alone, or before a dot or bracket. The words
-    of one option count as its letter. "The man" is not E, and "A man" is not A.
+    Well formed is a reply of letters alone. The words of one option count as its letter.
     """
-    allowed = LETTERS[: len(question.options)] or LETTERS
-    bare = re.fullmatch(rf"([{allowed}](?:[\s,]*[{allowed}])*)", text)
-    if bare:
-        return Reading("".join(sorted(set(re.findall(rf"[{allowed}]", text)))), formed)
-    marked = re.findall(rf"(?<!\w)\(?([{allowed}])(?:[.):](?=\s|$)|(?=\s*$))", text)
-    if marked:
-        return Reading("".join(sorted(set(marked))), False)
+    num_options = len(question.options) or len(LETTERS)
+    letters = letters_in(text, num_options)
+    if letters:
+        bare = re.fullmatch(rf"[{LETTERS[:num_options]}](?:[\s,]*[{LETTERS[:num_options]}])*", text)
+        return Reading(letters, formed and bare is not None)
     for letter, option in zip(LETTERS, question.options, strict=False):
         if text.casefold().rstrip(".") == option.casefold().rstrip("."):
             return Reading(letter, False)
     return Reading("", False)
+
+
+def _read_number(text: str, formed: bool) -> Reading:
+    """The number of a reply that holds exactly one; well formed where it holds nothing else."""
+    numbers = _NUMBER.findall(text)
+    if len(numbers) != 1:
+        return Reading(text, False)
+    return Reading(numbers[0], formed and text == numbers[0])
 
 
 def read_many(text: str, questions: tuple[Question, ...], answer_format: AnswerFormat) -> list[Reading]:

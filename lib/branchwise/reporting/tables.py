@@ -12,6 +12,7 @@ from branchwise.reporting.frames import AXES, Results, ordered
 
 _ACCURACY = {
     "em": "EM",
+    "em_strict": "EM (strict)",
     "f1": "F1",
     "lenient": "lenient",
     "well_formed": "well-formed",

@@ -13,7 +13,7 @@ from branchwise.cells.runner import GroupRunner
 from branchwise.config.entries import ModelEntry, TreeEntry
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
-from branchwise.evaluation.metrics import exact_match
+from branchwise.evaluation.metrics.squad import exact_match
 from branchwise.files import write_text
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load

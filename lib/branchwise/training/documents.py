@@ -6,17 +6,16 @@ what is trained is what is asked.
 """
 
 import random
-from typing import NamedTuple
 
 from branchwise.data.types import LETTERS, Group, Question
-from branchwise.data.worlds import lexicon, wordings
-from branchwise.data.worlds.groups import NEEDED_FACTS
+from branchwise.data.worlds.groups import NEEDED_FACTS, Kind
 from branchwise.data.worlds.questions import ASKERS, Draft
-from branchwise.data.worlds.wordings import STATEMENTS
 from branchwise.data.worlds.world import World, make_world, tell
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle, assistant, everything, numbered, single, turn
+from branchwise.training.drills import Drills, echo_text
 from branchwise.training.recipe import Stage
+from branchwise.training.sequences import Sequence, Span
 from branchwise.training.vocabulary import TURN_END, TURN_START
 
 INSTRUCTIONS = (
@@ -25,26 +24,27 @@ INSTRUCTIONS = (
     "Answer the question.",
 )
 
+FITTED = 4.0
+"""How much likelier a world made for a kind of question is asked that kind."""
 
-class Span(NamedTuple):
-    """A run of learned tokens: where it starts, how long it is, and what it is counted as."""
+STATED_ONLY = 0.7
+"""Share of choices whose options are all stated in the text, as most of an evaluated one's are not."""
 
-    start: int
-    length: int
-    label: str
-
-
-class Sequence(NamedTuple):
-    """Token ids of one branch, context included, with the spans to be learned."""
-
-    ids: list[int]
-    spans: list[Span]
+SMALL_WORDS = frozenset(("a", "the", "is", "of", "in", "that", "has", "as", "to", "The"))
 
 
 def _echo(question: Question) -> Question:
     """A choice that names its own answer: trains matching an option and saying its letter."""
     right = question.options[LETTERS.index(question.golds[0])]
-    return question.model_copy(update={"text": f"Which option is {right}?", "kind": "echo"})
+    return question.model_copy(update={"text": echo_text(right), "kind": "echo"})
+
+
+def _stated_only(question: Question, world: World) -> Question:
+    """A choice among what the world states alone: that an option occurs in the text says nothing."""
+    right = question.options[LETTERS.index(question.golds[0])]
+    stated = {fact.value for fact in world.facts}
+    options = tuple(option for option in question.options if option in stated)
+    return question.model_copy(update={"options": options, "golds": (LETTERS[options.index(right)],)})
 
 
 class Documents:
@@ -58,23 +58,27 @@ class Documents:
         self._newline = chat.encode("\n")[-1]
         # <|im_start|> assistant \n, in ids: what stands before everything that is learned.
         self._header = chat.encode(f"{TURN_START}assistant\n")
-        self._cache: dict[str, list[int]] = {}
+        self.drills = Drills(chat, rng)
 
     def draw(self, stage: Stage) -> list[Sequence]:
         """One document of `stage`; empty where the world allows none of its questions."""
         layout = self.rng.choices(list(stage.layouts), list(stage.layouts.values()))[0]
         if layout == "pairs":
-            return [self._pairs()]
+            return [self.drills.pairs()]
         if layout == "letters":
-            return [self._letters()]
-        world = self._world(stage)
+            return [self.drills.letters()]
+        if layout == "options":
+            return [self._echoes()]
+        world, fitted = self._world(stage)
         if layout == "restated":
-            return [self._restated(world)]
+            return [self.drills.restated(world)]
         count = self.rng.randint(stage.min_questions, stage.max_questions)
-        num_documents = self.rng.choice((1, 1, 1, 1, 1, 1, 3)) if len(world.facts) >= 6 else 1
-        context = tell(self.rng, world, num_documents=num_documents)
+        context = self._tell(world, stage)
         style = PromptStyle(instruction=self.rng.choices(INSTRUCTIONS, (6, 1, 1))[0])
-        lists = [self._items(Draft(self.rng, world), stage, count)]
+        weights = dict(stage.kinds)
+        if fitted:
+            weights[fitted] *= FITTED
+        lists = [self._items(Draft(self.rng, world), weights, count)]
         if not lists[0]:
             return []
         if layout in ("single", "known"):
@@ -82,27 +86,41 @@ class Documents:
         if layout == "turns":
             return [self._turns(context, lists[0], style)]
         # A few lists of questions about one context: reading it is most of the work.
-        lists += [self._items(Draft(self.rng, world), stage, count) for _ in range(2)]
+        lists += [self._items(Draft(self.rng, world), weights, count) for _ in range(2)]
         return [self._everything(context, items, style) for items in lists if items]
 
-    def _world(self, stage: Stage) -> World:
-        """A share of the worlds states what some kind of the stage needs, as the evaluated ones do."""
+    def _world(self, stage: Stage) -> tuple[World, Kind | None]:
+        """A world, and the kind that it was made for: a share of the worlds states what some kind of
+        the stage needs, as the evaluated ones do.
+        """
         num_facts = self.rng.randint(stage.min_facts, stage.max_facts)
-        kinds: tuple[str, ...] = ()
-        if self.rng.random() < stage.fitting_worlds:
-            kind = self.rng.choices(list(stage.kinds), list(stage.kinds.values()))[0]
-            kinds = NEEDED_FACTS.get(kind, ())
-        return make_world(self.rng, num_facts, "seen", kinds)
+        kinds = {kind: weight for kind, weight in stage.kinds.items() if kind in NEEDED_FACTS}
+        if kinds and self.rng.random() < stage.fitting_worlds:
+            kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
+            return make_world(self.rng, num_facts, "seen", NEEDED_FACTS[kind]), kind
+        return make_world(self.rng, num_facts, "seen"), None
 
-    def _items(self, draft: Draft, stage: Stage, count: int) -> list[list[Question]]:
+    def _tell(self, world: World, stage: Stage) -> str:
+        """The world in words, a few small words lost: no single one may decide what is read."""
+        num_documents = self.rng.choice((1, 1, 1, 1, 1, 1, 3)) if len(world.facts) >= 6 else 1
+        text = tell(self.rng, world, num_documents=num_documents)
+        if not stage.lost_words:
+            return text
+        words = text.split(" ")
+        kept = [w for w in words if w not in SMALL_WORDS or self.rng.random() >= stage.lost_words]
+        return " ".join(kept)
+
+    def _items(self, draft: Draft, weights: dict[Kind, float], count: int) -> list[list[Question]]:
         """Single questions and chains, until there are `count` items or the world is exhausted."""
-        kinds, weights = list(stage.kinds), list(stage.kinds.values())
+        kinds, shares = list(weights), list(weights.values())
         items: list[list[Question]] = []
         for _ in range(3 * count):
             if len(items) == count:
                 break
-            kind = self.rng.choices(kinds, weights)[0]
+            kind = self.rng.choices(kinds, shares)[0]
             item = ASKERS[kind](draft, 2 * len(items) + 1)
+            if kind == "choice" and item and self.rng.random() < STATED_ONLY:
+                item = [_stated_only(item[0], draft.world)]
             if item:
                 items.append(item)
         return items
@@ -140,6 +158,12 @@ class Documents:
             messages += [turn(question)] if messages else single(group, question, style)
             messages.append(assistant(question.golds[0]))
         return self._supervised(messages, [f"turns:{question.kind}" for question in questions])
+
+    def _echoes(self) -> Sequence:
+        """A conversation of nothing but echoes, as the prompts of real choices are written."""
+        echoes = [[self.drills.echo(number)] for number in range(4)]
+        sequence = self._turns("", echoes, PromptStyle())
+        return Sequence(sequence.ids, [span._replace(label="options:echo") for span in sequence.spans])
 
     def _everything(self, context: str, items: list[list[Question]], style: PromptStyle) -> Sequence:
         questions = self._ordered(items)
@@ -191,65 +215,4 @@ class Documents:
                 length = ids.index(self._turn_end, first) + 1 - first
                 spans.append(Span(first, length, labels[len(spans)]))
         assert len(spans) == len(labels), (messages, labels)
-        return Sequence(ids, spans)
-
-    def _word(self, text: str) -> list[int]:
-        ids = self._cache.get(text)
-        if ids is None:
-            ids = self._cache[text] = self.chat.encode(text)
-        return ids
-
-    def _pairs(self) -> Sequence:
-        """Names with values, told three times in new orders: the values are learned from then on."""
-        count = self.rng.randint(3, 8)
-        names = lexicon.draw_people(self.rng, "seen", count)
-        pool = lexicon.JOBS + lexicon.PETS + lexicon.MONTHS + lexicon.DISHES
-        pool += lexicon.draw_cities(self.rng, "seen", 8)
-        pairs = list(zip(names, self.rng.sample(pool, len(names)), strict=True))
-        ids: list[int] = []
-        spans = []
-        for telling in range(3):
-            for name, value in pairs:
-                ids += self._word(name)
-                if telling:
-                    spans.append(Span(len(ids), len(self._word(value)), "pairs"))
-                ids += self._word(value)
-            self.rng.shuffle(pairs)
-        return Sequence(ids, spans)
-
-    def _letters(self) -> Sequence:
-        """Lettered options, then the options again in a new order: their letters are learned."""
-        count = self.rng.randint(2, 5)
-        pool = [*lexicon.draw_people(self.rng, "seen", 4), *lexicon.draw_cities(self.rng, "seen", 4)]
-        pool += self.rng.sample(lexicon.JOBS + lexicon.PETS + lexicon.MONTHS + lexicon.NUMBERS, 6)
-        pool += [f"{self.rng.choice(lexicon.TASTES)} {dish}" for dish in lexicon.DISHES[:3]]
-        options = list(zip(LETTERS, self.rng.sample(pool, count), strict=False))
-        ids: list[int] = []
-        for letter, value in options:
-            ids += self._word(f"\n{letter}. {value}")
-        ids += self._word("\n")
-        spans = []
-        for _ in range(2):
-            self.rng.shuffle(options)
-            for letter, value in options:
-                ids += self._word(value)
-                spans.append(Span(len(ids), 1, "letters"))
-                ids += self._word(letter)
-        return Sequence(ids, spans)
-
-    def _restated(self, world: World) -> Sequence:
-        """The facts told three times, reworded and reordered: binding without any question."""
-        facts = list(world.facts)
-        ids: list[int] = []
-        spans = []
-        for telling in range(3):
-            for fact in facts:
-                template = self.rng.choice(STATEMENTS[fact.kind].seen)
-                text = template.format(p=fact.subject, r=fact.relation, v=wordings.BLANK)
-                before, after = text.split(wordings.BLANK)
-                ids += self._word(before.rstrip())
-                if telling:
-                    spans.append(Span(len(ids), len(self._word(fact.value)), "restated"))
-                ids += self._word(fact.value + after)
-            self.rng.shuffle(facts)
         return Sequence(ids, spans)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from branchwise.training.documents import Documents, Sequence, Span
+from branchwise.training.documents import Documents
 from branchwise.training.recipe import Stage
+from branchwise.training.sequences import Sequence, Span
 
 _MAX_WAITING = 4
 

@@ -20,10 +20,10 @@ class Shape(Record):
     rope_theta: float = Field(10000.0, gt=0)
 
 
-Layout = Literal["single", "turns", "everything", "known", "pairs", "letters", "restated"]
+Layout = Literal["single", "turns", "everything", "known", "pairs", "letters", "options", "restated"]
 """How a training document asks: one question a branch; turn by turn; all at once; with an earlier
-answer as known; or the warm-up layouts (name-value pairs; options and their letters; facts told three
-times)."""
+answer as known; or a drill (name-value pairs; options and their letters; choices that name their own
+answer; facts told three times)."""
 
 
 class Stage(Record):
@@ -38,6 +38,9 @@ class Stage(Record):
     max_questions: int = Field(8, ge=1)
     fitting_worlds: float = Field(
         0.0, ge=0, le=1, description="Share of worlds made to state what one of the kinds needs."
+    )
+    lost_words: float = Field(
+        0.0, ge=0, lt=1, description="Share of small words (of, the, is) that contexts lose."
     )
     echoes: float = Field(
         0.3, ge=0, le=1, description="Share of choices that name their own answer: find its letter."

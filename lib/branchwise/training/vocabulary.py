@@ -41,7 +41,7 @@ def _texts() -> Iterator[str]:
         yield from rule
     yield PromptStyle().instruction
     yield "For a choice, give the letter. system user assistant Question: Questions: Known: Document"
-    yield "A B C D E F G H I J MASK answer Which letter stands for option"
+    yield "A B C D E F G H I J MASK answer Which letter stands for option Option"
 
 
 def _pieces() -> list[str]:

@@ -182,7 +182,10 @@ def _other_values(draft: Draft, fact: Fact) -> list[str]:
 
 
 def choice(draft: Draft, number: int) -> list[Question]:
-    """A look-up question with lettered options; the letter is the answer."""
+    """A look-up question with lettered options; the letter is the answer.
+
+    A guess by type takes an option that the world states at all, whoever it is said of.
+    """
     fact = draft.pick(draft.world.facts)
     if fact is None:
         return []
@@ -190,7 +193,7 @@ def choice(draft: Draft, number: int) -> list[Question]:
     draft.rng.shuffle(options)
     letter = LETTERS[options.index(fact.value)]
     text = draft.word(fact.kind).format(p=fact.subject, r=fact.relation)
-    guess = 1 / len(options)
+    guess = draft.world.type_guess(fact.kind, fact.value)
     more = {"options": tuple(options), "answer": "choice"}
     return [_question(number, text, letter, "choice", guess, **more)]
 

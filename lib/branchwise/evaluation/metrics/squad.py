@@ -1,8 +1,8 @@
-"""Answer metrics, one definition each for every strategy and data set.
+"""SQuAD's metrics, those of the official script, version 1.1 (Rajpurkar et al., 2016).
 
-Exact match and F1 are those of SQuAD's official script, version 1.1 (Rajpurkar et al., 2016):
-lower-cased, punctuation and articles removed, white space collapsed; the best over all golds. An
-empty prediction is wrong under every metric, also where normalisation empties a gold.
+Lower-cased, punctuation and articles removed, white space collapsed; the best over all golds. These
+are also the metrics of every set whose authors published none. That an empty answer is never right
+is not the metric's rule but that of the whole project; `score.py` sees to it.
 """
 
 import re
@@ -25,14 +25,18 @@ def exact_match(prediction: str, gold: str) -> float:
     return float(normalize(prediction) == normalize(gold))
 
 
-def f1(prediction: str, gold: str) -> float:
-    """Harmonic mean of precision and recall over the tokens of both, as a bag."""
-    predicted, wanted = normalize(prediction).split(), normalize(gold).split()
+def bag_f1(predicted: Sequence[str], wanted: Sequence[str]) -> float:
+    """Harmonic mean of precision and recall over two lists of tokens, as bags."""
     common = sum((Counter(predicted) & Counter(wanted)).values())
     if common == 0:
         return 0.0
     precision, recall = common / len(predicted), common / len(wanted)
     return 2 * precision * recall / (precision + recall)
+
+
+def f1(prediction: str, gold: str) -> float:
+    """`bag_f1` of the normalised tokens of both."""
+    return bag_f1(normalize(prediction).split(), normalize(gold).split())
 
 
 def lenient(prediction: str, gold: str) -> float:
@@ -45,14 +49,12 @@ def lenient(prediction: str, gold: str) -> float:
 
 
 def best(metric: Callable[[str, str], float], prediction: str, golds: Sequence[str]) -> float:
-    """The best score of `prediction` over `golds`; 0 for an empty prediction."""
-    if not prediction.strip():
-        return 0.0
+    """The best score of `prediction` over `golds`."""
     return max(metric(prediction, gold) for gold in golds)
 
 
-def scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
-    """All answer metrics of one prediction."""
+def squad_scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
+    """`em`, `f1` and `lenient`, each the best over the golds."""
     return {
         "em": best(exact_match, prediction, golds),
         "f1": best(f1, prediction, golds),

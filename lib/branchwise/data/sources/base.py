@@ -1,0 +1,151 @@
+"""What all data sets that are read (not made) have in common: their settings, items and bad rows."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, ValidationError, model_validator
+
+from branchwise.data.types import Question, Scorer
+from branchwise.prompts.rendering import PromptStyle
+
+Grouping = Literal["context", "chunk", "dialogue", "subdomain", "random", "similarity"]
+
+
+class Item(NamedTuple):
+    """One checked question before grouping, with the passage that it is about."""
+
+    place: str
+    question: Question
+    context: str = ""
+    title: str = ""
+    subdomain: str = ""
+    in_context: bool | None = None  # whether some gold stands in the context; None: not asked
+
+
+class BadRow(NamedTuple):
+    """A row that was left out: where it stands and what is wrong with it."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+Found = Item | BadRow
+"""What a data set makes of a row."""
+
+
+class Citation(NamedTuple):
+    """Where a data set comes from, for its card."""
+
+    paper: str
+    homepage: str
+    licence: str
+
+
+class FileDataset(PromptStyle):
+    """Fields of every data set that is read from a local file or from the hub."""
+
+    citation: ClassVar[Citation]
+    rows_at: ClassVar[str] = "item"
+    """Where rows lie in a JSON file: `item` of a list, `data.item` of a list under a key, or `*` for
+    the members of one object. JSON lines hold a row a line."""
+
+    path: str | None = Field(
+        None, description="Local file in the authors' schema (.json, .jsonl, or either with .gz)."
+    )
+    hub: str | None = Field(None, description="Hub id, read where no path is given.")
+    hub_config: str | None = Field(None, description="Configuration of the hub set.")
+    revision: str | None = Field(None, description="Pinned hub revision (a commit).")
+    split: str = Field("validation", description="Split of the hub set.")
+    grouping: Grouping = Field(
+        "context",
+        description="context: the first questions of each passage; chunk: all of a passage's, cut "
+        "into groups; dialogue: the first turns, in order; subdomain, random: each question with "
+        "its own passage; similarity: questions that a sentence encoder finds alike.",
+    )
+    group_size: int = Field(5, ge=1, le=200, description="Questions per group, at most.")
+    drawn_for: int | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="Draw for groups of this size, then keep the first group_size questions "
+        "(context, dialogue) or cut each group (else): entries of several sizes then ask the same "
+        "questions. Only passages with that many questions are taken. Default: group_size.",
+    )
+    num_groups: int | None = Field(
+        None, ge=1, description="Groups drawn (before drawn_for cuts them); default: all."
+    )
+    seed: int = Field(0, ge=0, description="Which groups are drawn, and random order.")
+    similarity_threshold: float = Field(
+        0.5, ge=-1, le=1, description="similarity: least cosine to a cluster's first question."
+    )
+    encoder: str | None = Field(
+        None, description="similarity: folder or hub id of a sentence encoder; default: MiniLM."
+    )
+    on_bad_row: Literal["skip", "fail"] = Field(
+        "skip", description="skip: leave bad rows out, each with a warning, and count them."
+    )
+    scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
+
+    @model_validator(mode="after")
+    def _sound(self) -> "FileDataset":
+        if (self.drawn_for or self.group_size) < self.group_size:
+            raise ValueError(f"drawn_for ({self.drawn_for}) is below group_size ({self.group_size})")
+        if self.path is None and self.hub is None:
+            raise ValueError("give a path, or a hub id")
+        return self
+
+    def items(self, row: Any, place: str) -> Iterator[Found]:
+        """The questions of one row, of the authors' schema or the hub's. Raises ValidationError or
+        ValueError where the whole row is bad; a part of it that is bad comes out as a BadRow.
+        """
+        raise NotImplementedError
+
+    def found(self, rows: Iterator[tuple[str, Any]]) -> Iterator[Found]:
+        """Every question and every bad row of `rows`. A set whose questions are spread over rows
+        gathers them here.
+        """
+        for place, row in rows:
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            try:
+                yield from self.items(row, place)
+            except (ValidationError, ValueError) as error:
+                yield BadRow(place, reason(error))
+
+
+def reason(error: ValidationError | ValueError) -> str:
+    """A validation error in one line: the field and what is wrong with it."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]
+
+
+def parts(rows: Any, place: str, name: str) -> Iterator[tuple[str, Any]]:
+    """The members of a list within a row, with their places. Raises ValueError where there is none."""
+    if not isinstance(rows, list):
+        raise ValueError(f"no list `{name}`")
+    return ((f"{place}.{name}[{number}]", row) for number, row in enumerate(rows))
+
+
+def text_id(text: str) -> str:
+    """An id for a question of a set that has none: stable, and the same for the same text."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def stated(golds: tuple[str, ...], context: str) -> bool:
+    """Whether one of the golds stands in the context, in any case."""
+    lowered = context.casefold()
+    return any(gold.casefold() in lowered for gold in golds)
+
+
+def local_path(dataset: FileDataset) -> Path | None:
+    """The local file of an entry, home folder expanded."""
+    return Path(dataset.path).expanduser() if dataset.path else None

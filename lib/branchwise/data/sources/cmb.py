@@ -1,0 +1,126 @@
+"""CMB (Wang et al., 2024), Chinese medicine: CMB-Clin, questions on cases, and CMB-Exam, choices."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from branchwise.data.sources.base import (
+    BadRow,
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    Item,
+    parts,
+    reason,
+    text_id,
+)
+from branchwise.data.types import LETTERS, Question, Scorer
+
+CITATION = Citation(
+    "Wang et al., 2024. CMB: A Comprehensive Medical Benchmark in Chinese. NAACL",
+    "https://github.com/FreedomIntelligence/CMB",
+    "Apache-2.0",
+)
+
+
+class _Pair(BaseModel):
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+
+
+class CmbClinDataset(FileDataset):
+    """CMB-Clin: cases with questions that are answered in full sentences; grouped by case."""
+
+    citation = CITATION
+
+    source: Literal["cmb_clin"]
+    instruction: str = "请根据病例用中文回答问题。"
+    hub: str | None = "FreedomIntelligence/CMB"
+    hub_config: str | None = "CMB-Clin"
+    split: str = "test"
+    scorer: Scorer = "overlap"
+
+    def items(self, row: Any, place: str) -> Iterator[Found]:
+        """A case: id, title, description, QA_pairs; the hub has the same fields."""
+        if not isinstance(row, dict) or not str(row.get("description") or "").strip():
+            raise ValueError("no text `description`")
+        name = str(row.get("id") or text_id(row["description"]))
+        for number, (place_q, content) in enumerate(parts(row.get("QA_pairs"), place, "QA_pairs"), 1):
+            try:
+                pair = _Pair.model_validate(content)
+                if not pair.question.strip() or not pair.answer.strip():
+                    raise ValueError("an empty question or answer")
+            except ValueError as error:
+                yield BadRow(place_q, reason(error))
+                continue
+            question = Question(
+                id=f"{name}-{number}",
+                text=pair.question.strip(),
+                golds=(pair.answer.strip(),),
+                answer="text",
+                kind="clinical",
+            )
+            yield Item(place_q, question, row["description"].strip(), str(row.get("title") or ""))
+
+
+class _Exam(BaseModel):
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+    option: dict[str, str] = Field(min_length=2)
+    exam_type: str = ""
+    exam_class: str = ""
+    exam_subject: str = ""
+    id: int | str | None = None
+
+
+class CmbExamDataset(FileDataset):
+    """CMB-Exam: questions with one right letter or several; grouped at random, by subject or shared
+    medical term, or by shared background.
+    """
+
+    citation = CITATION
+
+    source: Literal["cmb_exam"]
+    instruction: str = "请选出正确的选项，只回答字母；可能有多个正确选项。"
+    hub: str | None = "FreedomIntelligence/CMB"
+    hub_config: str | None = "CMB-Exam"
+    split: str = "val"
+    grouping: Grouping = "random"
+    scorer: Scorer = "choice"
+
+    def items(self, row: Any, place: str) -> Iterator[Found]:
+        """One exam question, or a row that groups several by `medical_term` or `background`."""
+        if not isinstance(row, dict) or "questions" not in row:
+            yield _exam_item(row, place, "", "")
+            return
+        background, term = str(row.get("background") or ""), str(row.get("medical_term") or "")
+        for place_q, content in parts(row["questions"], place, "questions"):
+            try:
+                yield _exam_item(content, place_q, background.strip(), term)
+            except ValueError as error:
+                yield BadRow(place_q, reason(error))
+
+
+def _exam_item(content: Any, place: str, background: str, term: str) -> Item:
+    row = _Exam.model_validate(content)
+    options = {letter: text.strip() for letter, text in sorted(row.option.items()) if text.strip()}
+    answer = "".join(sorted(set(row.answer.strip().upper())))
+    if not row.question.strip():
+        raise ValueError("an empty question")
+    if list(options) != list(LETTERS[: len(options)]):
+        raise ValueError(f"options are {', '.join(options)}, not letters from A on without a gap")
+    if not answer or not set(answer) <= set(options):
+        raise ValueError(f"the answer {row.answer!r} is not among the options {', '.join(options)}")
+    name = row.id if row.id is not None else text_id(f"{background}{row.question}{row.option}")
+    question = Question(
+        id=str(name),
+        text=row.question.strip(),
+        golds=(answer,),
+        answer="choice",
+        options=tuple(options.values()),
+        kind="several" if len(answer) > 1 else "one",
+        guess=1 / (2 ** len(options) - 1) if len(answer) > 1 else 1 / len(options),
+    )
+    return Item(place, question, background, subdomain=term or row.exam_subject)

@@ -1,0 +1,118 @@
+"""MyriadLAMA (Zhao et al., 2024): facts asked by many cloze templates, by hand and by machine."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from branchwise.data.sources.base import (
+    BadRow,
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    Item,
+    reason,
+)
+from branchwise.data.types import Question, Scorer
+
+BLANK = "[MASK]"
+
+
+class _Template(BaseModel):
+    """One row of the hub: a fact in one template."""
+
+    uuid: str = Field(min_length=1)
+    sub_ent: str = Field(min_length=1)
+    obj_aliases: list[str] = Field(min_length=1)
+    template: str = Field(min_length=1)
+    is_manual: bool
+
+
+class _Merged(BaseModel):
+    """A fact with all its sentences, the subject filled in."""
+
+    uuid: str = Field(min_length=1)
+    answers: list[str] = Field(min_length=1)
+    manual_paraphrases: list[str] = []
+    auto_paraphrases: list[str] = []
+
+
+class _Fact:
+    """A fact whose templates are still being gathered. Templates are shared between facts."""
+
+    __slots__ = ("answers", "auto", "manual", "place", "subject")
+
+    def __init__(self, place: str, subject: str, answers: tuple[str, ...]) -> None:
+        self.place, self.subject, self.answers = place, subject, answers
+        self.manual: list[str] = []
+        self.auto: list[str] = []
+
+
+class MyriadLamaDataset(FileDataset):
+    """MyriadLAMA: the first template asks, the others are paraphrases."""
+
+    citation = Citation(
+        "Zhao et al., 2024. What Matters in Memorizing and Recalling Facts? MyriadLAMA",
+        "https://huggingface.co/datasets/iszhaoxin/MyriadLAMA",
+        "none stated",
+    )
+
+    source: Literal["myriadlama"]
+    instruction: str = f"Predict the {BLANK} in the sentence in one word."
+    hub: str | None = "iszhaoxin/MyriadLAMA"
+    split: str = "train"
+    grouping: Grouping = "random"
+    templates: Literal["manual", "auto", "both"] = Field(
+        "both", description="Which templates: by hand, by machine, or both, those by hand first."
+    )
+    scorer: Scorer = "containment"
+
+    def found(self, rows: Iterator[tuple[str, Any]]) -> Iterator[Found]:
+        """Merged rows are whole facts; the hub's are one template of a fact each, gathered here."""
+        facts: dict[str, _Fact] = {}
+        shared: dict[str, str] = {}
+        for place, row in rows:
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            try:
+                if isinstance(row, dict) and "template" not in row:
+                    merged = _Merged.model_validate(row)
+                    manual, auto = merged.manual_paraphrases, merged.auto_paraphrases
+                    yield self._item(place, merged.uuid, merged.answers, manual, auto)
+                else:
+                    _gather(_Template.model_validate(row), place, facts, shared)
+            except ValueError as error:
+                yield BadRow(place, reason(error))
+        for uuid, fact in facts.items():
+            manual, auto = (
+                [text.replace("[X]", fact.subject).replace("[Y]", BLANK) for text in templates]
+                for templates in (fact.manual, fact.auto)
+            )
+            try:
+                yield self._item(fact.place, uuid, fact.answers, manual, auto)
+            except ValueError as error:
+                yield BadRow(fact.place, reason(error))
+
+    def _item(self, place: str, uuid: str, answers: Any, manual: list[str], auto: list[str]) -> Item:
+        chosen = {"manual": manual, "auto": auto, "both": [*manual, *auto]}[self.templates]
+        texts = tuple(dict.fromkeys(text.strip() for text in chosen if text.strip()))
+        golds = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
+        if not texts or not golds:
+            raise ValueError(f"no answer, or no template ({self.templates})")
+        question = Question(
+            id=uuid, text=texts[0], golds=golds, paraphrases=texts[1:], answer="cloze", kind="cloze"
+        )
+        return Item(place, question)
+
+
+def _gather(row: _Template, place: str, facts: dict[str, _Fact], shared: dict[str, str]) -> None:
+    """Add a template to its fact. Raises ValueError where the template has no place for a word."""
+    if "[X]" not in row.template or "[Y]" not in row.template:
+        raise ValueError(f"the template {row.template!r} lacks [X] or [Y]")
+    fact = facts.get(row.uuid)
+    if fact is None:
+        fact = facts[row.uuid] = _Fact(place, row.sub_ent, tuple(row.obj_aliases))
+    template = shared.setdefault(row.template, row.template)
+    (fact.manual if row.is_manual else fact.auto).append(template)

@@ -1,0 +1,119 @@
+"""QuAC (Choi et al., 2018): dialogues about a section of Wikipedia; a question leans on those before."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from branchwise.data.sources.base import (
+    BadRow,
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    Item,
+    parts,
+    reason,
+)
+from branchwise.data.types import Question, Scorer
+
+CANNOT_ANSWER = "CANNOTANSWER"
+
+
+class _Text(BaseModel):
+    text: str = Field(min_length=1)
+
+
+class _Turn(BaseModel):
+    id: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    answers: list[_Text] = []
+    orig_answer: _Text | None = None
+
+
+class _HubAnswers(BaseModel):
+    texts: list[list[str]]
+
+
+class _HubOriginals(BaseModel):
+    texts: list[str]
+
+
+class _HubRow(BaseModel):
+    background: str = ""
+    context: str = Field(min_length=1)
+    wikipedia_page_title: str = ""
+    turn_ids: list[str]
+    questions: list[str]
+    answers: _HubAnswers
+    orig_answers: _HubOriginals
+
+
+class QuacDataset(FileDataset):
+    """QuAC, grouped by dialogue: the first turns of each, in their order."""
+
+    citation = Citation(
+        "Choi et al., 2018. QuAC: Question Answering in Context. EMNLP",
+        "https://quac.ai/",
+        "CC BY-SA 4.0",
+    )
+    rows_at = "data.item"
+
+    source: Literal["quac"]
+    instruction: str = (
+        f"Answer from the text with a phrase from it, or {CANNOT_ANSWER} where it holds no answer."
+    )
+    hub: str | None = Field("quac", description="Script-based there: datasets 4 and later refuse it.")
+    grouping: Grouping = "dialogue"
+    unanswerable: Literal["keep", "drop"] = Field(
+        "keep", description="Turns whose answer is CANNOTANSWER; dropping leaves gaps in dialogues."
+    )
+    scorer: Scorer = "quac"
+
+    def items(self, row: Any, place: str) -> Iterator[Found]:
+        """An article of the authors' file (paragraphs of turns), or a dialogue of the hub."""
+        if isinstance(row, dict) and "paragraphs" not in row:
+            yield from self._hub_dialogue(_HubRow.model_validate(row), place)
+            return
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        for place_p, paragraph in parts(row["paragraphs"], place, "paragraphs"):
+            if not isinstance(paragraph, dict) or not paragraph.get("context"):
+                yield BadRow(place_p, "no text `context`")
+                continue
+            passage = _passage(row.get("background", ""), paragraph["context"])
+            for place_q, turn in parts(paragraph.get("qas"), place_p, "qas"):
+                yield from self._turn(turn, place_q, passage, row.get("title", ""))
+
+    def _hub_dialogue(self, row: _HubRow, place: str) -> Iterator[Found]:
+        passage = _passage(row.background, row.context)
+        columns = (row.turn_ids, row.questions, row.answers.texts, row.orig_answers.texts)
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError("turn_ids, questions and answers are not of one length")
+        for number, (name, text, texts, original) in enumerate(zip(*columns, strict=True)):
+            answers = [{"text": answer} for answer in texts]
+            turn = {"id": name, "question": text, "answers": answers, "orig_answer": {"text": original}}
+            yield from self._turn(turn, f"{place}.questions[{number}]", passage, row.wikipedia_page_title)
+
+    def _turn(self, content: Any, place: str, passage: str, title: str) -> Iterator[Found]:
+        try:
+            turn = _Turn.model_validate(content)
+            golds = tuple(answer.text for answer in turn.answers)
+            golds = golds or ((turn.orig_answer.text,) if turn.orig_answer else ())
+            if not golds or not turn.question.strip():
+                raise ValueError("an empty question, or no answer")
+        except ValueError as error:
+            yield BadRow(place, reason(error))
+            return
+        if self.unanswerable == "drop" and set(golds) == {CANNOT_ANSWER}:
+            return
+        question = Question(id=turn.id, text=turn.question.strip(), golds=golds, kind="quac")
+        spans = [gold for gold in golds if gold != CANNOT_ANSWER]
+        known = any(span in passage for span in spans) if spans else None
+        yield Item(place, question, passage, title, in_context=known)
+
+
+def _passage(background: str, context: str) -> str:
+    """The section under the article's introduction, as the dialogue's people saw them."""
+    context = context.removesuffix(CANNOT_ANSWER).strip()
+    return f"{background.strip()}\n\n{context}" if background.strip() else context

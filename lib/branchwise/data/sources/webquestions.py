@@ -1,0 +1,62 @@
+"""WebQuestions (Berant et al., 2013), with paraphrases where the file holds some."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from branchwise.data.sources.base import Citation, FileDataset, Found, Grouping, Item, text_id
+from branchwise.data.types import Question, Scorer
+
+_DESCRIPTION = re.compile(r'\(description (?:"((?:[^"\\]|\\.)*)"|([^()"]*))\)')
+
+
+class _Row(BaseModel):
+    question: str = Field(min_length=1)
+    answers: list[str] = Field(min_length=1)
+    paraphrases: list[str] = []
+
+
+class WebQuestionsDataset(FileDataset):
+    """WebQuestions; a question's other wordings are its fields `paraphrases` or paraphrase0, 1, ..."""
+
+    citation = Citation(
+        "Berant et al., 2013. Semantic Parsing on Freebase from Question-Answer Pairs. EMNLP",
+        "https://nlp.stanford.edu/software/sempre/",
+        "CC BY 4.0",
+    )
+
+    source: Literal["webquestions"]
+    instruction: str = "Answer from general knowledge with a short phrase."
+    hub: str | None = "stanfordnlp/web_questions"
+    split: str = "test"
+    grouping: Grouping = "random"
+    scorer: Scorer = "containment"
+
+    def items(self, row: Any, place: str) -> Iterator[Found]:
+        """A row of the hub (question, answers) or of the authors' file (utterance, targetValue)."""
+        if isinstance(row, dict) and "utterance" in row:
+            row = {"question": row["utterance"], "answers": _targets(str(row.get("targetValue", "")))}
+        if isinstance(row, dict) and "paraphrases" not in row:
+            numbered = sorted(
+                (key for key in row if re.fullmatch(r"paraphrase\d+", key)), key=lambda key: int(key[10:])
+            )
+            row = row | {"paraphrases": [row[key] for key in numbered]}
+        found = _Row.model_validate(row)
+        text = found.question.strip()
+        golds = dict.fromkeys(answer.strip() for answer in found.answers)
+        golds.pop("", None)
+        if not text or not golds:
+            raise ValueError("an empty question, or no answer")
+        others = tuple(dict.fromkeys(p.strip() for p in found.paraphrases if p.strip() not in ("", text)))
+        question = Question(
+            id=text_id(text), text=text, golds=tuple(golds), paraphrases=others, kind="web"
+        )
+        yield Item(place, question)
+
+
+def _targets(value: str) -> list[str]:
+    """The answers of the authors' notation: (list (description Jazz) (description "New York"))."""
+    found = _DESCRIPTION.findall(value)
+    return [re.sub(r"\\(.)", r"\1", quoted) or plain.strip() for quoted, plain in found]

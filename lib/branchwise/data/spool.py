@@ -1,0 +1,151 @@
+"""Questions on disk, indexed in memory by a few bytes each, so that any set can be grouped in any way.
+
+A question is written to a temporary file as JSON the moment it is checked; what stays in memory is
+where it lies, a digest of its id, and the numbers of its passage and subdomain. Groups are then lists
+of numbers, and their lines are spliced from the stored JSON without parsing it again.
+"""
+
+import json
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+
+from branchwise.data.sources.base import BadRow, Item
+from branchwise.data.types import Question
+
+MAX_EXAMPLES = 20
+"""Bad rows that a report keeps; all are counted."""
+
+
+class Counts:
+    """What reading a data set came to."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+        self.left_out = 0
+        self.examples: list[BadRow] = []
+        self.gold_outside_context = 0
+
+    def refuse(self, bad: BadRow) -> None:
+        """Count a bad row."""
+        self.left_out += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(bad)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+class Spool:
+    """Checked questions of one data set. A context manager: the file is gone after it."""
+
+    def __init__(self, folder: Path, counts: Counts) -> None:
+        self.counts = counts
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed on exit)
+        self._end = 0
+        self._question_at = array("Q")
+        self._text_at = array("Q")
+        self.passage_of = array("l")
+        self.subdomain_of = array("l")
+        self.passages: list[list[int]] = []
+        self.subdomains: list[list[int]] = []
+        self._passage_at = array("Q")
+        self._passage_number: dict[bytes, int] = {}
+        self._subdomain_number: dict[str, int] = {}
+        self._ids: set[bytes] = set()
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._question_at)
+
+    def add(self, item: Item) -> BadRow | None:
+        """Store a question; a BadRow instead where its id was there before."""
+        question = item.question
+        identity = _digest(question.id)
+        if identity in self._ids:
+            return BadRow(item.place, f"id {question.id} occurs twice")
+        self._ids.add(identity)
+        number = len(self)
+        passage = self._passage(item, number)
+        self.passage_of.append(passage)
+        if item.subdomain not in self._subdomain_number:
+            self._subdomain_number[item.subdomain] = len(self.subdomains)
+            self.subdomains.append([])
+        subdomain = self._subdomain_number[item.subdomain]
+        self.subdomain_of.append(subdomain)
+        self.subdomains[subdomain].append(number)
+        self._question_at.append(self._write(question.model_dump_json(exclude_defaults=True)))
+        self._text_at.append(self._write(question.text))
+        self.counts.questions += 1
+        self.counts.gold_outside_context += item.in_context is False
+        return None
+
+    def _passage(self, item: Item, number: int) -> int:
+        """The number of the item's passage, which now holds it."""
+        digest = _digest(f"{item.title}\0{item.context}")
+        passage = self._passage_number.get(digest)
+        if passage is None:
+            passage = self._passage_number[digest] = len(self.passages)
+            self.passages.append([])
+            self._passage_at.append(self._write(json.dumps([item.title, item.context])))
+        self.passages[passage].append(number)
+        return passage
+
+    def _write(self, text: str) -> int:
+        """Append a line; its position. Line breaks within a text become spaces (JSON has none)."""
+        line = text.replace("\n", " ").encode() + b"\n"
+        at = self._end
+        self._file.seek(at)
+        self._file.write(line)
+        self._end += len(line)
+        return at
+
+    def _read(self, at: int) -> str:
+        self._file.seek(at)
+        return self._file.readline().decode().rstrip("\n")
+
+    def texts(self, numbers: Sequence[int] | range | None = None) -> Iterator[str]:
+        """What the questions ask, one at a time."""
+        for number in range(len(self)) if numbers is None else numbers:
+            yield self._read(self._text_at[number])
+
+    def _questions(self, numbers: Sequence[int]) -> list[str]:
+        """The stored JSON of some questions; they need none that is not among them."""
+        stored = [self._read(self._question_at[number]) for number in numbers]
+        if not any('"needs":' in text for text in stored):
+            return stored
+        questions = [Question.model_validate_json(text) for text in stored]
+        here = {question.id for question in questions}
+        kept = (q.model_copy(update={"needs": tuple(n for n in q.needs if n in here)}) for q in questions)
+        return [question.model_dump_json(exclude_defaults=True) for question in kept]
+
+    def group_line(self, group_id: str, numbers: Sequence[int], shared: bool) -> str:
+        """One group as a JSON line; `shared`: all its questions are about one passage, which is the
+        group's, else each carries its own.
+        """
+        title, context = "", ""
+        if shared:
+            title, context = json.loads(self._read(self._passage_at[self.passage_of[numbers[0]]]))
+        questions = []
+        for text, number in zip(self._questions(numbers), numbers, strict=True):
+            if not shared:
+                own = json.loads(self._read(self._passage_at[self.passage_of[number]]))[1]
+                text = f'{text[:-1]},"context":{json.dumps(own, ensure_ascii=False)}}}' if own else text
+            questions.append(text)
+        head = {"id": group_id} | ({"title": title} if title else {})
+        head |= {"context": context} if context else {}
+        return f'{json.dumps(head, ensure_ascii=False)[:-1]},"questions":[{",".join(questions)}]}}'

@@ -1,0 +1,109 @@
+"""DROP's metrics (Dua et al., 2019): numbers compared as numbers, several spans aligned one to one."""
+
+import re
+import string
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from branchwise.evaluation.metrics.squad import lenient
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = frozenset(string.punctuation)
+
+Spans = Sequence[str]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _normal_token(token: str) -> str:
+    """One token: lower case; numbers as floats; elsewhere no punctuation, no article."""
+    token = token.lower()
+    if not _is_number(token):
+        token = "".join(char for char in token if char not in _PUNCTUATION)
+    if _is_number(token):
+        token = str(float(token))
+    return " ".join(_ARTICLES.sub(" ", token).split())
+
+
+def normalize(text: str) -> str:
+    """DROP's normalisation: tokens parted at spaces and hyphens, each by itself."""
+    tokens = (_normal_token(token) for token in re.split(" |-", text))
+    return " ".join(token for token in tokens if token.strip()).strip()
+
+
+def _bag_f1(predicted: set[str], gold: set[str]) -> float:
+    """F1 of two sets of tokens, 0 where they do not agree in any number of the gold."""
+    numbers = {token for token in gold if _is_number(token)}
+    if numbers and not numbers & predicted:
+        return 0.0
+    common = len(predicted & gold)
+    precision = common / len(predicted) if predicted else 1.0
+    recall = common / len(gold) if gold else 1.0
+    if precision == recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
+
+
+def _one_gold(predicted: Spans, gold: Spans) -> tuple[float, float]:
+    """Exact match and F1 against one accepted answer, given as its spans."""
+    predictions = [normalize(span) for span in predicted]
+    golds = [normalize(span) for span in gold]
+    exact = set(predictions) == set(golds) and len(predictions) == len(golds)
+    score_GP = np.array(
+        [[_bag_f1(set(one.split()), set(other.split())) for one in predictions] for other in golds]
+    )
+    rows, columns = linear_sum_assignment(-score_GP)
+    # A span without a partner scores 0, on either side.
+    total = score_GP[rows, columns].sum()
+    return float(exact), round(float(total) / max(len(predictions), len(golds)), 2)
+
+
+def drop_scores(prediction: str | Spans, golds: Sequence[Spans]) -> dict[str, float]:
+    """`em`, `f1` (rounded to hundredths, as the official scorer does) and SQuAD's `lenient`.
+
+    `golds` are the accepted answers, each a list of spans; one whose first span is blank does not
+    count. A prediction of several spans is a list.
+    """
+    predicted = [prediction] if isinstance(prediction, str) else list(prediction)
+    counted = [list(gold) for gold in golds if gold and gold[0].strip()]
+    pairs = [_one_gold(predicted or [""], gold) for gold in counted] or [(0.0, 0.0)]
+    words = " ".join(predicted)
+    return {
+        "em": max(exact for exact, _ in pairs),
+        "f1": max(f1 for _, f1 in pairs),
+        "lenient": max((lenient(words, " ".join(gold)) for gold in counted), default=0.0),
+    }
+
+
+def predicted_spans(text: str) -> list[str]:
+    """The spans of an answer as prompts ask for them: several are parted by semicolons."""
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def spans_of(answer: object) -> list[str]:
+    """The spans of an answer in DROP's schema: {number, date: {day, month, year}, spans}.
+
+    Raises ValueError where it holds none of them.
+    """
+    if not isinstance(answer, dict):
+        raise ValueError(f"an answer is an object with number, date and spans, not {answer!r}")
+    number = str(answer.get("number") or "").strip()
+    if number:
+        return [number]
+    spans = [str(span).strip() for span in answer.get("spans") or []]
+    if any(spans):
+        return [span for span in spans if span]
+    date = answer.get("date") or {}
+    parts = (str(date.get(part) or "").strip() for part in ("day", "month", "year"))
+    words = " ".join(part for part in parts if part)
+    if not words:
+        raise ValueError("no number, no date and no span")
+    return [words]

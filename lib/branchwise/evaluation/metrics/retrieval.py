@@ -1,0 +1,21 @@
+"""Retrieval: the final answer alone counts, not what was named on the way to it."""
+
+import re
+from collections.abc import Sequence
+
+from branchwise.evaluation.metrics.squad import squad_scores
+
+_LABEL = re.compile(r"(?:name|answer|final answer)\s*[:：]", re.IGNORECASE)
+
+
+def final_answer(text: str) -> str:
+    """What stands after the last label ("name:", "answer:") of the last line that is not blank."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return _LABEL.split(lines[-1])[-1].strip(" *\"'`.")
+
+
+def retrieval_scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
+    """SQuAD's metrics of the final answer."""
+    return squad_scores(final_answer(prediction), golds)

@@ -1,0 +1,57 @@
+"""Letters count only where they stand for an option."""
+
+import pytest
+
+from branchwise.data.letters import letters_in
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("B", "B"),
+        ("b.", "B"),
+        ("(B)", "B"),
+        ("**B**", "B"),
+        (r"$\boxed{B}$", "B"),
+        ("B. Rome", "B"),
+        ("B) because A is cheap", "B"),
+        ("A: The man", "A"),
+        ("The answer is B", "B"),
+        ("the answer is b", "B"),
+        ("The answer is:\nC", "C"),
+        ("The correct option is: **B**", "B"),
+        ("I think (B) is right", "B"),
+        ("choose C because it rains", "C"),
+        ("A. x\nB. y\nAnswer: B", "B"),
+        ("A, C", "AC"),
+        ("CA", "AC"),
+        ("A and C", "AC"),
+        ("(A) and (C)", "AC"),
+        ("A、C", "AC"),
+        ("答案是A", "A"),
+        ("正确答案：ABD", "ABD"),
+        ("故选C。", "C"),
+        ("C选项", "C"),
+        ("选项B正确", "B"),
+        ("Ａ", "A"),
+    ],
+)
+def test_letters_that_are_answers(text: str, letters: str) -> None:
+    assert letters_in(text) == letters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "The man", "A man who came", "It is unclear", "The answer is a man", "vitamin C"),
+        *("Washington D.C.", "Dr. A. Smith", "Plan B", "I am", "Grade A beef", "Answer: The man"),
+        *("None of the above", "A big cat", "The answer is not B"),
+    ],
+)
+def test_letters_that_are_not(text: str) -> None:
+    assert letters_in(text) == ""
+
+
+def test_only_letters_of_options_count() -> None:
+    assert letters_in("E", 4) == ""
+    assert letters_in("E", 5) == "E"
