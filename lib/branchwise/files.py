@@ -48,3 +48,26 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with atomic_writer(path) as file:
         file.write(text)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a journal and see it to the disk.
+
+    A line that a kill cut off does not swallow this one. Raises UserError where it cannot be written;
+    what was written before stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(
+            f"journal {path} could not be written: {error.strerror}",
+            "free some space and run the same command again; what is finished is kept",
+        ) from error

@@ -143,6 +143,7 @@ class Scores(Record):
     hardware: dict[str, Any]
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
+    judge: dict[str, Any] | None = Field(description="Model, prompt version, missing verdicts.")
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]
     questions: tuple[QuestionScore, ...]

@@ -64,6 +64,7 @@ def made_scores(cell: Cell, right: float, wall_s: float):
     run = RunRecord(
         cell=cell._asdict(),
         settings={},
+        data={},
         code_hash="",
         model_hash="",
         versions={},
@@ -80,7 +81,7 @@ def made_scores(cell: Cell, right: float, wall_s: float):
         warnings=(),
         groups=tuple(runs),
     )
-    return score_cell(rows, run, 200, 0)
+    return score_cell(rows, run, "squad", 200, 0)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_missing_cells_are_named(experiment: Experiment, tmp_path: Path) -> None
 def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
     write_json(path, made_scores(experiment.cells[0], 1, 1))
-    assert read_json(path, Scores).schema_version == 1
-    path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":2'))
-    with pytest.raises(UserError, match="not a Scores of schema version 1: schema_version"):
+    assert read_json(path, Scores).schema_version == 2
+    path.write_text(path.read_text().replace('"schema_version":2', '"schema_version":3'))
+    with pytest.raises(UserError, match="not a Scores of schema version 2: schema_version"):
         read_json(path, Scores)

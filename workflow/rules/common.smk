@@ -73,6 +73,11 @@ def scoring(wildcards):
     return f"{scorer} {draws} {seed} {hashing.scores_hash()}"
 
 
+def judged(wildcards):
+    """The judge's verdicts, where the experiment asks for any on this data set."""
+    return f"{CELL_FOLDER}/judged.json" if wildcards.dataset in EXPERIMENT.judged else []
+
+
 def cell_identity(wildcards):
     """Everything that a cell's answers depend on: its settings, its code, and its model."""
     cell = Cell(*wildcards)

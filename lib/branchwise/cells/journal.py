@@ -6,7 +6,6 @@ by a hash of everything that its result depends on; lines of other settings are 
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from branchwise.data.types import Group
-from branchwise.errors import UserError
+from branchwise.files import append_line
 from branchwise.results import GroupRecord
 
 
@@ -51,25 +50,7 @@ class Journal:
     def append(self, group: Group, record: GroupRecord) -> None:
         """Note a finished group. Raises UserError where it cannot be written."""
         line = json.dumps({"key": self.key(group), "record": record.model_dump(mode="json")})
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file:
-                # A line that a kill cut off must not swallow the next one.
-                if file.tell() and not self._ends_with_newline(file):
-                    file.write(b"\n")
-                file.write(line.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise UserError(
-                f"journal {self.path} could not be written: {error.strerror}",
-                "free some space and run the same command again; finished groups are kept",
-            ) from error
-
-    @staticmethod
-    def _ends_with_newline(file: Any) -> bool:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        append_line(self.path, line)
 
     def remove(self) -> None:
         """The cell is complete: its files hold everything."""

@@ -20,10 +20,12 @@ app.add_typer(evaluation, name="evaluate")
 def cell(
     folder: Annotated[Path, typer.Option("--cell", help="Folder with answers.jsonl and run.json.")],
     out: Annotated[Path, typer.Option(help="scores.json to write.")],
+    judged: Annotated[Path | None, typer.Option(help="judged.json, where a judge was asked.")] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
     """Score the answers of one cell, with bootstrap intervals over groups."""
+    from branchwise.evaluation.judge import JudgeRecord
     from branchwise.evaluation.score import score_cell
     from branchwise.results import AnswerRow, RunRecord, read_json, read_rows, write_json
 
@@ -31,7 +33,8 @@ def cell(
     rows = list(read_rows(folder / "answers.jsonl", AnswerRow))
     run = read_json(folder / "run.json", RunRecord)
     scorer = named(experiment, "dataset", run.cell["dataset"]).scorer
-    scores = score_cell(rows, run, scorer, experiment.bootstrap_draws, experiment.seed)
+    verdicts = read_json(judged, JudgeRecord) if judged else None
+    scores = score_cell(rows, run, scorer, experiment.bootstrap_draws, experiment.seed, verdicts)
     write_json(out, scores)
 
 

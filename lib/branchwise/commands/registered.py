@@ -3,7 +3,7 @@
 from importlib import import_module
 
 NAMES = tuple(
-    "ask prepare data_card generate evaluate tabulate draw train cells bench speed document".split()
+    "ask prepare data_card generate judge evaluate tabulate draw train cells bench speed document".split()
 )
 
 

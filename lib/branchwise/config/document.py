@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from branchwise.config.entries import (
     HFEntry,
+    JudgeEntry,
     ModelEntry,
     StrategyEntry,
     TreeEntry,
@@ -23,6 +24,7 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "An experiment (`config/*.yaml`)": (
         ("", Experiment),
         ("`exclude`: a list of these", Exclusion),
+        ("`judge`", JudgeEntry),
     ),
     "Data sets (`config/catalogues/datasets.yaml`)": (
         ("`source: worlds`", WorldsDataset),

@@ -88,6 +88,11 @@ def scores_hash() -> str:
     return modules_hash(("evaluation/*.py", "evaluation/metrics/*.py", "data/letters.py"))
 
 
+def judge_hash() -> str:
+    """Code that a judge's verdicts depend on."""
+    return modules_hash(("evaluation/judge.py", "evaluation/judging.py"))
+
+
 def reporting_hash() -> str:
     """Code that tables and figures depend on."""
     return modules_hash(("reporting/*.py", "evaluation/statistics.py"))

@@ -192,6 +192,14 @@ def _check_names(experiment: Experiment, source: str) -> None:
         for name in used:
             if name not in known:
                 raise UserError(f"{source}: unknown {axis} {name}", nearest(name, list(known)))
+    for dataset in experiment.judged:
+        if dataset not in experiment.datasets:
+            raise UserError(
+                f"{source}: judged names {dataset}, which is not among the datasets",
+                nearest(dataset, experiment.datasets),
+            )
+    if experiment.judged and experiment.judge is None:
+        raise UserError(f"{source}: judged is given, but no judge", "add `judge:` with its model")
     if experiment.baseline not in experiment.strategies:
         raise UserError(
             f"{source}: baseline is {experiment.baseline}, which is not among the strategies",

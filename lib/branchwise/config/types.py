@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import Field, PrivateAttr
 
-from branchwise.config.entries import Catalogues
+from branchwise.config.entries import Catalogues, JudgeEntry
 from branchwise.data.types import Record
 
 
@@ -75,6 +75,10 @@ class Experiment(Record):
     figures: str = Field("figures", description="Folder of figures.")
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
+    )
+    judge: JudgeEntry | None = Field(None, description="An LLM that grades answers; see below.")
+    judged: tuple[str, ...] = Field(
+        (), description="Data sets whose answers the judge grades; others are not sent to it."
     )
     define: Catalogues = Field(Catalogues(), description="Entries beside those of the catalogues.")
     _catalogues: Catalogues = PrivateAttr(default_factory=Catalogues)

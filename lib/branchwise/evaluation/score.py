@@ -2,8 +2,10 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from branchwise.errors import UserError
+from branchwise.evaluation.judge import GRADES, JudgeRecord, Verdict
 from branchwise.evaluation.metrics import SCORERS, Scorer, lemmas_by
 from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.statistics import mean_interval
@@ -31,11 +33,12 @@ GROUP_METRICS = (
 )
 
 
-def score_answer(row: AnswerRow, scorer: Scorer) -> QuestionScore:
+def score_answer(row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None) -> QuestionScore:
     """The scores of one answer, by its data set's definitions; a choice is always compared by letters.
 
     An empty answer is wrong under every metric, also where normalisation empties a gold; only what a
-    metric says about the golds alone (how well people agree) stays.
+    metric says about the golds alone (how well people agree) stays. A judge's grades, 1 to 5, stand
+    beside them; a missing verdict is None.
     """
     if row.answer_type == "choice":
         scorer = "choice"
@@ -46,6 +49,8 @@ def score_answer(row: AnswerRow, scorer: Scorer) -> QuestionScore:
     if not row.answer.strip():
         empty = {key: 0.0 for key, value in scores.items() if value is not None}
         scores |= empty | {key: scores[key] for key in ABOUT_GOLDS if key in scores}
+    if verdict is not None:
+        scores |= {f"judge_{name}": (verdict.grades or {}).get(name) for name in GRADES[verdict.rubric]}
     core = {name: scores.pop(name) for name in ("em", "f1", "lenient")}
     return QuestionScore(
         group=row.group,
@@ -72,10 +77,22 @@ def score_group(run: GroupRun) -> GroupScore:
 
 
 def score_cell(
-    rows: Sequence[AnswerRow], run: RunRecord, scorer: Scorer, draws: int, seed: int
+    rows: Sequence[AnswerRow],
+    run: RunRecord,
+    scorer: Scorer,
+    draws: int,
+    seed: int,
+    judged: JudgeRecord | None = None,
 ) -> Scores:
-    """All scores of a cell. Raises UserError where answers and run are not of the same groups."""
-    questions = [score_answer(row, scorer) for row in rows]
+    """All scores of a cell. Raises UserError where answers, run or verdicts are not of the same
+    questions.
+    """
+    verdicts: Sequence[Verdict | None] = judged.verdicts if judged else [None] * len(rows)
+    if judged and [(v.group, v.question) for v in judged.verdicts] != [
+        (row.group, row.question) for row in rows
+    ]:
+        raise UserError("judged.json is of other answers", "delete it and judge again")
+    questions = [score_answer(row, scorer, v) for row, v in zip(rows, verdicts, strict=True)]
     groups = [score_group(group) for group in run.groups]
     if {q.group for q in questions} != {g.group for g in groups}:
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")
@@ -93,11 +110,24 @@ def score_cell(
         hardware=run.hardware,
         scorer=scorer,
         lemmas_by=lemmas_by() if scorer == "containment" else None,
+        judge=_judge_facts(judged),
         metrics=metrics,
         by_kind=by_kind,
         questions=tuple(questions),
         groups=tuple(groups),
     )
+
+
+def _judge_facts(judged: JudgeRecord | None) -> dict[str, Any] | None:
+    """Who judged, with which words, and how much is missing."""
+    if judged is None:
+        return None
+    return {
+        "model": judged.settings["model"],
+        "prompt_version": judged.prompt_version,
+        "num_missing": judged.num_missing,
+        "num_verdicts": len(judged.verdicts),
+    }
 
 
 def _question_metrics(questions: Sequence[QuestionScore], draws: int, seed: int) -> dict[str, Metric]:

@@ -6,7 +6,7 @@ the same tokens and the tree decoder can share them.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypedDict
+from typing import Annotated, Literal, NamedTuple, TypedDict
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ class Message(TypedDict):
 
 
 AnswerFormat = Literal["line", "tag"]
+Instruction = Annotated[str, Field(description="First words of every prompt.")]
 
 
 class FormatRule(NamedTuple):
@@ -42,7 +43,7 @@ FORMAT_RULES: dict[AnswerFormat, FormatRule] = {
 class PromptStyle(Record):
     """The words that a data set puts around its questions; the same for every strategy."""
 
-    instruction: str = Field("Answer from the text.", description="First words of every prompt.")
+    instruction: Instruction = "Answer from the text."
     answer_format: AnswerFormat = Field(
         "line", description="line: the answer alone; tag: between <answer> and </answer>."
     )

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
+from branchwise.evaluation.statistics import Difference, paired_difference
 from branchwise.results import Scores, read_json
 
 AXES = ("dataset", "model", "strategy", "decoder")
@@ -37,6 +39,38 @@ class Results:
             for name, metric in scores.metrics.items():
                 rows.append({**shared, "metric": name, **metric.model_dump()})
         return pd.DataFrame(rows)
+
+    @cached_property
+    def comparisons(self) -> dict[Cell, tuple[Difference, Difference]]:
+        """Every cell against the baseline strategy's, paired over the same questions and groups: EM,
+        and wall time in seconds per group.
+        """
+        found = {}
+        for cell in self.experiment.cells:
+            base = cell._replace(strategy=self.experiment.baseline)
+            if cell != base and base in self.scores:
+                found[cell] = self._compare(self.scores[cell], self.scores[base])
+        return found
+
+    def _compare(self, one: Scores, other: Scores) -> tuple[Difference, Difference]:
+        draws, seed = self.experiment.bootstrap_draws, self.experiment.seed
+        ems = {(q.group, q.question): q.em for q in other.questions}
+        em = paired_difference(
+            [q.em for q in one.questions],
+            [ems[q.group, q.question] for q in one.questions],
+            [q.group for q in one.questions],
+            draws,
+            seed,
+        )
+        walls = {g.group: g.wall_s for g in other.groups}
+        wall = paired_difference(
+            [g.wall_s for g in one.groups],
+            [walls[g.group] for g in one.groups],
+            [g.group for g in one.groups],
+            draws,
+            seed,
+        )
+        return em, wall
 
     def kinds(self) -> pd.DataFrame:
         """One row a cell, kind of question and metric."""

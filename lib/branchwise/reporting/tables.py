@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist, median
 
 import pandas as pd
 
-from branchwise.config import Cell
-from branchwise.evaluation.statistics import Difference, holm, paired_difference
+from branchwise.evaluation.statistics import holm
 from branchwise.files import write_text
 from branchwise.reporting.frames import AXES, Results, ordered
 
@@ -86,12 +86,7 @@ def differences(results: Results) -> pd.DataFrame:
     EM in points, wall time in milliseconds per group. p by sign-flipping whole groups, corrected by
     Holm over all comparisons of the same measure in this table.
     """
-    found: list[tuple[Cell, Difference, Difference]] = []
-    experiment = results.experiment
-    for cell in experiment.cells:
-        base = cell._replace(strategy=experiment.baseline)
-        if cell != base and base in results.scores:
-            found.append((cell, *_compare(results, cell, base)))
+    found = [(cell, *pair) for cell, pair in results.comparisons.items()]
     corrected = [holm([entry[i].p for entry in found]) for i in (1, 2)]
     rows = []
     for number, (cell, em, wall) in enumerate(found):
@@ -106,29 +101,6 @@ def differences(results: Results) -> pd.DataFrame:
         )
     columns = [*AXES, "EM difference", "p (EM)", "wall difference, ms", "p (wall)"]
     return _labelled(pd.DataFrame(rows, columns=columns), results)
-
-
-def _compare(results: Results, cell: Cell, base: Cell) -> tuple[Difference, Difference]:
-    experiment = results.experiment
-    one, other = results.scores[cell], results.scores[base]
-    draws, seed = experiment.bootstrap_draws, experiment.seed
-    ems = {(q.group, q.question): q.em for q in other.questions}
-    em = paired_difference(
-        [q.em for q in one.questions],
-        [ems[q.group, q.question] for q in one.questions],
-        [q.group for q in one.questions],
-        draws,
-        seed,
-    )
-    walls = {g.group: g.wall_s for g in other.groups}
-    wall = paired_difference(
-        [g.wall_s for g in one.groups],
-        [walls[g.group] for g in one.groups],
-        [g.group for g in one.groups],
-        draws,
-        seed,
-    )
-    return em, wall
 
 
 def kinds(results: Results) -> pd.DataFrame:
@@ -152,11 +124,31 @@ def kinds(results: Results) -> pd.DataFrame:
     return _labelled(ordered(table, results.experiment, ("dataset", "model", "decoder")), results)
 
 
+def further(results: Results) -> pd.DataFrame:
+    """The metrics beside those of `accuracy`: a data set's own, and a judge's grades."""
+    frame = results.metrics()
+    frame = frame[~frame.metric.isin({*_ACCURACY, *_COST})]
+    rows = []
+    for (*cell, metric), part in frame.groupby([*AXES, "metric"], sort=False):
+        judged = metric.startswith("judge_")
+        scale, digits = (1, 2) if judged else (100, 1)
+        title = metric.removeprefix("judge_").replace("_", " ")
+        row = dict(zip(AXES, cell, strict=True))
+        row |= {"metric": f"{title} (judge, 1 to 5)" if judged else title}
+        row |= {"value": _with_interval(part.iloc[0], scale, digits), "n": int(part["n"].iloc[0])}
+        rows.append(row)
+    columns = [*AXES, "metric", "value", "n"]
+    if not rows:
+        return _labelled(pd.DataFrame(columns=columns), results)
+    return _labelled(ordered(pd.DataFrame(rows, columns=columns), results.experiment), results)
+
+
 MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "accuracy": accuracy,
     "cost": cost,
     "differences": differences,
     "kinds": kinds,
+    "further": further,
 }
 
 NOTES = {
@@ -168,6 +160,8 @@ NOTES = {
     "differences": "Strategy minus baseline on the same questions, with 95 % bootstrap intervals "
     "over groups; p by sign flips of whole groups, Holm-corrected per measure over this table.",
     "kinds": "Exact match in per cent with 95 % bootstrap intervals over groups.",
+    "further": "Metrics of single data sets, per cent unless said, with 95 % bootstrap intervals over "
+    "groups; n leaves out what the metric's authors leave out, and a judge's missing verdicts.",
 }
 
 
@@ -184,9 +178,50 @@ def write_table(name: str, results: Results, folder: Path) -> None:
     experiment = results.experiment
     baseline = f" Baseline: {results.label('strategy', experiment.baseline)}."
     note = NOTES[name] + (baseline if name == "differences" else "")
+    note = " ".join((note, *_scoring_notes(results), detectable_note(results)))
     write_text(folder / f"{name}.md", f"{markdown(frame)}\n{note}\n")
     write_text(folder / f"{name}.tex", _latex(frame, note))
     write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _scoring_notes(results: Results) -> list[str]:
+    """What a reader must know of how the cells were scored: lemmas, judges, missing verdicts."""
+    lemmas = {s.lemmas_by for s in results.scores.values() if s.lemmas_by}
+    notes = [f"Lemmas by {name}." for name in sorted(lemmas)]
+    judges: dict[str, list[int]] = {}
+    for scores in results.scores.values():
+        if scores.judge:
+            name = f"{scores.judge['model']}, prompt {scores.judge['prompt_version']}"
+            counts = judges.setdefault(name, [0, 0])
+            counts[0] += scores.judge["num_missing"]
+            counts[1] += scores.judge["num_verdicts"]
+    for name, (missing, total) in judges.items():
+        notes.append(f"Judge: {name}; {missing} of {total} verdicts are missing.")
+    return notes
+
+
+_POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+
+
+def detectable_note(results: Results) -> str:
+    """The smallest true difference from the baseline that these groups would show four times in five.
+
+    Minimum detectable difference, two-sided at 5 % with 80 % power: 2.80 standard errors of the
+    paired difference, the bootstrap's interval taken as 2 x 1.96 of them; the median over strategies.
+    """
+    found: dict[str, list[tuple[float, float]]] = {}
+    for cell, (em, wall) in results.comparisons.items():
+        errors = ((em.high - em.low) / (2 * 1.96), (wall.high - wall.low) / (2 * 1.96))
+        found.setdefault(results.label("dataset", cell.dataset), []).append(errors)
+    if not found:
+        return ""
+    parts = []
+    for dataset, pairs in found.items():
+        points, seconds = (_POWER * median(column) for column in zip(*pairs, strict=True))
+        parts.append(f"{dataset} {100 * points:.1f} EM points, {1000 * seconds:.0f} ms")
+    return (
+        f"Minimum detectable difference from the baseline (paired, 5 %, power 80 %): {'; '.join(parts)}."
+    )
 
 
 def _latex(frame: pd.DataFrame, note: str) -> str:

@@ -3,14 +3,34 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
 from branchwise.data.types import Question, Scorer
 from branchwise.prompts.rendering import PromptStyle
 
-Grouping = Literal["context", "chunk", "dialogue", "subdomain", "random", "similarity"]
+# Annotated, so that a data set that sets its own default keeps the limits and the description.
+LocalPath = Annotated[
+    str | None,
+    Field(
+        description="Local file in the authors' schema (.json, .jsonl, or either with .gz).",
+    ),
+]
+Hub = Annotated[str | None, Field(description="Hub id, read where no path is given.")]
+HubConfig = Annotated[str | None, Field(description="Configuration of the hub set.")]
+Revision = Annotated[str | None, Field(description="Pinned hub revision (a commit).")]
+Split = Annotated[str, Field(description="Split of the hub set.")]
+Grouping = Annotated[
+    Literal["context", "chunk", "dialogue", "subdomain", "random", "similarity"],
+    Field(
+        description="context: the first questions of each passage; chunk: all of a passage's, cut "
+        "into groups; dialogue: the first turns, in order; subdomain, random: each question with "
+        "its own passage; similarity: questions that a sentence encoder finds alike.",
+    ),
+]
+GroupSize = Annotated[int, Field(ge=1, le=200, description="Questions per group, at most.")]
+ScoredAs = Annotated[Scorer, Field(description="Whose metrics the answers are scored by.")]
 
 
 class Item(NamedTuple):
@@ -54,20 +74,13 @@ class FileDataset(PromptStyle):
     """Where rows lie in a JSON file: `item` of a list, `data.item` of a list under a key, or `*` for
     the members of one object. JSON lines hold a row a line."""
 
-    path: str | None = Field(
-        None, description="Local file in the authors' schema (.json, .jsonl, or either with .gz)."
-    )
-    hub: str | None = Field(None, description="Hub id, read where no path is given.")
-    hub_config: str | None = Field(None, description="Configuration of the hub set.")
-    revision: str | None = Field(None, description="Pinned hub revision (a commit).")
-    split: str = Field("validation", description="Split of the hub set.")
-    grouping: Grouping = Field(
-        "context",
-        description="context: the first questions of each passage; chunk: all of a passage's, cut "
-        "into groups; dialogue: the first turns, in order; subdomain, random: each question with "
-        "its own passage; similarity: questions that a sentence encoder finds alike.",
-    )
-    group_size: int = Field(5, ge=1, le=200, description="Questions per group, at most.")
+    path: LocalPath = None
+    hub: Hub = None
+    hub_config: HubConfig = None
+    revision: Revision = None
+    split: Split = "validation"
+    grouping: Grouping = "context"
+    group_size: GroupSize = 5
     drawn_for: int | None = Field(
         None,
         ge=1,
@@ -89,7 +102,7 @@ class FileDataset(PromptStyle):
     on_bad_row: Literal["skip", "fail"] = Field(
         "skip", description="skip: leave bad rows out, each with a warning, and count them."
     )
-    scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
+    scorer: ScoredAs = "squad"
 
     @model_validator(mode="after")
     def _sound(self) -> "FileDataset":

@@ -11,12 +11,17 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Grouping,
+    Hub,
+    HubConfig,
     Item,
+    ScoredAs,
+    Split,
     parts,
     reason,
     text_id,
 )
-from branchwise.data.types import LETTERS, Question, Scorer
+from branchwise.data.types import LETTERS, Question
+from branchwise.prompts.rendering import Instruction
 
 CITATION = Citation(
     "Wang et al., 2024. CMB: A Comprehensive Medical Benchmark in Chinese. NAACL",
@@ -36,11 +41,11 @@ class CmbClinDataset(FileDataset):
     citation = CITATION
 
     source: Literal["cmb_clin"]
-    instruction: str = "请根据病例用中文回答问题。"
-    hub: str | None = "FreedomIntelligence/CMB"
-    hub_config: str | None = "CMB-Clin"
-    split: str = "test"
-    scorer: Scorer = "overlap"
+    instruction: Instruction = "请根据病例用中文回答问题。"
+    hub: Hub = "FreedomIntelligence/CMB"
+    hub_config: HubConfig = "CMB-Clin"
+    split: Split = "test"
+    scorer: ScoredAs = "overlap"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A case: id, title, description, QA_pairs; the hub has the same fields."""
@@ -83,12 +88,12 @@ class CmbExamDataset(FileDataset):
     citation = CITATION
 
     source: Literal["cmb_exam"]
-    instruction: str = "请选出正确的选项，只回答字母；可能有多个正确选项。"
-    hub: str | None = "FreedomIntelligence/CMB"
-    hub_config: str | None = "CMB-Exam"
-    split: str = "val"
+    instruction: Instruction = "请选出正确的选项，只回答字母；可能有多个正确选项。"
+    hub: Hub = "FreedomIntelligence/CMB"
+    hub_config: HubConfig = "CMB-Exam"
+    split: Split = "val"
     grouping: Grouping = "random"
-    scorer: Scorer = "choice"
+    scorer: ScoredAs = "choice"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """One exam question, or a row that groups several by `medical_term` or `background`."""

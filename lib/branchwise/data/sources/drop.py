@@ -5,8 +5,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from branchwise.data.sources.base import BadRow, Citation, FileDataset, Found, Item, parts, reason
-from branchwise.data.types import Question, Scorer
+from branchwise.data.sources.base import (
+    BadRow,
+    Citation,
+    FileDataset,
+    Found,
+    Hub,
+    Item,
+    ScoredAs,
+    parts,
+    reason,
+)
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 
 class _Answer(BaseModel):
@@ -57,11 +68,11 @@ class DropDataset(FileDataset):
     rows_at = "*"
 
     source: Literal["drop"]
-    instruction: str = (
+    instruction: Instruction = (
         "Answer from the text with a number, a date or the shortest phrase. Part several with ;."
     )
-    hub: str | None = "ucinlp/drop"
-    scorer: Scorer = "drop"
+    hub: Hub = "ucinlp/drop"
+    scorer: ScoredAs = "drop"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A member (passage id, content) of the authors' object, or a flat row of the hub."""

@@ -5,8 +5,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from branchwise.data.sources.base import Citation, FileDataset, Found, Grouping, Item, stated
-from branchwise.data.types import Question, Scorer
+from branchwise.data.sources.base import (
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    GroupSize,
+    Hub,
+    HubConfig,
+    Item,
+    Revision,
+    ScoredAs,
+    stated,
+)
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 
 class _Row(BaseModel):
@@ -31,13 +44,13 @@ class HotpotqaDataset(FileDataset):
     )
 
     source: Literal["hotpotqa"]
-    instruction: str = "Answer from the text with the shortest phrase from it, or with yes or no."
-    hub: str | None = "hotpotqa/hotpot_qa"
-    hub_config: str | None = Field("distractor", description="distractor or fullwiki.")
-    revision: str | None = "1908d6afbbead072334abe2965f91bd2709910ab"
+    instruction: Instruction = "Answer from the text with the shortest phrase from it, or with yes or no."
+    hub: Hub = "hotpotqa/hotpot_qa"
+    hub_config: HubConfig = Field("distractor", description="distractor or fullwiki.")
+    revision: Revision = "1908d6afbbead072334abe2965f91bd2709910ab"
     grouping: Grouping = "random"
-    group_size: int = 4
-    scorer: Scorer = "hotpotqa"
+    group_size: GroupSize = 4
+    scorer: ScoredAs = "hotpotqa"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row of the authors' file (context: pairs of title and sentences) or of the hub."""

@@ -5,7 +5,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from branchwise.data.sources.base import Citation, FileDataset, Found, Item, stated
+from branchwise.data.sources.base import (
+    Citation,
+    FileDataset,
+    Found,
+    GroupSize,
+    Item,
+    stated,
+)
 from branchwise.data.types import Group
 
 
@@ -16,7 +23,7 @@ class JsonlDataset(FileDataset):
 
     source: Literal["jsonl"]
     path: str | None = Field(None, description="File of JSON lines, one group each.")
-    group_size: int = 200
+    group_size: GroupSize = 200
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A line: a whole group. Ids of questions need only be unique in their group."""

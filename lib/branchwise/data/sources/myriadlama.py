@@ -11,10 +11,14 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Grouping,
+    Hub,
     Item,
+    ScoredAs,
+    Split,
     reason,
 )
-from branchwise.data.types import Question, Scorer
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 BLANK = "[MASK]"
 
@@ -59,14 +63,14 @@ class MyriadLamaDataset(FileDataset):
     )
 
     source: Literal["myriadlama"]
-    instruction: str = f"Predict the {BLANK} in the sentence in one word."
-    hub: str | None = "iszhaoxin/MyriadLAMA"
-    split: str = "train"
+    instruction: Instruction = f"Predict the {BLANK} in the sentence in one word."
+    hub: Hub = "iszhaoxin/MyriadLAMA"
+    split: Split = "train"
     grouping: Grouping = "random"
     templates: Literal["manual", "auto", "both"] = Field(
         "both", description="Which templates: by hand, by machine, or both, those by hand first."
     )
-    scorer: Scorer = "containment"
+    scorer: ScoredAs = "containment"
 
     def found(self, rows: Iterator[tuple[str, Any]]) -> Iterator[Found]:
         """Merged rows are whole facts; the hub's are one template of a fact each, gathered here."""

@@ -5,8 +5,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from branchwise.data.sources.base import Citation, FileDataset, Found, Grouping, Item, stated, text_id
-from branchwise.data.types import Question, Scorer
+from branchwise.data.sources.base import (
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    GroupSize,
+    Hub,
+    HubConfig,
+    Item,
+    ScoredAs,
+    Split,
+    stated,
+    text_id,
+)
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 CITATION = Citation(
     "Yu, 2025. Accelerate Parallelizable Reasoning via Parallel Decoding within One Sequence. EMNLP",
@@ -26,10 +40,10 @@ class ResumesDataset(FileDataset):
     citation = CITATION
 
     source: Literal["resumes"]
-    instruction: str = "Answer from the text."
+    instruction: Instruction = "Answer from the text."
     path: str | None = Field(None, description="logic_gpa_resume_<n>.jsonl; there is no hub copy.")
-    group_size: int = 1
-    scorer: Scorer = "retrieval"
+    group_size: GroupSize = 1
+    scorer: ScoredAs = "retrieval"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row: prompt, gold_keys. What stands before "Question:" is the passage."""
@@ -61,11 +75,11 @@ class MultiDocDataset(FileDataset):
     )
 
     source: Literal["multi_doc"]
-    instruction: str = "Answer from the documents with the shortest phrase."
-    hub: str | None = "zai-org/LongBench"
-    hub_config: str | None = "2wikimqa"
-    split: str = "test"
-    group_size: int = 1
+    instruction: Instruction = "Answer from the documents with the shortest phrase."
+    hub: Hub = "zai-org/LongBench"
+    hub_config: HubConfig = "2wikimqa"
+    split: Split = "test"
+    group_size: GroupSize = 1
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row: input, context, answers."""
@@ -89,11 +103,11 @@ class PlanningDataset(FileDataset):
     citation = CITATION
 
     source: Literal["planning"]
-    instruction: str = "请完成下面的任务。"
+    instruction: Instruction = "请完成下面的任务。"
     path: str | None = Field(None, description="industry_tasks.jsonl; there is no hub copy.")
     grouping: Grouping = "random"
-    group_size: int = 1
-    scorer: Scorer = "overlap"
+    group_size: GroupSize = 1
+    scorer: ScoredAs = "overlap"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row: task, answer."""

@@ -11,11 +11,14 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Grouping,
+    Hub,
     Item,
+    ScoredAs,
     parts,
     reason,
 )
-from branchwise.data.types import Question, Scorer
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 CANNOT_ANSWER = "CANNOTANSWER"
 
@@ -60,15 +63,15 @@ class QuacDataset(FileDataset):
     rows_at = "data.item"
 
     source: Literal["quac"]
-    instruction: str = (
+    instruction: Instruction = (
         f"Answer from the text with a phrase from it, or {CANNOT_ANSWER} where it holds no answer."
     )
-    hub: str | None = Field("quac", description="Script-based there: datasets 4 and later refuse it.")
+    hub: Hub = Field("quac", description="Script-based there: datasets 4 and later refuse it.")
     grouping: Grouping = "dialogue"
     unanswerable: Literal["keep", "drop"] = Field(
         "keep", description="Turns whose answer is CANNOTANSWER; dropping leaves gaps in dialogues."
     )
-    scorer: Scorer = "quac"
+    scorer: ScoredAs = "quac"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """An article of the authors' file (paragraphs of turns), or a dialogue of the hub."""

@@ -10,12 +10,15 @@ from branchwise.data.sources.base import (
     Citation,
     FileDataset,
     Found,
+    Hub,
     Item,
+    ScoredAs,
     parts,
     reason,
     text_id,
 )
-from branchwise.data.types import LETTERS, Question, Scorer
+from branchwise.data.types import LETTERS, Question
+from branchwise.prompts.rendering import Instruction
 
 
 class _Question(BaseModel):
@@ -44,10 +47,10 @@ class QualityDataset(FileDataset):
     )
 
     source: Literal["quality"]
-    instruction: str = "Choose the option that the text supports and answer with its letter."
-    hub: str | None = "emozilla/quality"
+    instruction: Instruction = "Choose the option that the text supports and answer with its letter."
+    hub: Hub = "emozilla/quality"
     hard_only: bool = Field(False, description="Only questions that hurried readers got wrong.")
-    scorer: Scorer = "choice"
+    scorer: ScoredAs = "choice"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """An article of the authors' JSON lines, or a question of the hub (answers 0-based there)."""

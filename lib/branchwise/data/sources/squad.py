@@ -5,8 +5,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from branchwise.data.sources.base import BadRow, Citation, FileDataset, Found, Item, parts, reason, stated
+from branchwise.data.sources.base import (
+    BadRow,
+    Citation,
+    FileDataset,
+    Found,
+    Hub,
+    Item,
+    Revision,
+    parts,
+    reason,
+    stated,
+)
 from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 
 class _Answers(BaseModel):
@@ -34,9 +46,9 @@ class SquadDataset(FileDataset):
     rows_at = "data.item"
 
     source: Literal["squad"]
-    instruction: str = "Answer from the text with the shortest phrase from it."
-    hub: str | None = "rajpurkar/squad"
-    revision: str | None = "7b6d24c440a36b6815f21b70d25016731768db1f"
+    instruction: Instruction = "Answer from the text with the shortest phrase from it."
+    hub: Hub = "rajpurkar/squad"
+    revision: Revision = "7b6d24c440a36b6815f21b70d25016731768db1f"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """An article of the official file, or a flat row of the hub."""

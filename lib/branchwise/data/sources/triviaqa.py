@@ -5,8 +5,18 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from branchwise.data.sources.base import Citation, FileDataset, Found, Grouping, Item
-from branchwise.data.types import Question, Scorer
+from branchwise.data.sources.base import (
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    Hub,
+    HubConfig,
+    Item,
+    ScoredAs,
+)
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 
 class _Answer(BaseModel):
@@ -33,11 +43,11 @@ class TriviaqaDataset(FileDataset):
     rows_at = "Data.item"
 
     source: Literal["triviaqa"]
-    instruction: str = "Answer the trivia question with a short phrase."
-    hub: str | None = "mandarjoshi/trivia_qa"
-    hub_config: str | None = "rc.nocontext"
+    instruction: Instruction = "Answer the trivia question with a short phrase."
+    hub: Hub = "mandarjoshi/trivia_qa"
+    hub_config: HubConfig = "rc.nocontext"
     grouping: Grouping = "random"
-    scorer: Scorer = "triviaqa"
+    scorer: ScoredAs = "triviaqa"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A question; every alias is right, and the value itself."""

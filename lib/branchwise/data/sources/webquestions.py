@@ -6,8 +6,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from branchwise.data.sources.base import Citation, FileDataset, Found, Grouping, Item, text_id
-from branchwise.data.types import Question, Scorer
+from branchwise.data.sources.base import (
+    Citation,
+    FileDataset,
+    Found,
+    Grouping,
+    Hub,
+    Item,
+    ScoredAs,
+    Split,
+    text_id,
+)
+from branchwise.data.types import Question
+from branchwise.prompts.rendering import Instruction
 
 _DESCRIPTION = re.compile(r'\(description (?:"((?:[^"\\]|\\.)*)"|([^()"]*))\)')
 
@@ -28,11 +39,11 @@ class WebQuestionsDataset(FileDataset):
     )
 
     source: Literal["webquestions"]
-    instruction: str = "Answer from general knowledge with a short phrase."
-    hub: str | None = "stanfordnlp/web_questions"
-    split: str = "test"
+    instruction: Instruction = "Answer from general knowledge with a short phrase."
+    hub: Hub = "stanfordnlp/web_questions"
+    split: Split = "test"
     grouping: Grouping = "random"
-    scorer: Scorer = "containment"
+    scorer: ScoredAs = "containment"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row of the hub (question, answers) or of the authors' file (utterance, targetValue)."""

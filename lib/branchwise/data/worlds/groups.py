@@ -59,6 +59,9 @@ class WorldsSpec(Record):
     max_facts: int = Field(10, ge=2, le=16, description="Most facts of a world.")
     names: NameSplit = Field("seen", description="held_out: names that training never used.")
     wordings: WordingSplit = Field("seen", description="held_out: sentences training never used.")
+    own_contexts: bool = Field(
+        False, description="Each question is about a world of its own, as in HotpotQA."
+    )
     order: Literal["natural", "reversed"] = Field(
         "natural", description="reversed: what a question needs comes after it."
     )
@@ -86,6 +89,8 @@ def make_groups(spec: WorldsSpec) -> Iterator[Group]:
 def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
     if spec.kinds == ("chinese",):
         return _chinese(rng, spec, group_id)
+    if spec.own_contexts:
+        return _own_contexts(rng, spec, group_id)
     needed = {kind: None for k in spec.kinds for kind in NEEDED_FACTS.get(k, ())}
     for _ in range(200):
         num_facts = rng.randint(spec.min_facts, spec.max_facts)
@@ -101,6 +106,20 @@ def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
         f"no world of {spec.min_facts} to {spec.max_facts} facts allows {spec.group_size} different "
         f"questions of the kinds {', '.join(spec.kinds)}: raise max_facts or lower group_size"
     )
+
+
+def _own_contexts(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
+    """Unrelated questions, the kinds in turn, each with its own passage."""
+    questions = []
+    for number in range(spec.group_size):
+        kind = spec.kinds[number % len(spec.kinds)]
+        update = {"own_contexts": False, "kinds": (kind,), "group_size": 2, "drawn_for": None}
+        world = _make_group(rng, spec.model_copy(update=update), group_id)
+        question = world.questions[0]
+        questions.append(
+            question.model_copy(update={"id": f"q{number + 1}", "context": world.context, "needs": ()})
+        )
+    return Group(id=group_id, questions=tuple(questions))
 
 
 def _draw(draft: Draft, spec: WorldsSpec) -> list[Question] | None:

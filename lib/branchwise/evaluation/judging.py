@@ -1,0 +1,158 @@
+"""Asks an OpenAI-compatible server for verdicts, several at a time; what was said is never asked again.
+
+Every verdict goes to an append-only journal the moment it is there, under a hash of the whole request.
+Failures are not journaled, so the same command later asks for what is missing and for nothing else.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from branchwise.config.entries import JudgeEntry
+from branchwise.errors import UserError
+from branchwise.evaluation.judge import (
+    JudgeRecord,
+    Reading,
+    Verdict,
+    grade_schema,
+    judge_messages,
+    prompt_version,
+    read_verdict,
+)
+from branchwise.files import append_line
+from branchwise.results import AnswerRow
+
+Progress = Callable[[int, int], None]
+
+
+def judge_rows(
+    rows: Sequence[AnswerRow],
+    contexts: Mapping[tuple[str, str], str],
+    entry: JudgeEntry,
+    journal_path: Path,
+    progress: Progress,
+) -> JudgeRecord:
+    """Verdicts of all rows, in their order. `contexts` is by group and question.
+
+    Raises UserError where the key is not in the environment, or the server refuses it.
+    """
+    return asyncio.run(_judge_rows(rows, contexts, entry, journal_path, progress))
+
+
+async def _judge_rows(
+    rows: Sequence[AnswerRow],
+    contexts: Mapping[tuple[str, str], str],
+    entry: JudgeEntry,
+    journal_path: Path,
+    progress: Progress,
+) -> JudgeRecord:
+    journal = _read_journal(journal_path)
+    verdicts: dict[int, Verdict] = {}
+    turns = asyncio.Semaphore(entry.parallel)
+
+    async def judge(client: Any, index: int, row: AnswerRow) -> None:
+        messages = judge_messages(
+            entry.rubric,
+            contexts.get((row.group, row.question), ""),
+            row.text,
+            "\n---\n".join(row.golds),
+            row.answer.strip() or "(no answer was given)",
+        )
+        key = _key(entry, messages)
+        if key in journal:
+            reading = read_verdict(journal[key], entry.rubric)
+        else:
+            async with turns:
+                text, problem = await _ask(client, entry, messages)
+            reading = Reading(None, "", problem) if problem else read_verdict(text, entry.rubric)
+            if reading.grades is not None:
+                append_line(journal_path, json.dumps({"key": key, "text": text}, ensure_ascii=False))
+        verdicts[index] = Verdict(
+            group=row.group, question=row.question, rubric=entry.rubric, **reading._asdict()
+        )
+        progress(len(verdicts), len(rows))
+
+    async with _client(entry) as client:
+        await asyncio.gather(*(judge(client, index, row) for index, row in enumerate(rows)))
+    ordered = tuple(verdicts[index] for index in range(len(rows)))
+    problems = Counter(verdict.problem for verdict in ordered if verdict.problem)
+    return JudgeRecord(
+        settings=entry.model_dump(mode="json"),
+        prompt_version=prompt_version(entry.rubric),
+        num_missing=sum(verdict.grades is None for verdict in ordered),
+        problems=dict(problems),
+        verdicts=ordered,
+    )
+
+
+def _client(entry: JudgeEntry) -> Any:
+    from openai import AsyncOpenAI
+
+    key = os.environ.get(entry.key_variable, "")
+    if not key and not entry.is_local:
+        raise UserError(
+            f"the judge {entry.model} needs a key in the environment variable {entry.key_variable}",
+            f"export {entry.key_variable}=..., or name another variable with key_variable",
+        )
+    return AsyncOpenAI(
+        base_url=entry.base_url,
+        api_key=key or "none",
+        timeout=entry.timeout_s,
+        max_retries=entry.max_attempts - 1,
+    )
+
+
+async def _ask(client: Any, entry: JudgeEntry, messages: list[dict[str, str]]) -> tuple[str, str | None]:
+    """The reply, or the problem that there is none (the client has retried what may pass)."""
+    import openai
+
+    options: dict[str, Any] = {}
+    if entry.output == "json_schema":
+        schema = {"name": "verdict", "strict": True, "schema": grade_schema(entry.rubric)}
+        options["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif entry.output == "json_object":
+        options["response_format"] = {"type": "json_object"}
+    try:
+        reply = await client.chat.completions.create(
+            model=entry.model,
+            messages=messages,
+            temperature=0,
+            max_tokens=entry.max_tokens,
+            **options,
+        )
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+        raise UserError(
+            f"the judge's server refused the key in {entry.key_variable} (status {error.status_code})",
+            "check the key and base_url",
+        ) from None
+    except openai.APIStatusError as error:
+        return "", f"status {error.status_code}"
+    except openai.APIError as error:
+        return "", type(error).__name__
+    text = reply.choices[0].message.content if reply.choices else None
+    return text or "", None
+
+
+def _key(entry: JudgeEntry, messages: list[dict[str, str]]) -> str:
+    """Hash of all that decides a verdict; the address and the key do not."""
+    request = [entry.model, entry.max_tokens, entry.output, messages]
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _read_journal(path: Path) -> dict[str, str]:
+    """Replies by key; a last line that a kill cut off does not count."""
+    if not path.exists():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+            found[entry["key"]] = entry["text"]
+        except (json.JSONDecodeError, KeyError):
+            continue
+    return found
