@@ -17,6 +17,7 @@ wildcard_constraints:
     model="|".join(name.replace(".", r"\.") for name in EXPERIMENT.catalogues.models),
     strategy="|".join(EXPERIMENT.catalogues.strategies),
     decoder="|".join(EXPERIMENT.catalogues.decoders),
+    dependencies="|".join(EXPERIMENT.catalogues.dependencies),
 
 
 localrules:
@@ -28,6 +29,7 @@ if not EXPERIMENT.cached:
 
     include: "workflow/rules/data.smk"
     include: "workflow/rules/training.smk"
+    include: "workflow/rules/dependencies.smk"
     include: "workflow/rules/generation.smk"
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from branchwise.data.types import AnswerType, Record
+from branchwise.dependencies.graph import Edge
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer, write_text
 
@@ -44,9 +45,24 @@ class AnswerRow(Record):
     answer: str = Field(description="The answer read from it; empty where there is none.")
     well_formed: bool
     ask: int = Field(description="Number of the prompt in its group.")
+    prompt: str | None = Field(description="The prompt, on the first row of those that share it.")
     tokens: Tokens
     start_s: float = Field(description="On the group's clock: its first token was computed.")
     end_s: float = Field(description="On the group's clock: its last token was known.")
+
+
+class GroupDependencies(Record):
+    """One line of a file of dependencies: what was found for a group, what was kept, and its cost."""
+
+    group: str
+    candidates: tuple[Edge, ...]
+    edges: tuple[tuple[str, str], ...] = Field(description="Kept: (needed, needing).")
+    known: tuple[tuple[str, str], ...] | None = Field(description="As the data states; null: unknown.")
+    tokens: Tokens
+    forward_passes: int
+    wall_s: float
+    fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
+    raw: str = Field("", description="What a model said.")
 
 
 class GroupRun(Record):
@@ -61,6 +77,9 @@ class GroupRun(Record):
     forward_passes: int
     num_asks: int
     tokens: Tokens
+    dependencies: GroupDependencies | None = Field(
+        None, description="Of strategies that follow any; their cost is in no other field here."
+    )
 
 
 class GroupRecord(Record):
@@ -133,6 +152,13 @@ class GroupScore(Record):
     cached: float
     generated: float
     padding: float
+    answer_s: float = Field(description="Of wall_s, without the dependency stage.")
+    ideal_answer_s: float = Field(description="Of ideal_s, without the dependency stage.")
+    dependency_s: float = Field(description="The dependency stage; 0 where there is none.")
+    edges: float = Field(description="Dependencies that were followed, per question.")
+    edge_precision: float | None = None
+    edge_recall: float | None = None
+    edge_turned: float | None = None
 
 
 class Scores(Record):
@@ -144,6 +170,9 @@ class Scores(Record):
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
     judge: dict[str, Any] | None = Field(description="Model, prompt version, missing verdicts.")
+    fallbacks: dict[str, int] = Field(
+        {}, description="Groups whose dependencies the heuristic stood in for, by reason."
+    )
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]
     questions: tuple[QuestionScore, ...]

@@ -8,7 +8,7 @@ from branchwise.decoding.requests import Completion, TokenCount
 
 def ask(duration: float, *after: int) -> Ask:
     tokens = TokenCount(1, 1, 0, 1, 0)
-    return Ask(Completion([1], "stop", tokens, 10.0, 10.0 + duration, 1), (), after)
+    return Ask(Completion([1], "stop", tokens, 10.0, 10.0 + duration, 1), (), after, "")
 
 
 @pytest.mark.parametrize(

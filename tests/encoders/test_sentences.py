@@ -1,4 +1,4 @@
-"""Sentence embeddings: padding changes nothing, the order is kept, and the packaged MiniLM is sensible."""
+"""Sentence embeddings: padding changes nothing, order is kept, and the packaged MiniLM is sensible."""
 
 import json
 from pathlib import Path

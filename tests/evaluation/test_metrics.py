@@ -47,7 +47,16 @@ def answer_row(answer: str, *golds: str, **more) -> AnswerRow:
     zero = Tokens(sent=0, unique=0, cached=0, generated=0, padding=0)
     fields = {"answer_type": "span", "well_formed": True, **more}
     return AnswerRow(
-        **{"group": "g", "question": "q", "text": "?", "kind": "k", "guess": None, "ask": 0},
+        **{
+            "group": "g",
+            "question": "q",
+            "text": "?",
+            "kind": "k",
+            "guess": None,
+            "ask": 0,
+            "prompt": None,
+        },
+        prompt=None,
         **{"golds": golds, "raw": answer, "answer": answer, "tokens": zero, "start_s": 0, "end_s": 0},
         **fields,
     )

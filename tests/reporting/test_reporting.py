@@ -45,6 +45,7 @@ def made_scores(cell: Cell, right: float, wall_s: float):
                     answer="Oslo" if good else "Rome",
                     well_formed=True,
                     ask=0,
+                    prompt=None,
                     tokens=TOKENS,
                     start_s=0.0,
                     end_s=0.1,

@@ -75,7 +75,29 @@ def scoring(wildcards):
 
 def judged(wildcards):
     """The judge's verdicts, where the experiment asks for any on this data set."""
-    return f"{CELL_FOLDER}/judged.json" if wildcards.dataset in EXPERIMENT.judged else []
+    return (
+        f"{CELL_FOLDER}/judged.json" if wildcards.dataset in EXPERIMENT.judged else []
+    )
+
+
+def dependencies_of(wildcards):
+    """The file of dependencies that a strategy follows, if it follows any."""
+    name = EXPERIMENT.catalogues.strategies[wildcards.strategy].dependencies
+    if name is None:
+        return []
+    return f"{RESULTS}/dependencies/{wildcards.dataset}/{wildcards.model}/{name}.jsonl"
+
+
+def dependency_identity(wildcards):
+    """Everything that found dependencies depend on: settings, code, and the model that is asked."""
+    entry = EXPERIMENT.catalogues.dependencies[wildcards.dependencies]
+    return as_param(
+        {
+            "entry": entry.model_dump(mode="json", by_alias=True),
+            "code": hashing.dependencies_hash(EXPERIMENT, wildcards.dependencies),
+            "model": hashing.model_hash(EXPERIMENT, wildcards.model),
+        }
+    )
 
 
 def cell_identity(wildcards):

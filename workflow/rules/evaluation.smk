@@ -39,7 +39,9 @@ rule evaluate:
     params:
         config=CONFIG,
         scoring=scoring,
-        judged=lambda wildcards, input: f"--judged {input.judged}" if input.judged else "",
+        judged=lambda wildcards, input: (
+            f"--judged {input.judged}" if input.judged else ""
+        ),
     message:
         "scoring {input.answers}"
     shell:

@@ -1,6 +1,7 @@
 rule generate:
     input:
         groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
+        dependencies=dependencies_of,
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         run=f"{CELL_FOLDER}/run.json",
@@ -16,6 +17,9 @@ rule generate:
     params:
         config=CONFIG,
         identity=cell_identity,
+        dependencies=lambda wildcards, input: (
+            f"--dependencies {input.dependencies}" if input.dependencies else ""
+        ),
         journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
     message:
         "generating {output.answers}"
@@ -23,4 +27,4 @@ rule generate:
         "python -m branchwise generate {params.config} --dataset {wildcards.dataset} "
         "--model {wildcards.model} --strategy {wildcards.strategy} "
         "--decoder {wildcards.decoder} --groups {input.groups} --out $(dirname {output.run}) "
-        "--journal {params.journal} 2> {log}"
+        "--journal {params.journal} {params.dependencies} 2> {log}"

@@ -24,6 +24,7 @@ class Ask:
     completion: Completion
     questions: tuple[Question, ...]
     after: tuple[int, ...]
+    prompt: str
 
     @property
     def duration_s(self) -> float:
@@ -70,12 +71,17 @@ class GroupDesk:
     ) -> Reply:
         """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
         asked = tuple(questions)
-        ids = self.chat.prompt_ids(messages)
+        prompt = self.prompt_text(messages)
+        ids = self.chat.encode(prompt)
         budget = self.max_new_tokens * len(asked)
         self._check_length(len(ids), budget)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self.decoder.submit(Request(ids, Rules(budget), self, future, self._hear(asked)))
-        return await self._reply(future, asked, after)
+        return await self._reply(future, asked, after, prompt)
+
+    def prompt_text(self, messages: Sequence[Message]) -> str:
+        """Messages as the model reads them, up to where its own turn begins."""
+        return self.chat.prompt_text(messages)
 
     # ----- branches, on a decoder that has them -----
 
@@ -102,7 +108,11 @@ class GroupDesk:
         asked = tuple(questions)
         rules = rules or Rules(self.max_new_tokens * len(asked))
         self._check_length(branch.num_tokens, rules.max_new_tokens)
-        return await self._reply(self._branches.generate(branch, rules, self._hear(asked)), asked, after)
+        # As the branch stands: what it inherits, then its own words.
+        ids = [token for node in reversed(branch.path) for token in node.tokens]
+        prompt = self.chat.tokenizer.decode(ids)
+        made = self._branches.generate(branch, rules, self._hear(asked))
+        return await self._reply(made, asked, after, prompt)
 
     @property
     def _branches(self) -> TreeDecoder:
@@ -119,13 +129,17 @@ class GroupDesk:
         return lambda token: hear(asked, token)
 
     async def _reply(
-        self, answer: Awaitable[Completion], asked: tuple[Question, ...], after: Sequence[Reply]
+        self,
+        answer: Awaitable[Completion],
+        asked: tuple[Question, ...],
+        after: Sequence[Reply],
+        prompt: str,
     ) -> Reply:
         """Wait for an answer and note it under the number that it has in the order of asking."""
         index = len(self._asks)
         self._asks.append(None)
         completion = await answer
-        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after))
+        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after), prompt)
         text = completion.text
         return Reply(index, self.chat.decode(completion.ids) if text is None else text)
 

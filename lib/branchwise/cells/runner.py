@@ -2,8 +2,9 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 
@@ -15,7 +16,7 @@ from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
 from branchwise.prompts import PromptStyle
-from branchwise.results import AnswerRow, GroupRecord, GroupRun, Tokens
+from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun, Tokens
 from branchwise.strategies import Answered, Strategy
 
 AnyDecoder = TreeDecoder | HFDecoder
@@ -70,8 +71,12 @@ class GroupRunner:
     async def _answers(self, group: Group, desk: GroupDesk) -> list[Answered]:
         return [answered async for answered in self.strategy(group, desk)]
 
-    def record(self, group: Group, warn: Callable[[str], None]) -> GroupRecord:
-        """Ask `group` as often as `repeats` says; the record keeps the run with the median time."""
+    def record(
+        self, group: Group, warn: Callable[[str], None], found: GroupDependencies | None = None
+    ) -> GroupRecord:
+        """Ask `group` as often as `repeats` says; the record keeps the run with the median time, and
+        how its dependencies were found.
+        """
         runs = [self.once(group) for _ in range(self.repeats)]
         said = {tuple(answered.raw for answered in timed.answers) for timed in runs}
         if len(said) > 1:
@@ -87,6 +92,7 @@ class GroupRunner:
             forward_passes=chosen.forward_passes,
             num_asks=len(chosen.asks),
             tokens=ledger,
+            dependencies=found,
         )
         return GroupRecord(answers=tuple(_rows(group, chosen)), run=group_run)
 
@@ -112,9 +118,12 @@ def _rows(group: Group, timed: Timed) -> list[AnswerRow]:
     """Answers in the order of the group's questions, each with its share of its ask's ledger."""
     by_question = {answered.question.id: answered for answered in timed.answers}
     rows = []
+    shown: set[int] = set()
     for question in group:
         answered = by_question[question.id]
         ask = timed.asks[answered.ask]
+        prompt = None if answered.ask in shown else ask.prompt
+        shown.add(answered.ask)
         rows.append(
             AnswerRow(
                 group=group.id,
@@ -129,6 +138,7 @@ def _rows(group: Group, timed: Timed) -> list[AnswerRow]:
                 answer=answered.reading.answer,
                 well_formed=answered.reading.well_formed and ask.completion.stop == "stop",
                 ask=answered.ask,
+                prompt=prompt,
                 tokens=_tokens(ask, len(ask.questions)),
                 start_s=ask.completion.start_s - timed.begin_s,
                 end_s=ask.completion.end_s - timed.begin_s,
@@ -143,10 +153,12 @@ def run_groups(
     journal: Journal,
     progress: Callable[[int, int], None],
     warn: Callable[[str], None],
+    found: Mapping[str, GroupDependencies] = MappingProxyType({}),
 ) -> tuple[list[GroupRecord], int]:
     """All groups' records, and how many of them came from the journal.
 
-    The first group that is not in the journal warms the decoder up.
+    `found` holds what is known of the groups' dependencies, by group. The first group that is not in
+    the journal warms the decoder up.
     """
     records: list[GroupRecord] = []
     resumed, warm = 0, False
@@ -158,7 +170,7 @@ def run_groups(
             if not warm:
                 runner.warm_up(group)
                 warm = True
-            record = runner.record(group, warn)
+            record = runner.record(group, warn, found.get(group.id))
             journal.append(group, record)
         records.append(record)
         progress(number, len(groups))

@@ -16,6 +16,7 @@ from branchwise.commands.options import (
     progress_bar,
 )
 from branchwise.config import Cell, Experiment
+from branchwise.errors import UserError
 
 
 @command("generate")
@@ -29,6 +30,9 @@ def generate(
     journal: Annotated[
         Path | None, typer.Option(help="Where finished groups are kept until all are.")
     ] = None,
+    dependencies: Annotated[
+        Path | None, typer.Option(help="File of `branchwise depend`, for strategies that follow any.")
+    ] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
@@ -36,23 +40,38 @@ def generate(
     experiment = experiment_from(config, setting)
     cell = cell_from(experiment, dataset, model, strategy, decoder)
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
-    run_cell(experiment, cell, groups, out, journal)
+    run_cell(experiment, cell, groups, out, journal, dependencies)
 
 
 def run_cell(
-    experiment: Experiment, cell: Cell, groups_path: Path, out: Path, journal_path: Path
+    experiment: Experiment,
+    cell: Cell,
+    groups_path: Path,
+    out: Path,
+    journal_path: Path,
+    dependencies_path: Path | None = None,
 ) -> None:
     """Run one cell and write its two files, the answers first and run.json last."""
+    from branchwise.cells.depending import read_dependencies, with_found
     from branchwise.data.prepare import read_groups, read_preparation
 
-    groups = read_groups(groups_path)
+    name = experiment.catalogues.strategies[cell.strategy].dependencies
+    if (name is None) != (dependencies_path is None):
+        raise UserError(
+            f"strategy {cell.strategy} follows {name or 'no'} dependencies",
+            "give --dependencies, the file of `branchwise depend`"
+            if name
+            else "leave out --dependencies",
+        )
+    found = read_dependencies(dependencies_path) if dependencies_path else {}
+    groups = [with_found(group, found) if found else group for group in read_groups(groups_path)]
     started = time.perf_counter()
     import torch
 
     from branchwise.cells.journal import Journal
     from branchwise.cells.loading import load_model, make_decoder
     from branchwise.cells.runner import GroupRunner, run_groups
-    from branchwise.config.hashing import answers_hash, folder_hash
+    from branchwise.config.hashing import answers_hash, content_hash, folder_hash
     from branchwise.config.settings import resolved_settings
     from branchwise.prompts import PromptStyle
     from branchwise.results import write_json, write_rows
@@ -78,6 +97,7 @@ def run_cell(
         "code": answers_hash(experiment, cell),
         "model": folder_hash(loaded.folder),
         "device": str(loaded.model.device),
+        "dependencies": content_hash(dependencies_path) if dependencies_path else None,
     }
     journal = Journal(journal_path, request)
     warnings: list[str] = []
@@ -93,7 +113,10 @@ def run_cell(
     if journal.num_broken:
         warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
     with progress_bar(str(cell)) as progress:
-        records, resumed = run_groups(runner, groups, journal, progress, warn)
+        records, resumed = run_groups(runner, groups, journal, progress, warn, found)
+    fallbacks = sum(bool(one.fallback) for one in found.values())
+    if fallbacks:
+        warn(f"the heuristic stood in for the dependencies of {fallbacks} of {len(found)} groups")
     if resumed:
         console.print(f"resumed: {resumed} of {len(records)} groups came from the journal")
     rows = [row for record in records for row in record.answers]

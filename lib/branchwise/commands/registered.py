@@ -2,8 +2,9 @@
 
 from importlib import import_module
 
-NAMES = tuple(
-    "ask prepare data_card generate judge evaluate tabulate draw train cells bench speed document".split()
+NAMES = (
+    *("ask", "prepare", "data_card", "depend", "generate", "judge", "evaluate", "tabulate", "draw"),
+    *("train", "cells", "bench", "speed", "document"),
 )
 
 

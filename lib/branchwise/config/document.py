@@ -1,5 +1,6 @@
 """The config reference and JSON schema, written from the types."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -18,7 +19,10 @@ from branchwise.config.entries import (
 )
 from branchwise.config.types import Exclusion, Experiment
 from branchwise.data.sources import SOURCES
+from branchwise.data.sources.base import FileDataset
 from branchwise.data.types import Group
+from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
+from branchwise.dependencies.selection import Selection
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "An experiment (`config/*.yaml`)": (
@@ -28,10 +32,18 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     ),
     "Data sets (`config/catalogues/datasets.yaml`)": (
         ("`source: worlds`", WorldsDataset),
+        ("Every set that is read, from a local file or from the hub", FileDataset),
         *((f"`source: {name}`", entry) for name, entry in SOURCES.items()),
     ),
     "Models (`config/catalogues/models.yaml`)": (("", ModelEntry),),
     "Strategies (`config/catalogues/strategies.yaml`)": (("", StrategyEntry),),
+    "Dependencies (`config/catalogues/dependencies.yaml`)": (
+        ("`kind: none`, `gold`, `random`, `reverse`", ControlEntry),
+        ("`kind: heuristic`", HeuristicEntry),
+        ("`kind: llm`", LlmEntry),
+        ("`kind: attention`", AttentionEntry),
+        ("`selection`", Selection),
+    ),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         ("`kind: tree`", TreeEntry),
         ("`kind: hf`", HFEntry),
@@ -74,7 +86,7 @@ def reference() -> str:
         for heading, model in models:
             if heading:
                 parts.append(f"### {heading}\n")
-            parts.append(f"{(model.__doc__ or '').strip()}\n")
+            parts.append(f"{inspect.cleandoc(model.__doc__ or '')}\n")
             parts.append(_table(model))
     return "\n".join(parts)
 
@@ -82,9 +94,19 @@ def reference() -> str:
 def _table(model: type[BaseModel]) -> str:
     lines = ["| key | type | default | what it is |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
-        cells = (f"`{name}`", _type(field), _default(field), field.description or "")
+        if _is_inherited(model, name):
+            continue
+        cells = (f"`{field.alias or name}`", _type(field), _default(field), field.description or "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _is_inherited(model: type[BaseModel], name: str) -> bool:
+    """Whether a read set has this field just as every other one has."""
+    if not issubclass(model, FileDataset) or model is FileDataset:
+        return False
+    common = FileDataset.model_fields.get(name)
+    return common is not None and common.default == model.model_fields[name].default
 
 
 def _type(field: FieldInfo) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from branchwise.data.sources import SOURCES
 from branchwise.data.types import Record, Scorer
 from branchwise.data.worlds.groups import WorldsSpec
+from branchwise.dependencies.entries import DependencyEntry
 from branchwise.prompts.rendering import PromptStyle
 
 Verb = Literal["ask", "fork", "join"]
@@ -50,6 +51,9 @@ class StrategyEntry(Record):
 
     module: str = Field(description="Module in lib/branchwise/strategies.")
     needs: tuple[Verb, ...] = Field(("ask",), description="What the decoder must offer.")
+    dependencies: str | None = Field(
+        None, description="Name in the catalogue of dependencies: which question waits for which."
+    )
     label: str | None = Field(None, description="Name in tables and figures; default: the key.")
 
 
@@ -141,6 +145,7 @@ class Catalogues(Record):
     models: dict[str, ModelEntry] = {}
     strategies: dict[str, StrategyEntry] = {}
     decoders: dict[str, DecoderEntry] = {}
+    dependencies: dict[str, DependencyEntry] = {}
 
 
 def missing_verbs(strategy: StrategyEntry, decoder: DecoderEntry) -> list[Verb]:

@@ -66,11 +66,31 @@ def _files(patterns: Iterable[str]) -> list[Path]:
     return found
 
 
+def content_hash(path: Path) -> str:
+    """Hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def dependencies_hash(experiment: Experiment, name: str) -> str:
+    """Code that a generator's edges depend on."""
+    kind = experiment.catalogues.dependencies[name].kind
+    modules = ["dependencies/*.py", "cells/depending.py", "data/types.py"]
+    if kind == "llm":
+        modules += ["prompts/*.py", *_BY_DECODER["tree"]]
+    if kind == "attention":
+        modules += ["encoders/loading.py"]
+    return modules_hash(tuple(modules))
+
+
 def answers_hash(experiment: Experiment, cell: Cell) -> str:
     """Code that a cell's answers depend on: its strategy, its decoder, prompts and runner."""
     strategy = experiment.catalogues.strategies[cell.strategy].module
     kind = experiment.catalogues.decoders[cell.decoder].kind
-    return modules_hash((*_ANSWERS, f"strategies/{strategy}.py", *_BY_DECODER[kind]))
+    modules = [*_ANSWERS, f"strategies/{strategy}.py"]
+    if strategy.startswith("collab"):
+        modules += ["strategies/collab.py", "dependencies/graph.py"]
+    return modules_hash((*modules, *_BY_DECODER[kind]))
 
 
 def groups_hash(experiment: Experiment, dataset: str) -> str:

@@ -56,7 +56,7 @@ def parse_experiment(content: Mapping[str, Any], source: str, root: Path = Path(
 def load_catalogues(root: Path = Path()) -> Catalogues:
     """All entries of config/catalogues below `root`."""
     content = {}
-    for axis in AXES.values():
+    for axis in (*AXES.values(), "dependencies"):
         path = root / CATALOGUE_FOLDER / f"{axis}.yaml"
         content[axis] = _validate(Catalogues, {axis: read_yaml(path)}, str(path))
     merged = {axis: getattr(part, axis) for axis, part in content.items()}
@@ -192,6 +192,14 @@ def _check_names(experiment: Experiment, source: str) -> None:
         for name in used:
             if name not in known:
                 raise UserError(f"{source}: unknown {axis} {name}", nearest(name, list(known)))
+    for strategy in experiment.strategies:
+        name = experiment.catalogues.strategies[strategy].dependencies
+        known = experiment.catalogues.dependencies
+        if name is not None and name not in known:
+            raise UserError(
+                f"{source}: strategy {strategy} has unknown dependencies {name}",
+                nearest(name, list(known)),
+            )
     for dataset in experiment.judged:
         if dataset not in experiment.datasets:
             raise UserError(

@@ -14,10 +14,13 @@ def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     Snakemake compares it between runs, the journal is keyed by it, and run.json records it.
     """
     catalogues = experiment.catalogues
+    strategy = catalogues.strategies[cell.strategy]
+    dependencies = catalogues.dependencies[strategy.dependencies] if strategy.dependencies else None
     return {
+        "dependencies": _plain(dependencies) if dependencies else None,
         "dataset": _plain(catalogues.datasets[cell.dataset]),
         "model": _plain(catalogues.models[cell.model]),
-        "strategy": _plain(catalogues.strategies[cell.strategy]),
+        "strategy": _plain(strategy),
         "decoder": _plain(catalogues.decoders[cell.decoder]),
         "max_new_tokens": experiment.max_new_tokens,
         "repeats": experiment.repeats,
@@ -28,7 +31,7 @@ def resolved_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
 @cache
 def _plain(entry: Record) -> dict[str, Any]:
     """An entry as JSON data, without what only decides how it is printed."""
-    return entry.model_dump(mode="json", exclude={"label"})
+    return entry.model_dump(mode="json", by_alias=True, exclude={"label"})
 
 
 def as_param(value: Any) -> str:

@@ -1,6 +1,7 @@
 """From a cell's answers and run to its scores."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from branchwise.errors import UserError
 from branchwise.evaluation.judge import GRADES, JudgeRecord, Verdict
 from branchwise.evaluation.metrics import SCORERS, Scorer, lemmas_by
 from branchwise.evaluation.metrics.drop import predicted_spans
+from branchwise.evaluation.metrics.edges import edge_scores
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.results import (
     AnswerRow,
@@ -17,6 +19,7 @@ from branchwise.results import (
     QuestionScore,
     RunRecord,
     Scores,
+    Tokens,
 )
 
 ANSWER_METRICS = ("em", "em_strict", "f1", "lenient", "well_formed")
@@ -30,6 +33,13 @@ GROUP_METRICS = (
     "cached",
     "generated",
     "padding",
+    "answer_s",
+    "ideal_answer_s",
+    "dependency_s",
+    "edges",
+    "edge_precision",
+    "edge_recall",
+    "edge_turned",
 )
 
 
@@ -65,14 +75,26 @@ def score_answer(row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None)
 
 
 def score_group(run: GroupRun) -> GroupScore:
-    """Measures of one group."""
+    """Measures of one group. What finding the dependencies cost is in its totals and times."""
+    found = run.dependencies
+    answer_s = statistics.median(run.wall_s)
+    dependency_s = found.wall_s if found else 0.0
+    tokens = Tokens.total([run.tokens, found.tokens]) if found else run.tokens
+    quality = edge_scores(found.edges, found.known) if found and found.known is not None else {}
     return GroupScore(
         group=run.id,
         num_questions=run.num_questions,
-        wall_s=statistics.median(run.wall_s),
-        ideal_s=run.ideal_s,
-        forward_passes=run.forward_passes,
-        **run.tokens.model_dump(),
+        wall_s=answer_s + dependency_s,
+        ideal_s=run.ideal_s + dependency_s,
+        answer_s=answer_s,
+        ideal_answer_s=run.ideal_s,
+        dependency_s=dependency_s,
+        edges=len(found.edges) / run.num_questions if found else 0.0,
+        edge_precision=quality.get("precision"),
+        edge_recall=quality.get("recall"),
+        edge_turned=quality.get("turned"),
+        forward_passes=run.forward_passes + (found.forward_passes if found else 0),
+        **tokens.model_dump(),
     )
 
 
@@ -98,9 +120,7 @@ def score_cell(
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")
     metrics = _question_metrics(questions, draws, seed)
     for name in GROUP_METRICS:
-        values = [float(getattr(group, name)) for group in groups]
-        interval = mean_interval(values, [g.group for g in groups], draws, seed)
-        metrics[name] = Metric(**interval._asdict(), n=len(groups))
+        metrics |= _metric(name, [(getattr(g, name), g.group) for g in groups], draws, seed)
     kinds = dict.fromkeys(question.kind for question in questions)
     by_kind = {
         kind: _question_metrics([q for q in questions if q.kind == kind], draws, seed) for kind in kinds
@@ -111,6 +131,9 @@ def score_cell(
         scorer=scorer,
         lemmas_by=lemmas_by() if scorer == "containment" else None,
         judge=_judge_facts(judged),
+        fallbacks=Counter(
+            g.dependencies.fallback for g in run.groups if g.dependencies and g.dependencies.fallback
+        ),
         metrics=metrics,
         by_kind=by_kind,
         questions=tuple(questions),
@@ -136,11 +159,20 @@ def _question_metrics(questions: Sequence[QuestionScore], draws: int, seed: int)
     values |= {name: [q.more.get(name) for q in questions] for name in more}
     if all(question.guess is not None for question in questions):
         values["guess"] = [question.guess for question in questions]
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for name, column in values.items():
-        counted = [(v, q.group) for v, q in zip(column, questions, strict=True) if v is not None]
-        if counted:
-            numbers, groups = zip(*counted, strict=True)
-            interval = mean_interval(numbers, groups, draws, seed)
-            metrics[name] = Metric(**interval._asdict(), n=len(numbers))
+        pairs = [(value, q.group) for value, q in zip(column, questions, strict=True)]
+        metrics |= _metric(name, pairs, draws, seed)
     return metrics
+
+
+def _metric(
+    name: str, pairs: Sequence[tuple[float | None, str]], draws: int, seed: int
+) -> dict[str, Metric]:
+    """The mean of what counts, with its interval; nothing where nothing counts."""
+    counted = [(float(value), group) for value, group in pairs if value is not None]
+    if not counted:
+        return {}
+    numbers, groups = zip(*counted, strict=True)
+    interval = mean_interval(numbers, groups, draws, seed)
+    return {name: Metric(**interval._asdict(), n=len(numbers))}

@@ -47,13 +47,16 @@ def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Read
 def _read_choice(text: str, question: Question, formed: bool) -> Reading:
     """The letters of the chosen options, in order ("A", or "AC" where several are right).
 
-    Well formed is a reply of letters alone. The words of one option count as its letter.
+    Well formed are letters alone, and the words of one option with its letter in brackets. The words of
+    one option without it count as its letter.
     """
     num_options = len(question.options) or len(LETTERS)
     letters = letters_in(text, num_options)
     if letters:
-        bare = re.fullmatch(rf"[{LETTERS[:num_options]}](?:[\s,]*[{LETTERS[:num_options]}])*", text)
-        return Reading(letters, formed and bare is not None)
+        allowed = LETTERS[:num_options]
+        bare = re.fullmatch(rf"[{allowed}](?:[\s,]*[{allowed}])*", text) is not None
+        named = zip(LETTERS, question.options, strict=False)
+        return Reading(letters, formed and (bare or text in {f"{o} ({name})" for name, o in named}))
     for letter, option in zip(LETTERS, question.options, strict=False):
         if text.casefold().rstrip(".") == option.casefold().rstrip("."):
             return Reading(letter, False)

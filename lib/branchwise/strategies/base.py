@@ -43,6 +43,9 @@ class Desk(Protocol):
         runs along them.
         """
 
+    def prompt_text(self, messages: Sequence[Message]) -> str:
+        """Messages as the model reads them, up to where its own turn begins."""
+
     def open(self, messages: Sequence[Message]) -> Branch:
         """A root branch that holds a prompt. This verb and the next three need the tree decoder; a
         strategy that uses them says so in its catalogue entry (`needs`).

@@ -39,6 +39,16 @@ def _echo(question: Question) -> Question:
     return question.model_copy(update={"text": echo_text(right), "kind": "echo"})
 
 
+def reply_to(question: Question) -> str:
+    """What the model is to say: the answer; for a choice the option's words before its letter, so that
+    finding the answer and finding its letter are two steps.
+    """
+    if question.answer != "choice":
+        return question.golds[0]
+    (letter,) = question.golds
+    return f"{question.options[LETTERS.index(letter)]} ({letter})"
+
+
 def _stated_only(question: Question, world: World) -> Question:
     """A choice among what the world states alone: that an option occurs in the text says nothing."""
     right = question.options[LETTERS.index(question.golds[0])]
@@ -138,7 +148,7 @@ class Documents:
             question = item[-1]
             known: list[tuple[Question, str]] = []
             if layout == "known" and len(item) == 2:
-                known = [(item[0], item[0].golds[0])]
+                known = [(item[0], reply_to(item[0]))]
             elif question.kind == "follow_up" or (len(item) == 2 and self.rng.random() < 0.2):
                 # Without its history a follow-up has no answer: ask what it follows instead.
                 question = item[0]
@@ -146,7 +156,7 @@ class Documents:
             if question.kind == "choice" and self.rng.random() < stage.echoes:
                 question = _echo(question)
             group = Group(id="training", context=context, questions=(question,))
-            messages = [*single(group, question, style, known), assistant(question.golds[0])]
+            messages = [*single(group, question, style, known), assistant(reply_to(question))]
             sequences.append(self._supervised(messages, [f"{layout}:{question.kind}"]))
         return sequences
 
@@ -156,7 +166,7 @@ class Documents:
         messages: list = []
         for question in questions:
             messages += [turn(question)] if messages else single(group, question, style)
-            messages.append(assistant(question.golds[0]))
+            messages.append(assistant(reply_to(question)))
         return self._supervised(messages, [f"turns:{question.kind}" for question in questions])
 
     def _echoes(self) -> Sequence:
@@ -168,7 +178,7 @@ class Documents:
     def _everything(self, context: str, items: list[list[Question]], style: PromptStyle) -> Sequence:
         questions = self._ordered(items)
         group = Group(id="training", context=context, questions=tuple(questions))
-        reply = numbered([question.golds[0] for question in questions])
+        reply = numbered([reply_to(question) for question in questions])
         whole = self._supervised([*everything(group, style), assistant(reply)], ["everything"])
         return self._per_line(whole, [f"everything:{question.kind}" for question in questions])
 

@@ -13,14 +13,7 @@ from branchwise.data.worlds.world import World
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.training.sequences import Sequence, Span
 
-LETTER_TAILS = (
-    "{v}",
-    "{v}",
-    "{v}?",
-    "{v} is option",
-    "Which option is {v}?",
-    "Which letter stands for {v}?",
-)
+LETTER_TAILS = ("{v}", "{v} (", "{v} (", "{v} is option")
 """How an option is named before its letter: the letter moves away from the value, tail by tail."""
 
 

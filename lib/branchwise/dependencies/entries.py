@@ -1,0 +1,92 @@
+"""Catalogue entries of dependencies: which generator, and how its edges are chosen from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from branchwise.data.types import Record
+from branchwise.dependencies.selection import PRESETS, Preset, Selection
+
+SelectionField = Annotated[
+    Preset | Selection,
+    Field(
+        description="A preset's name, or cost_weight, min_confidence, max_needs, max_needed_by, "
+        "max_tokens, answer_tokens and overhead_tokens."
+    ),
+]
+
+
+class ControlEntry(Record):
+    """Given, not found: no edges, the data's own, as many at random, or the data's turned round."""
+
+    kind: Literal["none", "gold", "random", "reverse"]
+    seed: int = Field(0, ge=0, description="random: another seed, other edges.")
+
+    @property
+    def selection(self) -> Selection:
+        """All of them."""
+        return PRESETS["plain"]
+
+
+class HeuristicEntry(Record):
+    """Read off the words of the questions: references, aggregates, shared names."""
+
+    kind: Literal["heuristic"]
+    selection_rule: SelectionField = Field("comparison", alias="selection")
+
+    @property
+    def selection(self) -> Selection:
+        """The rule that edges are chosen by."""
+        return _resolved(self.selection_rule)
+
+
+class LlmEntry(Record):
+    """Said by the cell's own model, asked before it answers; where its reply cannot be read, the
+    heuristic's edges stand in, and the result says so.
+    """
+
+    kind: Literal["llm"]
+    reply: Literal["edges", "order"] = Field(
+        "edges", description="edges: which question needs which; order: all in a row, a chain."
+    )
+    sees_passage: bool = Field(False, description="Whether the passage stands above the questions.")
+    constrained: bool = Field(True, description="Hold the reply to its form, token by token.")
+    max_new_tokens: int = Field(256, ge=8, description="Budget of the reply.")
+    selection_rule: SelectionField = Field("comparison", alias="selection")
+
+    @property
+    def selection(self) -> Selection:
+        """The rule that edges are chosen by."""
+        return _resolved(self.selection_rule)
+
+
+class AttentionEntry(Record):
+    """Read off an encoder's attention between the questions, all in one pass."""
+
+    kind: Literal["attention"]
+    encoder: str = Field(
+        "bert-base-uncased", description="Folder or hub id; minilm: the one of the extra `minilm`."
+    )
+    threshold: float = Field(0.02, ge=0, description="Least share of a question's attention.")
+    direction: Literal["needs", "published"] = Field(
+        "needs", description="needs: i attends to j means that i needs j; published: that j needs i."
+    )
+    layers: tuple[int, ...] | None = Field(None, description="Layers, negative from the end; null: all.")
+    head_pool: Literal["mean", "max"] = Field("mean", description="Over the heads of a layer.")
+    layer_pool: Literal["mean", "max"] = Field("mean", description="Over the layers.")
+    max_question_tokens: int = Field(64, ge=1, description="Tokens of a question that are read.")
+    selection_rule: SelectionField = Field("attention", alias="selection")
+
+    @property
+    def selection(self) -> Selection:
+        """The rule that edges are chosen by."""
+        return _resolved(self.selection_rule)
+
+
+def _resolved(rule: Preset | Selection) -> Selection:
+    return rule if isinstance(rule, Selection) else PRESETS[rule]
+
+
+DependencyEntry = Annotated[
+    ControlEntry | HeuristicEntry | LlmEntry | AttentionEntry, Field(discriminator="kind")
+]

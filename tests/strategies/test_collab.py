@@ -1,0 +1,179 @@
+"""Dependency-ordered answering: who waits for whom, what prompts say, and what it equals at its ends."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from branchwise.api import TreeDecoder
+from branchwise.cells.depending import Depending, find_all, with_found
+from branchwise.cells.loading import load_model
+from branchwise.cells.runner import GroupRunner
+from branchwise.config.entries import ModelEntry
+from branchwise.data.types import Group
+from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.decoding.constrained import constrained_to
+from branchwise.decoding.hf import HFDecoder
+from branchwise.decoding.loop import run
+from branchwise.decoding.requests import Rules
+from branchwise.dependencies.entries import ControlEntry, HeuristicEntry, LlmEntry
+from branchwise.dependencies.graph import Edge, with_edges
+from branchwise.dependencies.llm import read_edges, reply_pattern
+from branchwise.errors import UserError
+from branchwise.prompts import PromptStyle
+from branchwise.strategies import load
+
+GROUPS = list(
+    make_groups(WorldsSpec(kinds=("two_hop",), group_size=6, num_groups=3, min_facts=8, seed=5))
+)
+
+
+@pytest.fixture(scope="module")
+def loaded(root):
+    return load_model(ModelEntry(path=str(root / "resources/models/tiny"), device="cpu"))
+
+
+@pytest.fixture
+def decoder(loaded) -> Iterator[TreeDecoder]:
+    yield TreeDecoder(loaded.model, loaded.chat.tokenizer, kernel="dense")
+
+
+def runner(loaded, decoder, strategy: str) -> GroupRunner:
+    return GroupRunner(load(strategy), decoder, loaded.chat, PromptStyle(), 12, repeats=1)
+
+
+def without(group: Group) -> Group:
+    return with_edges(group, [])
+
+
+def chain(group: Group) -> Group:
+    names = [question.id for question in group]
+    return with_edges(group, [Edge(source=a, target=b) for a, b in pairwise(names)])
+
+
+def raw(timed) -> list[str]:
+    return [answered.raw for answered in timed.answers]
+
+
+def shown(ask) -> str:
+    """A prompt without its spaces: a branch's is decoded, and tokenizers differ on these."""
+    return "".join(ask.prompt.split())
+
+
+@pytest.mark.parametrize("strategy", ["collab", "collab_layers", "collab_see"])
+def test_without_edges_it_is_batch_token_for_token(loaded, decoder, strategy: str) -> None:
+    for group in GROUPS:
+        batch = runner(loaded, decoder, "batch").once(without(group))
+        collab = runner(loaded, decoder, strategy).once(without(group))
+        ids = [[ask.completion.ids for ask in timed.asks] for timed in (batch, collab)]
+        assert ids[0] == ids[1]
+        assert [shown(ask) for ask in batch.asks] == [shown(ask) for ask in collab.asks]
+        assert all(ask.after == () for ask in collab.asks)
+
+
+def test_a_chain_waits_as_turns_do(loaded, decoder) -> None:
+    group = chain(GROUPS[0])
+    turns = runner(loaded, decoder, "sequential").once(group)
+    for strategy in ("collab", "collab_layers", "collab_see"):
+        collab = runner(loaded, decoder, strategy).once(group)
+        assert [ask.after for ask in collab.asks] == [ask.after for ask in turns.asks]
+    # By visibility a chain is the very conversation.
+    seen = runner(loaded, decoder, "collab_see").once(group)
+    assert raw(seen) == raw(turns)
+    assert shown(seen.asks[-1]) == shown(turns.asks[-1])
+
+
+def test_layers_change_when_and_not_what(loaded, decoder) -> None:
+    for group in GROUPS:
+        stream = runner(loaded, decoder, "collab").once(group)
+        layered = runner(loaded, decoder, "collab_layers").once(group)
+        assert raw(stream) == raw(layered)
+        assert stream.forward_passes <= layered.forward_passes
+
+
+def test_a_question_starts_when_what_it_needs_is_known(loaded, decoder) -> None:
+    group = GROUPS[0]
+    timed = runner(loaded, decoder, "collab").once(group)
+    ends = {ask.questions[0].id: ask.completion.end_s for ask in timed.asks}
+    for ask in timed.asks:
+        (question,) = ask.questions
+        assert [timed.asks[i].questions[0].id for i in ask.after] == list(question.needs)
+        assert all(ask.completion.start_s >= ends[name] for name in question.needs)
+        for name in question.needs:
+            assert "Known:" in ask.prompt
+            assert next(q.text for q in group if q.id == name) in ask.prompt
+
+
+def test_several_needs_are_joined_by_visibility(loaded, decoder) -> None:
+    group = GROUPS[0]
+    names = [question.id for question in group]
+    joined = with_edges(group, [Edge(source=n, target=names[-1]) for n in names[:2]])
+    timed = runner(loaded, decoder, "collab_see").once(joined)
+    last = timed.asks[-1]
+    assert last.questions[0].id == names[-1]
+    assert len(last.after) == 2
+    # The passage and both earlier turns are in sight, and none was computed twice.
+    assert last.completion.tokens.unique < 30 < last.completion.tokens.sent
+
+
+def test_other_decoders_answer_in_order_too(loaded, decoder) -> None:
+    reference = HFDecoder(loaded.model, loaded.chat.tokenizer)
+    for strategy in ("collab", "collab_layers"):
+        ours = runner(loaded, decoder, strategy).once(GROUPS[1])
+        theirs = runner(loaded, reference, strategy).once(GROUPS[1])
+        assert raw(ours) == raw(theirs)
+
+
+def test_circles_are_refused(loaded, decoder) -> None:
+    first, second = GROUPS[0].questions[:2]
+    turned = first.model_copy(update={"needs": (second.id,)})
+    circle = GROUPS[0].model_copy(
+        update={"questions": (turned, second.model_copy(update={"needs": (first.id,)}))}
+    )
+    with pytest.raises(UserError, match="in a circle"):
+        runner(loaded, decoder, "collab").once(circle)
+
+
+def depending(loaded, decoder, entry) -> Depending:
+    return Depending(entry, loaded.chat, decoder, states=True)
+
+
+def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:
+    gold = find_all(GROUPS, depending(loaded, decoder, ControlEntry(kind="gold")), lambda a, b: None)
+    assert all(set(found.edges) == set(found.known) for found in gold)
+    assert all(found.tokens.sent == found.forward_passes == 0 for found in gold)
+    assert with_found(GROUPS[0], {gold[0].group: gold[0]}) == GROUPS[0]
+    words = depending(loaded, decoder, HeuristicEntry(kind="heuristic")).find(GROUPS[0])
+    assert words.wall_s > 0
+    with pytest.raises(UserError, match="no dependencies are known"):
+        with_found(GROUPS[0], {})
+
+
+def test_a_planner_is_held_to_the_form_or_replaced_by_name(loaded, decoder) -> None:
+    """The tiny model cannot plan; constrained, its reply is at least a plan."""
+    held = depending(loaded, decoder, LlmEntry(kind="llm", max_new_tokens=200)).find(GROUPS[0])
+    assert held.fallback is None
+    assert read_edges(held.raw, ["q1", "q2", "q3", "q4", "q5", "q6"]).edges is not None
+    assert held.tokens.sent > 50
+    assert held.forward_passes > 5
+    entry = LlmEntry(kind="llm", constrained=False, max_new_tokens=20)
+    free = depending(loaded, decoder, entry).find(GROUPS[0])
+    assert free.fallback.startswith("heuristic: ")
+    assert free.tokens.sent > 50
+    words = depending(loaded, decoder, HeuristicEntry(kind="heuristic")).find(GROUPS[0])
+    assert free.edges == words.edges
+
+
+def test_constrained_decoding_follows_any_pattern(loaded, decoder) -> None:
+    pattern = reply_pattern(3, "order")
+    hook = constrained_to(pattern, loaded.chat.tokenizer, decoder.stop_ids)
+
+    async def several() -> list:
+        branches = [decoder.open(loaded.chat.encode(text), "g") for text in ("Who?", "Where is it?")]
+        rules = Rules(60, hook=hook)
+        return await asyncio.gather(*(decoder.generate(branch, rules) for branch in branches))
+
+    for made in run(several(), decoder.step):
+        assert made.stop == "stop"
+        assert loaded.chat.decode(made.ids).startswith('{"order": ["Q')
