@@ -156,6 +156,8 @@ class GroupScore(Record):
     ideal_answer_s: float = Field(description="Of ideal_s, without the dependency stage.")
     dependency_s: float = Field(description="The dependency stage; 0 where there is none.")
     edges: float = Field(description="Dependencies that were followed, per question.")
+    edge_pairs: tuple[tuple[str, str], ...] = ()
+    known_pairs: tuple[tuple[str, str], ...] | None = None
     edge_precision: float | None = None
     edge_recall: float | None = None
     edge_turned: float | None = None

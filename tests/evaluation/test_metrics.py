@@ -56,7 +56,6 @@ def answer_row(answer: str, *golds: str, **more) -> AnswerRow:
             "ask": 0,
             "prompt": None,
         },
-        prompt=None,
         **{"golds": golds, "raw": answer, "answer": answer, "tokens": zero, "start_s": 0, "end_s": 0},
         **fields,
     )

@@ -9,7 +9,16 @@ from branchwise.config import Cell, Experiment
 from branchwise.config.load import parse_experiment
 from branchwise.errors import UserError
 from branchwise.evaluation.score import score_cell
-from branchwise.reporting import FIGURES, TABLES, figures, style, tables
+from branchwise.reporting import (
+    DEPENDENCY_FIGURES,
+    FIGURES,
+    TABLES,
+    figures,
+    figures_of,
+    style,
+    tables,
+    tables_of,
+)
 from branchwise.reporting.frames import Results, family, load_results
 from branchwise.results import (
     AnswerRow,
@@ -107,8 +116,9 @@ def results(experiment: Experiment) -> Results:
 
 
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
-    assert set(TABLES) == set(tables.MAKERS) == set(tables.NOTES)
-    assert set(FIGURES) == set(figures.MAKERS)
+    assert (tables_of(results.experiment), figures_of(results.experiment)) == (TABLES, FIGURES)
+    assert {*TABLES, "dependencies"} == set(tables.MAKERS) == set(tables.NOTES)
+    assert {*FIGURES, *DEPENDENCY_FIGURES} == set(figures.MAKERS)
     for name in TABLES:
         tables.write_table(name, results, tmp_path)
         assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()

@@ -11,7 +11,7 @@ from branchwise.config import Cell, hashing
 from branchwise.config.load import parse_experiment, read_configs
 from branchwise.config.settings import as_param, resolved_settings
 from branchwise.errors import UserError
-from branchwise.reporting import FIGURES, TABLES
+from branchwise.reporting import figures_of, tables_of
 
 # Relative where possible: the same command in another folder is the same command.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
@@ -26,6 +26,8 @@ except UserError as error:
 
 RESULTS = EXPERIMENT.results
 NAME = EXPERIMENT.experiment
+FIGURES = figures_of(EXPERIMENT)
+TABLES = tables_of(EXPERIMENT)
 CELLS = EXPERIMENT.cells_folder
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
 FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"

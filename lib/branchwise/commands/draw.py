@@ -18,10 +18,13 @@ def draw(
     setting: SetOption = [],  # noqa: B006
 ) -> None:
     """Draw the figures of an experiment: PDF, SVG and PNG. Never imports torch."""
-    from branchwise.reporting.figures import MAKERS, write_figure
+    from branchwise.reporting import figures_of
+    from branchwise.reporting.figures import write_figure
     from branchwise.reporting.frames import load_results
 
-    results = load_results(experiment_from(config, setting), cells)
-    for name in MAKERS:
+    experiment = experiment_from(config, setting)
+    results = load_results(experiment, cells)
+    names = figures_of(experiment)
+    for name in names:
         write_figure(name, results, out)
-    Console(stderr=True, highlight=False).print(f"{len(MAKERS)} figures in {out}")
+    Console(stderr=True, highlight=False).print(f"{len(names)} figures in {out}")

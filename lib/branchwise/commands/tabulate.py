@@ -18,10 +18,13 @@ def tabulate(
     setting: SetOption = [],  # noqa: B006
 ) -> None:
     """Write the tables of an experiment: Markdown, LaTeX and CSV."""
+    from branchwise.reporting import tables_of
     from branchwise.reporting.frames import load_results
-    from branchwise.reporting.tables import MAKERS, write_table
+    from branchwise.reporting.tables import write_table
 
-    results = load_results(experiment_from(config, setting), cells)
-    for name in MAKERS:
+    experiment = experiment_from(config, setting)
+    results = load_results(experiment, cells)
+    names = tables_of(experiment)
+    for name in names:
         write_table(name, results, out)
-    Console(stderr=True, highlight=False).print(f"{len(MAKERS)} tables in {out}")
+    Console(stderr=True, highlight=False).print(f"{len(names)} tables in {out}")

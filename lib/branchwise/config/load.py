@@ -16,6 +16,7 @@ from branchwise.errors import UserError
 
 CATALOGUE_FOLDER = Path("config/catalogues")
 AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
+CATALOGUES = (*AXES.values(), "dependencies")
 
 
 def load_experiment(
@@ -45,7 +46,7 @@ def parse_experiment(content: Mapping[str, Any], source: str, root: Path = Path(
     experiment = _validate(Experiment, content, source)
     catalogues = load_catalogues(root)
     both = {
-        axis: {**getattr(catalogues, axis), **getattr(experiment.define, axis)} for axis in AXES.values()
+        name: {**getattr(catalogues, name), **getattr(experiment.define, name)} for name in CATALOGUES
     }
     experiment.bind(Catalogues.model_construct(**both))
     _check_names(experiment, source)
@@ -56,7 +57,7 @@ def parse_experiment(content: Mapping[str, Any], source: str, root: Path = Path(
 def load_catalogues(root: Path = Path()) -> Catalogues:
     """All entries of config/catalogues below `root`."""
     content = {}
-    for axis in (*AXES.values(), "dependencies"):
+    for axis in CATALOGUES:
         path = root / CATALOGUE_FOLDER / f"{axis}.yaml"
         content[axis] = _validate(Catalogues, {axis: read_yaml(path)}, str(path))
     merged = {axis: getattr(part, axis) for axis, part in content.items()}

@@ -90,6 +90,8 @@ def score_group(run: GroupRun) -> GroupScore:
         ideal_answer_s=run.ideal_s,
         dependency_s=dependency_s,
         edges=len(found.edges) / run.num_questions if found else 0.0,
+        edge_pairs=found.edges if found else (),
+        known_pairs=found.known if found else None,
         edge_precision=quality.get("precision"),
         edge_recall=quality.get("recall"),
         edge_turned=quality.get("turned"),

@@ -143,12 +143,41 @@ def further(results: Results) -> pd.DataFrame:
     return _labelled(ordered(pd.DataFrame(rows, columns=columns), results.experiment), results)
 
 
+_DEPENDENCIES = {
+    "edges": "edges per question",
+    "edge_precision": "precision, %",
+    "edge_recall": "recall, %",
+    "edge_turned": "wrong way, %",
+    "dependency_s": "finding, ms",
+    "answer_s": "answering, ms",
+    "ideal_answer_s": "ideal answering, ms",
+    "ideal_s": "ideal with finding, ms",
+}
+
+
+def dependencies(results: Results) -> pd.DataFrame:
+    """Of every strategy that follows any: edges, how right they are, and what finding them costs."""
+    rows = []
+    for cell, scores in results.scores.items():
+        if not results.experiment.catalogues.strategies[cell.strategy].dependencies:
+            continue
+        row: dict[str, object] = {**cell._asdict()}
+        for metric, name in _DEPENDENCIES.items():
+            found = scores.metrics.get(metric)
+            scale = 1000 if name.endswith("ms") else 100 if name.endswith("%") else 1
+            row[name] = "" if found is None else f"{scale * found.value:.{1 if scale > 1 else 2}f}"
+        row["fallbacks"] = f"{sum(scores.fallbacks.values())} of {len(scores.groups)}"
+        rows.append(row)
+    return _labelled(ordered(pd.DataFrame(rows), results.experiment), results)
+
+
 MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "accuracy": accuracy,
     "cost": cost,
     "differences": differences,
     "kinds": kinds,
     "further": further,
+    "dependencies": dependencies,
 }
 
 NOTES = {
@@ -162,6 +191,8 @@ NOTES = {
     "kinds": "Exact match in per cent with 95 % bootstrap intervals over groups.",
     "further": "Metrics of single data sets, per cent unless said, with 95 % bootstrap intervals over "
     "groups; n leaves out what the metric's authors leave out, and a judge's missing verdicts.",
+    "dependencies": "Means over groups. Precision, recall and edges the wrong way round: of the edges "
+    "followed, against those that the data states. Ideal: critical path on unbounded machines.",
 }
 
 
@@ -197,6 +228,14 @@ def _scoring_notes(results: Results) -> list[str]:
             counts[1] += scores.judge["num_verdicts"]
     for name, (missing, total) in judges.items():
         notes.append(f"Judge: {name}; {missing} of {total} verdicts are missing.")
+    reasons: dict[str, int] = {}
+    for cell, scores in results.scores.items():
+        for reason, count in scores.fallbacks.items():
+            name = f"{results.label('strategy', cell.strategy)}, {reason}"
+            reasons[name] = reasons.get(name, 0) + count
+    if reasons:
+        listed = "; ".join(f"{name} ({count} groups)" for name, count in reasons.items())
+        notes.append(f"Fallbacks of the dependency stage: {listed}.")
     return notes
 
 
