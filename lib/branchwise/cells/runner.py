@@ -77,7 +77,16 @@ class GroupRunner:
         """Ask `group` as often as `repeats` says; the record keeps the run with the median time, and
         how its dependencies were found.
         """
-        runs = [self.once(group) for _ in range(self.repeats)]
+        return self.record_of(group, [self.once(group) for _ in range(self.repeats)], warn, found)
+
+    @staticmethod
+    def record_of(
+        group: Group,
+        runs: Sequence[Timed],
+        warn: Callable[[str], None],
+        found: GroupDependencies | None = None,
+    ) -> GroupRecord:
+        """The record of a group that was asked one or several times."""
         said = {tuple(answered.raw for answered in timed.answers) for timed in runs}
         if len(said) > 1:
             warn(f"group {group.id}: answers differ between repeats")

@@ -46,6 +46,9 @@ def ask(
         str, typer.Option(help="Name in the catalogue of models, or a local folder.")
     ] = "tiny",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Token budget per answer.")] = 32,
+    show: Annotated[
+        bool, typer.Option("--show", help="Write a page of who waited for whom, and open it.")
+    ] = False,
     config: ConfigOption = [],  # noqa: B006
     setting: SetOption = [],  # noqa: B006
 ) -> None:
@@ -63,22 +66,54 @@ def ask(
     entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
     console = Console(stderr=True)
     with console.status("loading the model"):
+        from branchwise.cells.depending import with_found
         from branchwise.cells.loading import load_model, make_decoder
         from branchwise.cells.runner import GroupRunner
         from branchwise.prompts import PromptStyle
         from branchwise.strategies import load
 
         loaded = load_model(entry)
+        made_decoder = make_decoder(decoder_entry, loaded)
         runner = GroupRunner(
             load(strategy_entry.module),
-            make_decoder(decoder_entry, loaded),
+            made_decoder,
             loaded.chat,
             PromptStyle(),
             max_new_tokens,
             repeats=1,
         )
+        found = None
+        if strategy_entry.dependencies:
+            found = _depend(experiment, strategy_entry.dependencies, loaded, group)
+            group = with_found(group, {group.id: found})
         runner.warm_up(group)
-    _run(runner, group)
+    timed = _run(runner, group)
+    if show:
+        heading = f"{model} · {strategy} · {decoder}"
+        _show(group, runner.record_of(group, [timed], console.print, found), heading)
+
+
+def _depend(experiment: Any, name: str, loaded: Any, group: QuestionGroup) -> Any:
+    """What the strategy's dependencies are for this group."""
+    from branchwise.cells.depending import Depending
+    from branchwise.cells.loading import make_decoder
+    from branchwise.config.entries import TreeEntry
+
+    entry = experiment.catalogues.dependencies[name]
+    decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
+    return Depending(entry, loaded.chat, decoder, states=False).find(group)
+
+
+def _show(group: QuestionGroup, record: Any, heading: str) -> None:
+    """Write the page of what was just asked, say where it lies, and open it."""
+    import webbrowser
+
+    from branchwise.reporting.pages import make_page, write_page
+
+    path = Path("results/pages/ask.html").absolute()
+    write_page(make_page(group, record, heading=heading), path)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"page: {path}", markup=False)
+    webbrowser.open(path.as_uri())
 
 
 def _group(context: str | None, questions: Sequence[str], file: Path | None) -> QuestionGroup:
@@ -160,7 +195,8 @@ class _Screen:
         return table
 
 
-def _run(runner: Any, group: QuestionGroup) -> None:
+def _run(runner: Any, group: QuestionGroup) -> Any:
+    """Ask, show the branches grow and the ledger at the end; returns the timed run."""
     console = Console()
     screen = _Screen(runner.chat, group)
     if console.is_terminal:
@@ -180,3 +216,4 @@ def _run(runner: Any, group: QuestionGroup) -> None:
     Console(stderr=not console.is_terminal).print(
         Panel(Group(ledger), title="ledger, in tokens", expand=False)
     )
+    return timed
