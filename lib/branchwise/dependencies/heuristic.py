@@ -21,7 +21,8 @@ AGGREGATES = frozenset(
 )
 STOP_WORDS = frozenset(
     "a an the of in on at to for from by with and or as is are was were be been do does did has have "
-    "had who whom whose what which when where why how many much name tell give me please s".split()
+    "had who whom whose what which when where why how many much person people name named one tell give "
+    "me please".split()
 )
 CHINESE_REFERENCES = ("上述", "前文", "前面", "这个", "那个", "该", "它", "他", "她", "其")
 CHINESE_AGGREGATES = ("总共", "一共", "平均", "列表", "比较", "综合")

@@ -76,9 +76,11 @@ def select(
         needed_by[edge.source] += 1
         tokens += cost[edge.source]
         above = ancestors[source] | 1 << source
-        for number, known in enumerate(ancestors):
-            if number == target or known >> target & 1:
-                ancestors[number] = known | above
+        if above & ~ancestors[target]:
+            below = 1 << target
+            for number, known in enumerate(ancestors):
+                if number == target or known & below:
+                    ancestors[number] = known | above
     return accepted
 
 
@@ -86,16 +88,18 @@ def _ranked(
     edges: Iterable[Edge], names: dict[str, int], cost: dict[str, int], selection: Selection
 ) -> list[Edge]:
     """Edges that may be accepted at all, the best first; of equals, the first given."""
-    scored = []
-    for edge in edges:
-        if edge.source not in names or edge.target not in names or edge.source == edge.target:
+    weight, least = selection.cost_weight, selection.min_confidence
+    # The place breaks ties, so edges themselves are never compared.
+    scored: list[tuple[float, int, Edge]] = []
+    for place, edge in enumerate(edges):
+        source, confidence = edge.source, edge.confidence
+        if confidence < least or source not in names or edge.target not in names:
             continue
-        if edge.confidence < selection.min_confidence:
-            continue
-        score = min(1.0, max(0.0, edge.confidence)) - selection.cost_weight * cost[edge.source]
-        if score > 0:
-            scored.append((score, edge))
-    return [edge for _, edge in sorted(scored, key=lambda pair: -pair[0])]
+        score = min(1.0, max(0.0, confidence)) - weight * cost[source]
+        if score > 0 and source != edge.target:
+            scored.append((-score, place, edge))
+    scored.sort()
+    return [edge for _, _, edge in scored]
 
 
 def _full(count: int, cap: int | None) -> bool:
