@@ -34,6 +34,19 @@ from branchwise.data.letters import letters_in
         ("C选项", "C"),
         ("选项B正确", "B"),
         ("Ａ", "A"),
+        ("答案是B。解析：选项A错误", "B"),
+        ("选B，不选A", "B"),
+        ("A选项错误，B选项正确", "B"),
+        ("【答案】B", "B"),
+        ("答案：(A)(C)", "AC"),
+        ("The answer is B. Do not choose A.", "B"),
+        ("The answer is B (not option A).", "B"),
+        ("The answers are (A), (C) and (D)", "ACD"),
+        ("Answer: **A**, **C**", "AC"),
+        ("Answer: C\nA. foo is wrong", "C"),
+        ("B\n\nExplanation: the text says so.", "B"),
+        ("C is correct", "C"),
+        ("Ashton (B)", "B"),
     ],
 )
 def test_letters_that_are_answers(text: str, letters: str) -> None:
@@ -45,7 +58,7 @@ def test_letters_that_are_answers(text: str, letters: str) -> None:
     [
         *("", "The man", "A man who came", "It is unclear", "The answer is a man", "vitamin C"),
         *("Washington D.C.", "Dr. A. Smith", "Plan B", "I am", "Grade A beef", "Answer: The man"),
-        *("None of the above", "A big cat", "The answer is not B"),
+        *("None of the above", "A big cat", "The answer is not B", "Not (A)", "Choose a card"),
     ],
 )
 def test_letters_that_are_not(text: str) -> None:

@@ -101,7 +101,8 @@ def test_what_is_particular_to_a_set(tmp_path: Path) -> None:
     hotpot = only("hotpotqa")
     assert all(q.context and q.context.startswith("Mill: The mill") for q in hotpot[0])
     own = only("jsonl")
-    assert own[0].questions[1].needs == ("g1/q1",)
+    assert own[0].id == "g1"
+    assert own[0].questions[1].needs == ("q1",)
     assert only("jsonl", group_size=1, grouping="chunk")[1].questions[0].needs == ()
 
 
@@ -196,6 +197,69 @@ def test_a_truncated_archive_gives_what_was_whole(source: str, tmp_path: Path) -
     whole.write_bytes(packed)
     everything = SOURCES[source](source=source, path=str(whole), on_bad_row="fail")
     assert prepare_groups(everything, tmp_path / "all.jsonl", pytest.fail).rows_left_out == 0
+
+
+def test_nulls_numbers_marks_and_lines_are_what_files_hold(tmp_path: Path) -> None:
+    """What real copies do: null for absent, numbers as ids, a byte-order mark, lines under .json."""
+    squad = deepcopy(MADE["squad"].authors)
+    squad["data"][0]["title"] = None
+    squad["data"][0]["paragraphs"][0]["qas"][0]["id"] = 7
+    exam = [
+        row | {"option": row["option"] | {"E": None}, "exam_class": None}
+        for row in MADE["cmb_exam"].authors
+    ]
+    drop = deepcopy(MADE["drop"].authors)
+    drop["made_1"]["qa_pairs"][2]["answer"] = {"date": {"year": 1808}, "spans": None, "number": None}
+    for source, content in (("squad", squad), ("cmb_exam", exam), ("drop", drop)):
+        path = written(tmp_path, content, MADE[source].jsonl, source)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        entry = SOURCES[source](source=source, path=str(path), on_bad_row="fail")
+        assert sum(map(len, groups_of(entry, pytest.fail))) == MADE[source].num_questions
+    lines = tmp_path / "lines.json"
+    lines.write_text("\n".join(json.dumps(row) for row in MADE["cmb_exam"].authors))
+    entry = SOURCES["cmb_exam"](source="cmb_exam", path=str(lines), on_bad_row="fail")
+    assert sum(map(len, groups_of(entry, pytest.fail))) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        ("hotpotqa", '[{"context": {"title": [1], "sentences": 5}}]'),
+        ("quac", '{"data": [{"background": 5, "paragraphs": [{"context": 5, "qas": []}]}]}'),
+        ("drop", '{"a": 5, "b": null}'),
+        ("cmb_clin", '[{"description": 5, "QA_pairs": 5}, 7, null]'),
+        ("triviaqa", '{"Data": [{"QuestionId": "t", "Question": "?", "Answer": {"Value": "<unk>"}}]}'),
+        ("jsonl", '[{"id": "g", "questions": [{"id": "q", "text": " ", "golds": [""]}]}]'),
+    ],
+)
+def test_rows_of_another_schema_are_bad_rows_not_crashes(
+    source: str, content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(content)
+    warnings: list[str] = []
+    assert list(groups_of(SOURCES[source](source=source, path=str(path)), warnings.append)) == []
+    assert warnings
+
+
+def test_dialogues_and_own_groups_stay_apart(tmp_path: Path) -> None:
+    """Two dialogues about one section, two groups without a passage: each is a group of its own."""
+    quac = deepcopy(MADE["quac"].authors)
+    other = deepcopy(quac["data"][0]["paragraphs"][0]) | {"id": "e"}
+    for qa in other["qas"]:
+        qa["id"] = qa["id"].replace("d_", "e_")
+    quac["data"][0]["paragraphs"].append(other)
+    path = written(tmp_path, quac, jsonl=False, name="two")
+    groups = list(groups_of(SOURCES["quac"](source="quac", path=str(path)), pytest.fail))
+    assert [(group.id, len(group)) for group in groups] == [("d", 3), ("e", 3)]
+    question = {"id": "q1", "text": "Who?", "golds": ["Bo"]}
+    own = [{"id": name, "questions": [question | {"context": f"of {name}"}]} for name in ("x", "y")]
+    path = written(tmp_path, own, jsonl=True, name="own")
+    groups = list(groups_of(SOURCES["jsonl"](source="jsonl", path=str(path)), pytest.fail))
+    assert [(g.id, g.questions[0].id, g.questions[0].context) for g in groups] == [
+        ("x", "q1", "of x"),
+        ("y", "q1", "of y"),
+    ]
 
 
 def test_a_gold_outside_its_context_is_counted(tmp_path: Path) -> None:

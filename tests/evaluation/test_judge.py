@@ -33,6 +33,7 @@ FOUR = {"fluency": 4, "relevance": 5, "completeness": 3, "proficiency": 2}
         (json.dumps({k: str(v) for k, v in FOUR.items()}), FOUR),
         (json.dumps({k: float(v) for k, v in FOUR.items()}), FOUR),
         ('{"note": 1} ' + json.dumps(FOUR), FOUR),
+        (f"Example {json.dumps(dict.fromkeys(FOUR, 1))}. My verdict {json.dumps(FOUR)}", FOUR),
     ],
 )
 def test_replies_that_hold_a_verdict(text: str, grades: dict) -> None:
@@ -48,6 +49,8 @@ def test_replies_that_hold_a_verdict(text: str, grades: dict) -> None:
         json.dumps(FOUR | {"fluency": 3.5}),
         json.dumps(FOUR | {"fluency": True}),
         json.dumps(FOUR | {"fluency": "4/5"}),
+        json.dumps(FOUR | {"fluency": float("nan")}),
+        json.dumps(FOUR | {"fluency": float("inf")}),
         json.dumps({k: v for k, v in FOUR.items() if k != "relevance"}),
     ],
 )
@@ -83,10 +86,12 @@ class Server:
                 queue = server.replies[answer]
                 reply = queue.pop(0) if len(queue) > 1 else queue[0]
                 status, content = reply if isinstance(reply, tuple) else (200, reply)
-                message = {"role": "assistant", "content": content}
+                text = content if isinstance(content, str) else ""
+                message = {"role": "assistant", "content": text}
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
                 payload = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
                 data = json.dumps(payload | {"choices": [choice]}).encode()
+                data = content if isinstance(content, bytes) else data
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
@@ -150,6 +155,15 @@ def test_a_rerun_asks_only_for_what_is_missing(
     assert second.num_missing == 0
     assert server.keys == {"Bearer sk-very-secret"}
     assert "secret" not in journal.read_text() + second.model_dump_json()
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"", b"[]", b"null", b'{"choices": [{}]}'])
+def test_a_body_that_is_no_reply_is_a_missing_verdict(
+    server: Server, tmp_path: Path, body: bytes
+) -> None:
+    server.replies = {"x": [(200, body)]}
+    record = judge_rows([row(0, "x")], {}, server.entry(), tmp_path / "j.jsonl", nothing)
+    assert record.num_missing == 1
 
 
 def test_a_server_that_fails_leaves_verdicts_missing(server: Server, tmp_path: Path) -> None:

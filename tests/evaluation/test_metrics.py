@@ -112,8 +112,12 @@ def test_drop_aligns_spans_and_reads_the_authors_answers() -> None:
     assert predicted_spans(" Anna Lee;Bo ; ") == ["Anna Lee", "Bo"]
     date = {"number": "", "spans": [], "date": {"day": "3", "month": "May", "year": "1808"}}
     assert spans_of(date) == ["3 May 1808"]
-    with pytest.raises(ValueError, match="no number"):
-        spans_of({"number": "", "spans": [], "date": {}})
+    assert spans_of({"number": "", "spans": [], "date": {}}) == [""]
+    blank = [{"number": "", "spans": [], "date": {}}, {"number": 3, "date": None, "spans": None}]
+    assert score_row({"prediction": "3", "golds": blank}, "drop")["em"] == 1.0
+    assert score_row({"prediction": "x", "golds": [{"spans": ["", "x"]}]}, "drop")["em"] == 0.0
+    ties = {"prediction": ["w x", "p q"], "gold": ["w y z", "p r", "m", "n"]}
+    assert score_row(ties, "drop")["f1"] == 0.22
     spans = answer_row("Bo; Anna Lee", "Anna Lee; Bo", gold_spans=(("Anna Lee", "Bo"),))
     assert score_answer(spans, "drop").em == 1.0
 
@@ -176,6 +180,9 @@ def test_edges_have_a_direction() -> None:
         ({"prediction": "x", "golds": []}, "squad", "empty"),
         ({"prediction": "x", "golds": [[3]]}, "drop", "list of spans"),
         ({"prediction": ["x"], "golds": [["a", "b"]]}, "edges", "pairs"),
+        ({"prediction": "4", "golds": [{"date": "4"}]}, "drop", "a date an object"),
+        ({"prediction": "4", "golds": [{"spans": 5}]}, "drop", "spans are a list"),
+        ({"prediction": "4", "golds": [{}]}, "drop", "an object with number"),
     ],
 )
 def test_a_row_of_another_form_is_refused(row, metric: str, reason: str) -> None:

@@ -1,16 +1,20 @@
 """The card of a data set: where it comes from, what it holds, and two examples."""
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from branchwise.config.entries import DatasetEntry
 from branchwise.data.grouping import Embed
-from branchwise.data.prepare import groups_of
+from branchwise.data.prepare import fill, groups_of
 from branchwise.data.sources.base import FileDataset
+from branchwise.data.spool import Counts, Spool
 from branchwise.data.types import Group
+from branchwise.errors import UserError
 
 _CUT = 300
 
@@ -33,7 +37,12 @@ def card(name: str, entry: DatasetEntry, embed: Embed | None = None) -> str:
             lengths["first gold"].append(len(question.golds[0]))
             fields.update(question.model_dump(exclude_defaults=True).keys())
             kinds[f"{question.kind} ({question.answer})"] += 1
+    if not examples:
+        left_out = f"all {len(bad)} rows were left out, the first: {bad[0]}" if bad else "no row was read"
+        raise UserError(f"{name} has no group", left_out)
     lines = [f"# {name}", "", *_origin(entry), ""]
+    if isinstance(entry, FileDataset):
+        lines += [_whole(entry)]
     lines += [f"- groups: {len(sizes):,}, questions: {sum(sizes):,}, rows left out: {len(bad):,}"]
     lines += [f"- questions a group: {_spread(sizes)}"]
     lines += [f"- {what}, characters: {_spread(values)}" for what, values in lengths.items()]
@@ -63,6 +72,20 @@ def _origin(entry: DatasetEntry) -> list[str]:
         f"- licence: {entry.citation.licence}",
         f"- grouping: {entry.grouping}, size {entry.group_size}; scored as {entry.scorer}",
     ]
+
+
+def _whole(entry: FileDataset) -> str:
+    """What the source holds before any sample is drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Counts()
+        with Spool(Path(folder), counts) as spool:
+            fill(spool, entry, lambda warning: None, lambda done: None)
+            passages = len(spool.passages)
+    return (
+        f"- the whole source: {counts.questions:,} questions about {passages:,} passages; "
+        f"{counts.left_out:,} rows left out; {counts.gold_outside_context:,} questions whose answer is "
+        "not in their text"
+    )
 
 
 def _spread(values: Iterable[int]) -> str:

@@ -45,7 +45,8 @@ def plan_groups(dataset: FileDataset, spool: Spool, embed: Embed | None = None) 
         blocks = blocks[: dataset.num_groups]
     shared = dataset.grouping in ("context", "chunk", "dialogue")
     for number, block in blocks:
-        name = f"{letter}{number:05d}"
+        named = spool.block_names.get(spool.passage_of[block[0]]) if shared else None
+        name = f"{letter}{number:05d}" if named is None else named
         if len(block) <= dataset.group_size or dataset.grouping in ("context", "dialogue"):
             yield Planned(name, block[: dataset.group_size], shared)
             continue

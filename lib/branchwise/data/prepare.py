@@ -84,7 +84,9 @@ def _why_none(entry: DatasetEntry, counts: Counts) -> str:
     drawn_for = getattr(entry, "drawn_for", None)
     if counts.questions and drawn_for:
         return f"no passage has {drawn_for} questions: lower drawn_for"
-    return "check its entry in the catalogue"
+    if counts.questions:
+        return "check its entry in the catalogue"
+    return "no question was read: the file is empty, or a switch of the entry lets none through"
 
 
 def _lines(
@@ -102,13 +104,13 @@ def _lines(
             yield group.model_dump_json(exclude_defaults=True), len(group)
         return
     with Spool(folder, counts) as spool:
-        _fill(spool, entry, warn, progress)
+        fill(spool, entry, warn, progress)
         for planned in plan_groups(entry, spool, embed):
             yield spool.group_line(planned.id, planned.questions, planned.shared), len(planned.questions)
 
 
-def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> None:
-    """Read every row of an entry's source into the spool."""
+def fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> None:
+    """Read every row of an entry's source into the spool; bad ones are counted, or refused."""
     path = local_path(entry)
     if path is not None:
         rows = file_rows(path, entry.rows_at)

@@ -22,11 +22,12 @@ def file_rows(path: Path, rows_at: str) -> Rows:
 
     Raises UserError where the file is missing or no row of it is where it should be.
     """
+    if path.is_dir():
+        raise UserError(f"data file {path} is a folder", "give the file in it")
     if not path.is_file():
         raise UserError(f"data file {path} does not exist", "check the path")
-    names = [suffix for suffix in path.suffixes if suffix != ".gz"]
     with _opened(path) as file:
-        if names and names[-1] in (".jsonl", ".ndjson"):
+        if _holds_lines(file, path):
             yield from _lines(file)
         else:
             yield from _document(file, path, rows_at)
@@ -34,6 +35,31 @@ def file_rows(path: Path, rows_at: str) -> Rows:
 
 def _opened(path: Path) -> BinaryIO:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _holds_lines(file: BinaryIO, path: Path) -> bool:
+    """Whether a file holds a value a line: by its name, or by a first line that is a whole object with
+    another below it. The file is left after its byte-order mark, if it has one.
+    """
+    names = [suffix.lower() for suffix in path.suffixes if suffix != ".gz"]
+    named = bool(names) and names[-1] in (".jsonl", ".ndjson")
+    start = 0
+    try:
+        start = len(_MARK) if file.read(len(_MARK)) == _MARK else 0
+        file.seek(start)
+        if not named:
+            first, second = file.readline(_LONGEST_FIRST), file.readline(2)
+            named = second[:1] in (b"{", b"[") and isinstance(json.loads(first), dict)
+    except (*_CUT_OFF, ValueError, RecursionError):
+        # What is wrong with the file is told, with its place, by whoever reads its rows.
+        pass
+    file.seek(start)
+    return named
+
+
+_MARK = b"\xef\xbb\xbf"
+_LONGEST_FIRST = 2**22
+_CUT_OFF = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def _lines(file: BinaryIO) -> Rows:
@@ -49,9 +75,11 @@ def _lines(file: BinaryIO) -> Rows:
                 yield place, BadRow(place, f"not UTF-8 (byte {error.start} of the line)")
             except json.JSONDecodeError as error:
                 yield place, BadRow(place, f"not JSON: {error.msg} at column {error.colno}")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            except (ValueError, RecursionError) as error:
+                yield place, BadRow(place, f"not JSON that can be read: {_first_line(error)}")
+    except _CUT_OFF as error:
         place = f"line {number + 1}"
-        yield place, BadRow(place, f"the compressed file is cut off or broken: {error}")
+        yield place, BadRow(place, f"the compressed file is cut off or broken: {_first_line(error)}")
 
 
 def _document(file: BinaryIO, path: Path, rows_at: str) -> Rows:
@@ -67,13 +95,14 @@ def _document(file: BinaryIO, path: Path, rows_at: str) -> Rows:
         else:
             for number, value in enumerate(ijson.items(file, rows_at, use_float=True)):
                 yield f"{label}[{number}]", value
-    except (ijson.JSONError, UnicodeDecodeError) as error:
+    except (ijson.JSONError, UnicodeDecodeError, *_CUT_OFF) as error:
         place = f"{label}[{number + 1}]"
-        yield place, BadRow(place, f"the file is broken here: {_first_line(error)}")
-        return
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        place = f"{label}[{number + 1}]"
-        yield place, BadRow(place, f"the compressed file is cut off or broken: {_first_line(error)}")
+        what = (
+            "the compressed file is cut off or broken"
+            if isinstance(error, _CUT_OFF)
+            else "the file is broken"
+        )
+        yield place, BadRow(place, f"{what} here: {_first_line(error)}")
         return
     if number < 0:
         where = {"*": "an object with members", "item": "a list with rows"}.get(
@@ -83,7 +112,11 @@ def _document(file: BinaryIO, path: Path, rows_at: str) -> Rows:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """The first line of an error's text; ijson's parser gives bytes."""
+    given = error.args[0] if error.args else ""
+    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(error)
+    text = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return "not UTF-8" if "invalid bytes in UTF8" in text else text
 
 
 def hub_rows(hub: str, config: str | None, revision: str | None, split: str) -> Rows:
@@ -92,11 +125,11 @@ def hub_rows(hub: str, config: str | None, revision: str | None, split: str) -> 
     Raises UserError where it cannot be had, saying why.
     """
     import datasets
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetsError
 
     try:
         rows = datasets.load_dataset(hub, config, revision=revision, split=split)
-    except (DatasetNotFoundError, ConnectionError, OSError, ValueError, RuntimeError) as error:
+    except (DatasetsError, ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{hub} could not be read from the hub: {_first_line(error)}",
             "go online once, or give `path:` to a local file in the authors' schema",

@@ -53,6 +53,7 @@ class Spool:
         self.subdomain_of = array("l")
         self.passages: list[list[int]] = []
         self.subdomains: list[list[int]] = []
+        self.block_names: dict[int, str] = {}
         self._passage_at = array("Q")
         self._passage_number: dict[bytes, int] = {}
         self._subdomain_number: dict[str, int] = {}
@@ -75,12 +76,18 @@ class Spool:
     def add(self, item: Item) -> BadRow | None:
         """Store a question; a BadRow instead where its id was there before."""
         question = item.question
-        identity = _digest(question.id)
+        try:
+            content = question.model_dump_json(exclude_defaults=True)
+            passage_key = _digest(f"{item.block}\0{item.title}\0{item.context}")
+            # Ids of a block need only be unique in it: its group stays whole.
+            identity = _digest(f"{item.block}\0{question.id}")
+        except ValueError:
+            return BadRow(item.place, "a text that is not Unicode (half a surrogate pair)")
         if identity in self._ids:
             return BadRow(item.place, f"id {question.id} occurs twice")
         self._ids.add(identity)
         number = len(self)
-        passage = self._passage(item, number)
+        passage = self._passage(passage_key, item, number)
         self.passage_of.append(passage)
         if item.subdomain not in self._subdomain_number:
             self._subdomain_number[item.subdomain] = len(self.subdomains)
@@ -88,19 +95,20 @@ class Spool:
         subdomain = self._subdomain_number[item.subdomain]
         self.subdomain_of.append(subdomain)
         self.subdomains[subdomain].append(number)
-        self._question_at.append(self._write(question.model_dump_json(exclude_defaults=True)))
+        self._question_at.append(self._write(content))
         self._text_at.append(self._write(question.text))
         self.counts.questions += 1
         self.counts.gold_outside_context += item.in_context is False
         return None
 
-    def _passage(self, item: Item, number: int) -> int:
+    def _passage(self, digest: bytes, item: Item, number: int) -> int:
         """The number of the item's passage, which now holds it."""
-        digest = _digest(f"{item.title}\0{item.context}")
         passage = self._passage_number.get(digest)
         if passage is None:
             passage = self._passage_number[digest] = len(self.passages)
             self.passages.append([])
+            if item.block:
+                self.block_names[passage] = item.block
             self._passage_at.append(self._write(json.dumps([item.title, item.context])))
         self.passages[passage].append(number)
         return passage
@@ -144,7 +152,8 @@ class Spool:
         for text, number in zip(self._questions(numbers), numbers, strict=True):
             if not shared:
                 own = json.loads(self._read(self._passage_at[self.passage_of[number]]))[1]
-                text = f'{text[:-1]},"context":{json.dumps(own, ensure_ascii=False)}}}' if own else text
+                if own and '"context":' not in text:
+                    text = f'{text[:-1]},"context":{json.dumps(own, ensure_ascii=False)}}}'
             questions.append(text)
         head = {"id": group_id} | ({"title": title} if title else {})
         head |= {"context": context} if context else {}

@@ -101,12 +101,13 @@ def grade_schema(rubric: Rubric) -> dict[str, Any]:
 
 
 def read_verdict(text: str, rubric: Rubric) -> Reading:
-    """Grades of a reply: its first JSON object that holds them all, fences and thoughts aside."""
+    """Grades of a reply: its last JSON object that holds them all, fences and thoughts aside."""
     text = re.sub(r"<think>.*?(</think>|\Z)", "", text, flags=re.DOTALL)
     if not text.strip():
         return Reading(None, "", "empty reply")
     problem = "no JSON object"
-    for content in _objects(text):
+    # The last one: a model may show an example before its verdict.
+    for content in reversed(_objects(text)):
         missing = [name for name in GRADES[rubric] if name not in content]
         if missing:
             problem = f"lacks {', '.join(missing)}"
@@ -137,6 +138,6 @@ def _grade(value: Any) -> int | None:
     """A grade: 4, 4.0 or "4"; None for anything else, also for what lies outside of 1 to 5."""
     if isinstance(value, str) and re.fullmatch(r"\s*[1-5]\s*", value):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 5:
         return None
-    return int(value) if 1 <= value <= 5 else None
+    return int(value) if value == int(value) else None

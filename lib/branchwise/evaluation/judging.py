@@ -132,10 +132,13 @@ async def _ask(client: Any, entry: JudgeEntry, messages: list[dict[str, str]]) -
         ) from None
     except openai.APIStatusError as error:
         return "", f"status {error.status_code}"
-    except openai.APIError as error:
+    except (openai.APIError, ValueError) as error:
         return "", type(error).__name__
-    text = reply.choices[0].message.content if reply.choices else None
-    return text or "", None
+    try:
+        text = reply.choices[0].message.content
+    except (AttributeError, IndexError, TypeError):
+        return "", "a reply of another form"
+    return (text, None) if isinstance(text, str) else ("", "a reply without text")
 
 
 def _key(entry: JudgeEntry, messages: list[dict[str, str]]) -> str:

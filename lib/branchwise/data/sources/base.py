@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from branchwise.data.types import Question, Scorer
 from branchwise.prompts.rendering import PromptStyle
@@ -33,14 +33,38 @@ GroupSize = Annotated[int, Field(ge=1, le=200, description="Questions per group,
 ScoredAs = Annotated[Scorer, Field(description="Whose metrics the answers are scored by.")]
 
 
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_text_of_number), Field(min_length=1)]
+"""An id: some files hold numbers."""
+
+
+class Row(BaseModel):
+    """Base of the rows of files: further fields are ignored, and null is as good as absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {key: value for key, value in content.items() if value is not None}
+
+
 class Item(NamedTuple):
-    """One checked question before grouping, with the passage that it is about."""
+    """One checked question before grouping, with the passage that it is about.
+
+    Questions are about one passage where title, text and `block` are the same; a block (a dialogue, a
+    group of one's own data) has a name, which its group takes.
+    """
 
     place: str
     question: Question
     context: str = ""
     title: str = ""
     subdomain: str = ""
+    block: str = ""
     in_context: bool | None = None  # whether some gold stands in the context; None: not asked
 
 
@@ -128,14 +152,20 @@ class FileDataset(PromptStyle):
                 continue
             try:
                 yield from self.items(row, place)
-            except (ValidationError, ValueError) as error:
+            except _WRONG as error:
                 yield BadRow(place, reason(error))
 
 
-def reason(error: ValidationError | ValueError) -> str:
-    """A validation error in one line: the field and what is wrong with it."""
+# What a row of another schema may raise while it is read.
+_WRONG = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+
+
+def reason(error: Exception) -> str:
+    """An error of a row in one line: the field and what is wrong with it."""
+    if isinstance(error, UnicodeError):
+        return "a text that is not Unicode"
     if not isinstance(error, ValidationError):
-        return str(error)
+        return str(error) if isinstance(error, ValueError) else f"not of the schema ({error})"
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     return f"{field}: {first['msg']}" if field else first["msg"]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from branchwise.data.letters import letters_in
 from branchwise.data.sources.base import (
     BadRow,
     Citation,
@@ -13,7 +14,9 @@ from branchwise.data.sources.base import (
     Grouping,
     Hub,
     HubConfig,
+    Id,
     Item,
+    Row,
     ScoredAs,
     Split,
     parts,
@@ -30,9 +33,16 @@ CITATION = Citation(
 )
 
 
-class _Pair(BaseModel):
+class _Pair(Row):
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
+
+
+class _Case(Row):
+    id: Id | None = None
+    title: str = ""
+    description: str
+    QA_pairs: list[Any]
 
 
 class CmbClinDataset(FileDataset):
@@ -49,10 +59,11 @@ class CmbClinDataset(FileDataset):
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A case: id, title, description, QA_pairs; the hub has the same fields."""
-        if not isinstance(row, dict) or not str(row.get("description") or "").strip():
-            raise ValueError("no text `description`")
-        name = str(row.get("id") or text_id(row["description"]))
-        for number, (place_q, content) in enumerate(parts(row.get("QA_pairs"), place, "QA_pairs"), 1):
+        case = _Case.model_validate(row)
+        if not case.description.strip():
+            raise ValueError("an empty `description`")
+        name = case.id or text_id(case.description)
+        for number, (place_q, content) in enumerate(parts(case.QA_pairs, place, "QA_pairs"), 1):
             try:
                 pair = _Pair.model_validate(content)
                 if not pair.question.strip() or not pair.answer.strip():
@@ -67,17 +78,17 @@ class CmbClinDataset(FileDataset):
                 answer="text",
                 kind="clinical",
             )
-            yield Item(place_q, question, row["description"].strip(), str(row.get("title") or ""))
+            yield Item(place_q, question, case.description.strip(), case.title)
 
 
-class _Exam(BaseModel):
+class _Exam(Row):
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
-    option: dict[str, str] = Field(min_length=2)
+    option: dict[str, str | None] = Field(min_length=2)
     exam_type: str = ""
     exam_class: str = ""
     exam_subject: str = ""
-    id: int | str | None = None
+    id: Id | None = None
 
 
 class CmbExamDataset(FileDataset):
@@ -98,6 +109,8 @@ class CmbExamDataset(FileDataset):
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """One exam question, or a row that groups several by `medical_term` or `background`."""
         if not isinstance(row, dict) or "questions" not in row:
+            if self.grouping == "context":
+                raise ValueError("a question without a background cannot be grouped by it")
             yield _exam_item(row, place, "", "")
             return
         background, term = str(row.get("background") or ""), str(row.get("medical_term") or "")
@@ -110,8 +123,9 @@ class CmbExamDataset(FileDataset):
 
 def _exam_item(content: Any, place: str, background: str, term: str) -> Item:
     row = _Exam.model_validate(content)
-    options = {letter: text.strip() for letter, text in sorted(row.option.items()) if text.strip()}
-    answer = "".join(sorted(set(row.answer.strip().upper())))
+    given = ((letter, (text or "").strip()) for letter, text in sorted(row.option.items()))
+    options = {letter: text for letter, text in given if text}
+    answer = letters_in(row.answer)
     if not row.question.strip():
         raise ValueError("an empty question")
     if list(options) != list(LETTERS[: len(options)]):

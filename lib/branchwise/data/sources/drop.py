@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     BadRow,
@@ -11,7 +11,9 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Hub,
+    Id,
     Item,
+    Row,
     ScoredAs,
     parts,
     reason,
@@ -20,9 +22,9 @@ from branchwise.data.types import Question
 from branchwise.prompts.rendering import Instruction
 
 
-class _Answer(BaseModel):
+class _Answer(Row):
     number: str | int | float = ""
-    date: dict[str, str] = {}
+    date: dict[str, str | int | None] = {}
     spans: list[str] = []
 
     def as_spans(self) -> tuple[str, ...]:
@@ -31,25 +33,25 @@ class _Answer(BaseModel):
             return (str(self.number).strip(),)
         if spans := tuple(span.strip() for span in self.spans if span.strip()):
             return spans
-        date = (self.date.get(part, "").strip() for part in ("day", "month", "year"))
+        date = (str(self.date.get(part) or "").strip() for part in ("day", "month", "year"))
         words = " ".join(part for part in date if part)
         return (words,) if words else ()
 
 
-class _Pair(BaseModel):
-    query_id: str = Field(min_length=1)
+class _Pair(Row):
+    query_id: Id
     question: str = Field(min_length=1)
     answer: _Answer
     validated_answers: list[_Answer] = []
 
 
-class _HubSpans(BaseModel):
+class _HubSpans(Row):
     spans: list[str] = Field(min_length=1)
 
 
-class _HubRow(BaseModel):
+class _HubRow(Row):
     section_id: str = ""
-    query_id: str = Field(min_length=1)
+    query_id: Id
     passage: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answers_spans: _HubSpans
@@ -81,6 +83,8 @@ class DropDataset(FileDataset):
             golds = [(span.strip(),) for span in found.answers_spans.spans if span.strip()]
             yield _item(place, found.query_id, found.question, golds, found.passage, found.section_id)
             return
+        if not isinstance(row, tuple):
+            raise ValueError("not an object")
         name, content = row
         if not isinstance(content, dict) or not isinstance(content.get("passage"), str):
             raise ValueError("no text `passage`")

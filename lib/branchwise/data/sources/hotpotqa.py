@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from branchwise.data.sources.base import (
     Citation,
@@ -13,21 +13,24 @@ from branchwise.data.sources.base import (
     GroupSize,
     Hub,
     HubConfig,
+    Id,
     Item,
     Revision,
+    Row,
     ScoredAs,
     stated,
+    text_id,
 )
 from branchwise.data.types import Question
 from branchwise.prompts.rendering import Instruction
 
 
-class _Row(BaseModel):
+class _Row(Row):
     """The authors' form; the hub's is brought into it."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    id: str = Field(alias="_id", min_length=1)
+    id: Id | None = Field(None, alias="_id")
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
     type: str = "question"
@@ -56,7 +59,8 @@ class HotpotqaDataset(FileDataset):
         """A row of the authors' file (context: pairs of title and sentences) or of the hub."""
         if isinstance(row, dict) and isinstance(row.get("context"), dict):
             context = row["context"]
-            pairs = list(zip(context.get("title", ()), context.get("sentences", ()), strict=True))
+            titles, sentences = context.get("title") or (), context.get("sentences") or ()
+            pairs = list(zip(titles, sentences, strict=True))
             row = row | {"context": pairs}
         found = _Row.model_validate(row)
         if not found.question.strip() or not found.answer.strip():
@@ -65,5 +69,6 @@ class HotpotqaDataset(FileDataset):
         context = "\n".join(passages)
         golds = (found.answer.strip(),)
         known = None if golds[0] in ("yes", "no") else stated(golds, context)
-        question = Question(id=found.id, text=found.question.strip(), golds=golds, kind=found.type)
+        name = found.id or text_id(found.question)
+        question = Question(id=name, text=found.question.strip(), golds=golds, kind=found.type)
         yield Item(place, question, context, in_context=known)

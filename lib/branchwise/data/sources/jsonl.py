@@ -13,7 +13,7 @@ from branchwise.data.sources.base import (
     Item,
     stated,
 )
-from branchwise.data.types import Group
+from branchwise.data.types import LETTERS, Group, Question
 
 
 class JsonlDataset(FileDataset):
@@ -28,11 +28,24 @@ class JsonlDataset(FileDataset):
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A line: a whole group. Ids of questions need only be unique in their group."""
         group = Group.model_validate(row)
+        whole = self.grouping in ("context", "chunk", "dialogue")
         for question in group:
+            _check(question)
+            named = question
+            if not whole:
+                # Elsewhere ids must be unique, and nothing is there that a question could need.
+                named = question.model_copy(update={"id": f"{group.id}/{question.id}", "needs": ()})
             context = question.context or group.context
-            needs = tuple(f"{group.id}/{name}" for name in question.needs)
-            named = question.model_copy(
-                update={"id": f"{group.id}/{question.id}", "needs": needs, "context": None}
-            )
             known = stated(question.golds, context) if context and question.answer == "span" else None
-            yield Item(place, named, context, group.title, in_context=known)
+            passage = group.context if whole else context
+            yield Item(place, named, passage, group.title, block=group.id, in_context=known)
+
+
+def _check(question: Question) -> None:
+    """Raise ValueError for what a type alone does not refuse."""
+    if not question.text.strip() or not all(gold.strip() for gold in question.golds):
+        raise ValueError(f"question {question.id}: an empty question or answer")
+    letters = set(LETTERS[: len(question.options)] or LETTERS)
+    if question.answer == "choice" and not all(set(gold) <= letters for gold in question.golds):
+        allowed = ", ".join(sorted(letters))
+        raise ValueError(f"question {question.id}: its answers are letters of its options ({allowed})")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     BadRow,
@@ -12,7 +12,9 @@ from branchwise.data.sources.base import (
     Found,
     Grouping,
     Hub,
+    Id,
     Item,
+    Row,
     ScoredAs,
     Split,
     reason,
@@ -23,20 +25,20 @@ from branchwise.prompts.rendering import Instruction
 BLANK = "[MASK]"
 
 
-class _Template(BaseModel):
+class _Template(Row):
     """One row of the hub: a fact in one template."""
 
-    uuid: str = Field(min_length=1)
+    uuid: Id
     sub_ent: str = Field(min_length=1)
     obj_aliases: list[str] = Field(min_length=1)
     template: str = Field(min_length=1)
     is_manual: bool
 
 
-class _Merged(BaseModel):
+class _Merged(Row):
     """A fact with all its sentences, the subject filled in."""
 
-    uuid: str = Field(min_length=1)
+    uuid: Id
     answers: list[str] = Field(min_length=1)
     manual_paraphrases: list[str] = []
     auto_paraphrases: list[str] = []

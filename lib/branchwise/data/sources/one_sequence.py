@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     Citation,
@@ -13,7 +13,9 @@ from branchwise.data.sources.base import (
     GroupSize,
     Hub,
     HubConfig,
+    Id,
     Item,
+    Row,
     ScoredAs,
     Split,
     stated,
@@ -29,7 +31,7 @@ CITATION = Citation(
 )
 
 
-class _Resumes(BaseModel):
+class _Resumes(Row):
     prompt: str = Field(min_length=1)
     gold_keys: str = Field(min_length=1)
 
@@ -58,11 +60,11 @@ class ResumesDataset(FileDataset):
         yield Item(place, question, context.strip(), in_context=stated(golds, context))
 
 
-class _LongBench(BaseModel):
+class _LongBench(Row):
     input: str = Field(min_length=1)
     context: str = Field(min_length=1)
     answers: list[str] = Field(min_length=1)
-    id: str | None = Field(None, alias="_id")
+    id: Id | None = Field(None, alias="_id")
 
 
 class MultiDocDataset(FileDataset):
@@ -92,7 +94,7 @@ class MultiDocDataset(FileDataset):
         yield Item(place, question, found.context.strip(), in_context=stated(golds, found.context))
 
 
-class _Planning(BaseModel):
+class _Planning(Row):
     task: str = Field(min_length=1)
     answer: str = Field(min_length=1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     BadRow,
@@ -12,7 +12,9 @@ from branchwise.data.sources.base import (
     Found,
     Grouping,
     Hub,
+    Id,
     Item,
+    Row,
     ScoredAs,
     parts,
     reason,
@@ -23,26 +25,39 @@ from branchwise.prompts.rendering import Instruction
 CANNOT_ANSWER = "CANNOTANSWER"
 
 
-class _Text(BaseModel):
+class _Text(Row):
     text: str = Field(min_length=1)
 
 
-class _Turn(BaseModel):
-    id: str = Field(min_length=1)
+class _Turn(Row):
+    id: Id
     question: str = Field(min_length=1)
     answers: list[_Text] = []
     orig_answer: _Text | None = None
 
 
-class _HubAnswers(BaseModel):
+class _Paragraph(Row):
+    id: Id | None = None
+    context: str = Field(min_length=1)
+    qas: list[Any]
+
+
+class _Article(Row):
+    title: str = ""
+    background: str = ""
+    paragraphs: list[Any]
+
+
+class _HubAnswers(Row):
     texts: list[list[str]]
 
 
-class _HubOriginals(BaseModel):
+class _HubOriginals(Row):
     texts: list[str]
 
 
-class _HubRow(BaseModel):
+class _HubRow(Row):
+    dialogue_id: Id | None = None
     background: str = ""
     context: str = Field(min_length=1)
     wikipedia_page_title: str = ""
@@ -78,27 +93,31 @@ class QuacDataset(FileDataset):
         if isinstance(row, dict) and "paragraphs" not in row:
             yield from self._hub_dialogue(_HubRow.model_validate(row), place)
             return
-        if not isinstance(row, dict):
-            raise ValueError("not an object")
-        for place_p, paragraph in parts(row["paragraphs"], place, "paragraphs"):
-            if not isinstance(paragraph, dict) or not paragraph.get("context"):
-                yield BadRow(place_p, "no text `context`")
+        article = _Article.model_validate(row)
+        for place_p, content in parts(article.paragraphs, place, "paragraphs"):
+            try:
+                paragraph = _Paragraph.model_validate(content)
+            except ValueError as error:
+                yield BadRow(place_p, reason(error))
                 continue
-            passage = _passage(row.get("background", ""), paragraph["context"])
-            for place_q, turn in parts(paragraph.get("qas"), place_p, "qas"):
-                yield from self._turn(turn, place_q, passage, row.get("title", ""))
+            passage = _passage(article.background, paragraph.context)
+            about = {"context": passage, "title": article.title, "block": paragraph.id or place_p}
+            for place_q, turn in parts(paragraph.qas, place_p, "qas"):
+                yield from self._turn(turn, place_q, about)
 
     def _hub_dialogue(self, row: _HubRow, place: str) -> Iterator[Found]:
         passage = _passage(row.background, row.context)
+        title = row.wikipedia_page_title
+        about = {"context": passage, "title": title, "block": row.dialogue_id or place}
         columns = (row.turn_ids, row.questions, row.answers.texts, row.orig_answers.texts)
         if len({len(column) for column in columns}) > 1:
             raise ValueError("turn_ids, questions and answers are not of one length")
         for number, (name, text, texts, original) in enumerate(zip(*columns, strict=True)):
             answers = [{"text": answer} for answer in texts]
             turn = {"id": name, "question": text, "answers": answers, "orig_answer": {"text": original}}
-            yield from self._turn(turn, f"{place}.questions[{number}]", passage, row.wikipedia_page_title)
+            yield from self._turn(turn, f"{place}.questions[{number}]", about)
 
-    def _turn(self, content: Any, place: str, passage: str, title: str) -> Iterator[Found]:
+    def _turn(self, content: Any, place: str, about: dict[str, str]) -> Iterator[Found]:
         try:
             turn = _Turn.model_validate(content)
             golds = tuple(answer.text for answer in turn.answers)
@@ -112,8 +131,8 @@ class QuacDataset(FileDataset):
             return
         question = Question(id=turn.id, text=turn.question.strip(), golds=golds, kind="quac")
         spans = [gold for gold in golds if gold != CANNOT_ANSWER]
-        known = any(span in passage for span in spans) if spans else None
-        yield Item(place, question, passage, title, in_context=known)
+        known = any(span in about["context"] for span in spans) if spans else None
+        yield Item(place, question, **about, in_context=known)
 
 
 def _passage(background: str, context: str) -> str:

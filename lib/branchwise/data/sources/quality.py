@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     BadRow,
@@ -11,7 +11,9 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Hub,
+    Id,
     Item,
+    Row,
     ScoredAs,
     parts,
     reason,
@@ -21,15 +23,15 @@ from branchwise.data.types import LETTERS, Question
 from branchwise.prompts.rendering import Instruction
 
 
-class _Question(BaseModel):
+class _Question(Row):
     question: str = Field(min_length=1)
-    question_unique_id: str | None = None
+    question_unique_id: Id | None = None
     options: list[str] = Field(min_length=2, max_length=len(LETTERS))
     gold_label: int = Field(ge=1, description="1-based, in the authors' files.")
     difficult: int = 0
 
 
-class _HubRow(BaseModel):
+class _HubRow(Row):
     article: str = Field(min_length=1)
     question: str = Field(min_length=1)
     options: list[str] = Field(min_length=2, max_length=len(LETTERS))

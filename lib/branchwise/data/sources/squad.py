@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     BadRow,
@@ -11,8 +11,10 @@ from branchwise.data.sources.base import (
     FileDataset,
     Found,
     Hub,
+    Id,
     Item,
     Revision,
+    Row,
     parts,
     reason,
     stated,
@@ -21,14 +23,14 @@ from branchwise.data.types import Question
 from branchwise.prompts.rendering import Instruction
 
 
-class _Answers(BaseModel):
+class _Answers(Row):
     text: list[str] = Field(min_length=1)
 
 
-class _Row(BaseModel):
+class _Row(Row):
     """A question in the hub's form; further fields are ignored."""
 
-    id: str = Field(min_length=1)
+    id: Id
     title: str = ""
     context: str = Field(min_length=1)
     question: str = Field(min_length=1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, Field
 
 from branchwise.data.sources.base import (
     Citation,
@@ -12,22 +12,31 @@ from branchwise.data.sources.base import (
     Grouping,
     Hub,
     HubConfig,
+    Id,
     Item,
+    Row,
     ScoredAs,
 )
 from branchwise.data.types import Question
 from branchwise.prompts.rendering import Instruction
 
+UNLABELLED = "<unk>"
+"""What the hub's test split holds in place of an answer."""
 
-class _Answer(BaseModel):
+
+class _Answer(Row):
     value: str = Field("", validation_alias=AliasChoices("Value", "value"))
     aliases: list[str] = Field([], validation_alias=AliasChoices("Aliases", "aliases"))
+    normalized: list[str] = Field(
+        [], validation_alias=AliasChoices("NormalizedAliases", "normalized_aliases")
+    )
+    human: list[str] = Field([], validation_alias=AliasChoices("HumanAnswers", "human_answers"))
 
 
-class _Row(BaseModel):
+class _Row(Row):
     """The authors' names or, in snake case, the hub's."""
 
-    question_id: str = Field(validation_alias=AliasChoices("QuestionId", "question_id"), min_length=1)
+    question_id: Id = Field(validation_alias=AliasChoices("QuestionId", "question_id"))
     question: str = Field(validation_alias=AliasChoices("Question", "question"), min_length=1)
     answer: _Answer = Field(validation_alias=AliasChoices("Answer", "answer"))
 
@@ -50,13 +59,18 @@ class TriviaqaDataset(FileDataset):
     scorer: ScoredAs = "triviaqa"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
-        """A question; every alias is right, and the value itself."""
+        """A question; right are the value, every alias, also normalised, and what people answered."""
         found = _Row.model_validate(row)
-        golds = dict.fromkeys(text.strip() for text in (found.answer.value, *found.answer.aliases))
-        golds.pop("", None)
+        answer = found.answer
+        given = (answer.value, *answer.aliases, *answer.normalized, *answer.human)
+        # Of accepted answers that the metric cannot tell apart, the first stands for all.
+        golds: dict[str, str] = {}
+        for text in (text.strip() for text in given):
+            if text and text != UNLABELLED:
+                golds.setdefault(text.casefold(), text)
         if not golds or not found.question.strip():
             raise ValueError("an empty question, or no answer")
         question = Question(
-            id=found.question_id, text=found.question.strip(), golds=tuple(golds), kind="trivia"
+            id=found.question_id, text=found.question.strip(), golds=tuple(golds.values()), kind="trivia"
         )
         yield Item(place, question)

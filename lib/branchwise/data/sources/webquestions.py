@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from branchwise.data.sources.base import (
     Citation,
@@ -13,6 +13,7 @@ from branchwise.data.sources.base import (
     Grouping,
     Hub,
     Item,
+    Row,
     ScoredAs,
     Split,
     text_id,
@@ -23,7 +24,7 @@ from branchwise.prompts.rendering import Instruction
 _DESCRIPTION = re.compile(r'\(description (?:"((?:[^"\\]|\\.)*)"|([^()"]*))\)')
 
 
-class _Row(BaseModel):
+class _Row(Row):
     question: str = Field(min_length=1)
     answers: list[str] = Field(min_length=1)
     paraphrases: list[str] = []
@@ -53,7 +54,7 @@ class WebQuestionsDataset(FileDataset):
             numbered = sorted(
                 (key for key in row if re.fullmatch(r"paraphrase\d+", key)), key=lambda key: int(key[10:])
             )
-            row = row | {"paraphrases": [row[key] for key in numbered]}
+            row = row | {"paraphrases": [row[key] for key in numbered if row[key] is not None]}
         found = _Row.model_validate(row)
         text = found.question.strip()
         golds = dict.fromkeys(answer.strip() for answer in found.answers)
