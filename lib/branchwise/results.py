@@ -55,6 +55,7 @@ class GroupDependencies(Record):
     """One line of a file of dependencies: what was found for a group, what was kept, and its cost."""
 
     group: str
+    generator: str = Field(description="Name in the catalogue of dependencies.")
     candidates: tuple[Edge, ...]
     edges: tuple[tuple[str, str], ...] = Field(description="Kept: (needed, needing).")
     known: tuple[tuple[str, str], ...] | None = Field(description="As the data states; null: unknown.")
@@ -63,6 +64,7 @@ class GroupDependencies(Record):
     wall_s: float
     fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
     raw: str = Field("", description="What a model said.")
+    num_dropped: int = Field(0, description="Items of a model's reply that were no edge.")
 
 
 class GroupRun(Record):

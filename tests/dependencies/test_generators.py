@@ -11,6 +11,7 @@ from branchwise.dependencies.controls import random_edges, reversed_edges
 from branchwise.dependencies.graph import known_edges
 from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
+from branchwise.errors import UserError
 
 IDS = ["a", "b", "c", "d"]
 
@@ -36,6 +37,8 @@ def pairs(edges) -> list[tuple[str, str]]:
         (("What is the job of the boss of Mara?", "Who is the boss of Mara?"), [("b", "a")]),
         (("Who built the mill?", "Who built the mill?"), []),
         (("谁建了磨坊？", "它有多高？"), [("a", "b")]),
+        (("诊断是什么？", "应该如何治疗？其他方法呢？"), []),
+        (("Кто начальник Мары?", "Где живёт начальник Мары?"), []),
         (("有几条路？", "有几家店？", "总共多少？"), [("a", "c"), ("b", "c")]),
     ],
 )
@@ -70,6 +73,10 @@ WANTED = [("a", "c"), ("b", "d")]
         '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}, {"Q4": "Q',
         '```json\n{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}',
         '{"edges": [{"Q3": "Q1"}, {"Q3": "Q1"}, {"Q4": "Q2"}]}',
+        'Maybe {"edges": [{"Q1": "Q2"}]}? No.\n</think>\n{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
+        'As in [1], or [] for none: {"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
+        'Use {braces like these}. {"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
+        '{"order": ["Q1"], "edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
     ],
 )
 def test_replies_seen_in_the_wild_are_read(text: str) -> None:
@@ -85,6 +92,11 @@ def test_replies_seen_in_the_wild_are_read(text: str) -> None:
         ('{"edges": "Q3 needs Q1"}', "no list"),
         ('{"edges": ["Q3->Q1", "Q4->Q2"]}', "none of 2 items"),
         ('{"edges": [{"Q3": "Q9"}]}', "none of 1 items"),
+        ('{{"edges": [{{"Q3": "Q1"}}]}}', "broken JSON"),
+        ("{['Q1', 'Q2']: 'Q3'}", "broken JSON"),
+        ('{"edges": [{"Q3": "Q1"}, {"Q4": Q2}, {"Q2": "Q1"}]}', "broken JSON"),
+        ("[" * 2000, "JSON"),
+        ('{"edges": [{"Q3": 1' + "1" * 5000 + "}]}", "JSON"),
         ('{"order": ["Q1", "Q2"]}', "every question once"),
         ('{"order": ["Q1", "Q2", "Q3", "Q3"]}', "every question once"),
     ],
@@ -101,6 +113,11 @@ def test_no_edges_is_an_answer_and_ranks_are_confidences() -> None:
     read = read_edges('{"edges": [{"Q3": "Q1"}, {"Q9": "Q1"}, {"Q4": "Q2"}]}', IDS)
     assert [edge.confidence for edge in read.edges] == [1.0, 0.75]
     assert read.num_dropped == 1
+
+
+def test_questions_are_named_by_their_place_not_by_their_id() -> None:
+    read = read_edges('{"edges": [{"Q2": "Q1"}]}', ["Q2", "Q1"])
+    assert pairs(read.edges) == [("Q2", "Q1")]
 
 
 def test_an_order_is_a_chain() -> None:
@@ -153,7 +170,7 @@ def test_no_question_vanishes_from_a_full_pack() -> None:
     assert packed.num_cut == 2
     assert len(packed.ids) <= 16
     assert [packed.ids[span.stop] for span in packed.spans] == [2, 2, 2]
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(UserError, match="do not fit"):
         pack(["a"] * 9, FakeTokenizer(), 16, 5)
 
 

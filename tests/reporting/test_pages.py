@@ -40,6 +40,7 @@ def made_page(name: str = "w<1>/0") -> Page:
     )
     found = GroupDependencies(
         group=name,
+        generator="llm",
         candidates=(),
         edges=(("q1", "q2"), ("q1", "q10"), ("q3", "q10")),
         known=(("q1", "q2"), ("q2", "q10")),
@@ -79,13 +80,16 @@ def test_a_page_holds_all_of_itself_and_escapes_all_text(tmp_path: Path) -> None
         assert outside not in text.replace("url(#tip)", "")
     assert "3 of 4 right" in text
     assert "heuristic: no JSON &lt;b&gt;" in text
-    assert 'href="group-w_1_0.html"' in index.read_text()
+    assert f'href="{page_name("w<1>/0")}"' in index.read_text()
 
 
 def test_no_name_of_a_group_leaves_the_folder() -> None:
     for name in ("../../etc/passwd", "index", "a/b\\c", "Größe"):
         assert "/" not in page_name(name)
         assert page_name(name).startswith("group-")
+    names = ("血压", "肝脏", "a/b", "a_b", "x" * 300, "x" * 301)
+    assert len({page_name(name) for name in names}) == len(names)
+    assert all(len(page_name(name)) < 100 for name in names)
 
 
 @pytest.fixture(scope="module")

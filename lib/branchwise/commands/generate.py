@@ -54,6 +54,7 @@ def run_cell(
     """Run one cell and write its two files, the answers first and run.json last."""
     from branchwise.cells.depending import read_dependencies, with_found
     from branchwise.data.prepare import read_groups, read_preparation
+    from branchwise.dependencies.graph import with_edges
 
     name = experiment.catalogues.strategies[cell.strategy].dependencies
     if (name is None) != (dependencies_path is None):
@@ -63,8 +64,11 @@ def run_cell(
             if name
             else "leave out --dependencies",
         )
-    found = read_dependencies(dependencies_path) if dependencies_path else {}
-    groups = [with_found(group, found) if found else group for group in read_groups(groups_path)]
+    found = read_dependencies(dependencies_path, name) if dependencies_path and name else {}
+    # Without a stage there are none: what the data states is not to be followed by the way.
+    groups = [
+        with_found(group, found) if name else with_edges(group, []) for group in read_groups(groups_path)
+    ]
     started = time.perf_counter()
     import torch
 
@@ -143,6 +147,7 @@ def _run_record(
     from branchwise.results import RunRecord, Tokens
 
     runs = tuple(record.run for record in records)
+    found = [run.dependencies for run in runs if run.dependencies]
     commit, dirty = provenance.commit()
     device = loaded.model.device
     cache_bytes = getattr(decoder, "cache_bytes", None)
@@ -171,8 +176,8 @@ def _run_record(
         data={},
         num_groups=len(runs),
         num_resumed=0,
-        totals=Tokens.total(run.tokens for run in runs),
-        forward_passes=sum(run.forward_passes for run in runs),
+        totals=Tokens.total([*(run.tokens for run in runs), *(one.tokens for one in found)]),
+        forward_passes=sum(run.forward_passes for run in runs) + sum(one.forward_passes for one in found),
         warnings=(),
         groups=runs,
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from branchwise.commands.main import command
+from branchwise.errors import UserError
 
 
 @command("pages")
@@ -37,6 +38,12 @@ def pages(
     heading = " · ".join(run.cell.values())
     made = []
     for group in read_groups(groups)[:limit]:
+        answered = {row.question for row in rows.get(group.id, ())}
+        if group.id not in runs or answered != {question.id for question in group}:
+            raise UserError(
+                f"{cell} has no answers to all of group {group.id} of {groups}",
+                "give the file of groups that this cell answered",
+            )
         found = runs[group.id].dependencies
         followed = found.edges if found else ()
         group = with_edges(group, [Edge(source=a, target=b) for a, b in followed])

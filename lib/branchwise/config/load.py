@@ -193,8 +193,8 @@ def _check_names(experiment: Experiment, source: str) -> None:
         for name in used:
             if name not in known:
                 raise UserError(f"{source}: unknown {axis} {name}", nearest(name, list(known)))
-    for strategy in experiment.strategies:
-        name = experiment.catalogues.strategies[strategy].dependencies
+    for strategy, entry in experiment.catalogues.strategies.items():
+        name = entry.dependencies
         known = experiment.catalogues.dependencies
         if name is not None and name not in known:
             raise UserError(

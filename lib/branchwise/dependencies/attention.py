@@ -13,6 +13,7 @@ from torch import Tensor
 
 from branchwise.data.types import Group
 from branchwise.dependencies.graph import Edge
+from branchwise.errors import UserError
 
 Direction = Literal["needs", "published"]
 Pool = Literal["mean", "max"]
@@ -28,11 +29,17 @@ class Packed(NamedTuple):
 
 def pack(texts: Sequence[str], tokenizer: Any, max_tokens: int, max_question_tokens: int) -> Packed:
     """Questions between separators. All keep the same share of room where there is too little; none
-    vanishes (the published code cut off whatever stood beyond the encoder's length).
+    vanishes (the published code cut off whatever stood beyond the encoder's length). Raises UserError
+    where they do not fit at all.
     """
     room = (max_tokens - 1) // len(texts) - 1
     if room < 1:
-        raise ValueError(f"{len(texts)} questions do not fit into {max_tokens} tokens")
+        raise UserError(
+            f"{len(texts)} questions do not fit into an encoder of {max_tokens} tokens",
+            "use smaller groups",
+        )
+    if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
+        raise UserError("the encoder's tokenizer has no [CLS] or no [SEP]", "name a BERT-like encoder")
     ids = [tokenizer.cls_token_id]
     spans, num_cut = [], 0
     for text in texts:
@@ -54,7 +61,13 @@ def attention_shares(
     nobody, so rows sum to less than one; the diagonal is 0.
     """
     found = model(torch.tensor([packed.ids]), output_attentions=True).attentions
-    chosen = [found[layer] for layer in (range(len(found)) if layers is None else layers)]
+    wanted = range(len(found)) if layers is None else layers
+    if not wanted or not all(-len(found) <= layer < len(found) for layer in wanted):
+        raise UserError(
+            f"layers {list(wanted)} of an encoder with {len(found)}",
+            f"give some of {-len(found)} to {len(found) - 1}, or null for all",
+        )
+    chosen = [found[layer] for layer in wanted]
     weights_LHTT = torch.stack([layer[0] for layer in chosen]).float()
     weights_LTT = weights_LHTT.mean(1) if head_pool == "mean" else weights_LHTT.amax(1)
     weights_TT = weights_LTT.mean(0) if layer_pool == "mean" else weights_LTT.amax(0)

@@ -79,8 +79,10 @@ class AttentionEntry(Record):
 
     @property
     def selection(self) -> Selection:
-        """The rule that edges are chosen by."""
-        return _resolved(self.selection_rule)
+        """The rule that edges are chosen by; a preset takes over the threshold, as published."""
+        rule = _resolved(self.selection_rule)
+        named = isinstance(self.selection_rule, str)
+        return rule.model_copy(update={"min_confidence": self.threshold}) if named else rule
 
 
 def _resolved(rule: Preset | Selection) -> Selection:

@@ -24,12 +24,15 @@ STOP_WORDS = frozenset(
     "had who whom whose what which when where why how many much person people name named one tell give "
     "me please".split()
 )
-CHINESE_REFERENCES = ("上述", "前文", "前面", "这个", "那个", "该", "它", "他", "她", "其")
-CHINESE_AGGREGATES = ("总共", "一共", "平均", "列表", "比较", "综合")
+# Chinese has no spaces between words: what a sign is part of ("应该", "其他") is told by its neighbours.
+CHINESE_REFERENCES = re.compile(
+    "上述|前文|前面|这个|那个|(?<!应)该|其(?!他|它|余|中|次|实)|它|(?<!其)他|她"
+)
+CHINESE_AGGREGATES = re.compile("总共|一共|平均|列表|比较|综合")
 
 REFERENCE_CONFIDENCE = 0.85
 AGGREGATE_CONFIDENCE = 0.65
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(r"[^\W_]+")
 _NOT_BACK = re.compile(
     r"\b(?:is|are|was|were) (?:it|there)\b|\bthat (?:of|is|are|was|were|has|have|had)\b"
 )
@@ -62,10 +65,11 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _sign(text: str, words: list[str], known: frozenset[str], chinese: tuple[str, ...]) -> str:
+def _sign(text: str, words: list[str], known: frozenset[str], chinese: re.Pattern[str]) -> str:
     """The first word of a kind that stands in the question; "" where none does."""
     if known is REFERENCES:
         # "What is it that ..." and "a city that has ..." refer to nothing before.
         words = _words(_NOT_BACK.sub(" ", text.casefold()))
     found = next((word for word in words if word in known), "")
-    return found or next((word for word in chinese if word in text), "")
+    sign = chinese.search(text)
+    return found or (sign.group() if sign else "")

@@ -61,20 +61,39 @@ def reply_pattern(num_questions: int, shape: ReplyShape) -> str:
     return rf'\{{"edges": \[(?:{item}(?:, {item}){{0,{2 * num_questions - 1}}})?\]\}}'
 
 
-def read_edges(text: str, ids: Sequence[str]) -> ReadEdges:
+def read_edges(text: str, ids: Sequence[str], shape: ReplyShape = "edges") -> ReadEdges:
     """The edges of a reply about questions `ids`, whose names in it are Q1, Q2, ...
 
-    Taken are {"edges": [...]}, {"order": [...]}, a bare list of edges, and one object of edges. An edge
-    is {"Q3": "Q1"} (or a list of several that Q3 needs), {"source": "Q1", "target": "Q3"}, or the list
-    ["Q3", "Q1"]. Confidence falls with the rank from 1 to 0.5.
+    Taken are {"edges": [...]}, {"order": [...]}, a bare list of edges, and one object of edges; of
+    several the last one of the shape that was asked for. An edge is {"Q3": "Q1"} (or a list of several
+    that Q3 needs), {"source": "Q1", "target": "Q3"}, or the list ["Q3", "Q1"]. Confidence falls with the
+    rank from 1 to 0.5. Thoughts are not read.
     """
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
+    text = re.sub(r"\A.*</think>", "", text, flags=re.DOTALL)
     if "<think>" in text:
         return ReadEdges(None, "cut off in its thoughts")
     fenced = re.search(r"```[a-zA-Z]*\s*(.*?)(?:```|\Z)", text, re.DOTALL)
-    content = _parsed(fenced.group(1) if fenced else text)
-    if content is None:
-        return ReadEdges(None, "no JSON")
+    try:
+        values, is_broken = _values(fenced.group(1) if fenced else text)
+        content = _chosen(values, shape)
+        if content is None:
+            return ReadEdges(None, "broken JSON" if is_broken else "no JSON")
+        return _read(content, ids)
+    except (TypeError, ValueError, RecursionError, MemoryError):
+        return ReadEdges(None, "JSON of no known form")
+
+
+def _chosen(values: list[Any], shape: ReplyShape) -> Any:
+    """The value that is the answer: the last that says `shape`, else the other, else the last at all."""
+    for key in (shape, "order" if shape == "edges" else "edges"):
+        named = [value for value in values if isinstance(value, dict) and key in value]
+        if named:
+            return {key: named[-1][key]}
+    return values[-1] if values else None
+
+
+def _read(content: Any, ids: Sequence[str]) -> ReadEdges:
+    """The edges of one JSON value."""
     if isinstance(content, dict) and isinstance(content.get("order"), list):
         return _chain(content["order"], ids)
     if isinstance(content, dict) and "edges" in content:
@@ -92,10 +111,8 @@ def read_edges(text: str, ids: Sequence[str]) -> ReadEdges:
     if content and not pairs:
         return ReadEdges(None, f"none of {len(content)} items is an edge between two questions")
     edges = [
-        Edge(
-            source=source, target=target, confidence=1 - 0.5 * rank / len(pairs), why="said by the model"
-        )
-        for rank, (source, target) in enumerate(pairs)
+        Edge(source=a, target=b, confidence=1 - 0.5 * rank / len(pairs), why="said by the model")
+        for rank, (a, b) in enumerate(pairs)
     ]
     return ReadEdges(edges, None, dropped)
 
@@ -125,51 +142,60 @@ def _pairs(item: Any, ids: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _name(value: Any, ids: Sequence[str]) -> str | None:
-    """The id of a question that a reply calls Q3, q3, 3 or by its id; None where there is none."""
-    if isinstance(value, str) and value in ids:
-        return value
-    number = re.fullmatch(r"\s*[Qq]?(?:uestion)?\s*(\d+)\s*", str(value))
-    if isinstance(value, bool) or number is None or not 1 <= int(number.group(1)) <= len(ids):
+    """The id of a question that a reply calls Q3, q3 or 3, by its place in the prompt, or by its id;
+    None where there is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return ids[int(number.group(1)) - 1]
+    number = re.fullmatch(r"\s*(?:[Qq](?:uestion)?)?\s*(\d{1,6})\s*", str(value)[:40])
+    if number is None:
+        return value if isinstance(value, str) and value in ids else None
+    return ids[int(number.group(1)) - 1] if 1 <= int(number.group(1)) <= len(ids) else None
 
 
-def _parsed(text: str) -> Any:
-    """The first JSON value of a text that parses, mended where that takes no guessing; else None."""
-    for start in (match.start() for match in re.finditer(r"[{\[]", text)):
+def _values(text: str) -> tuple[list[Any], bool]:
+    """Every object and list of a text that parses, mended where that takes no guessing; and whether
+    some part of it looked like one and could not be read. What stands inside of that is not looked at.
+    """
+    values: list[Any] = []
+    is_broken = False
+    at = 0
+    while match := re.compile(r"[{\[]").search(text, at):
+        start = match.start()
         try:
-            return json.JSONDecoder().raw_decode(text, start)[0]
+            value, at = json.JSONDecoder().raw_decode(text, start)
         except json.JSONDecodeError:
-            mended = _mended(text[start:])
-            if mended is not None:
-                return mended
-    return None
+            closed, at = _balanced(text, start)
+            value = _mended(closed) if closed else None
+        if value is None:
+            is_broken = True
+        elif isinstance(value, dict | list):
+            values.append(value)
+    return values, is_broken
 
 
 def _mended(text: str) -> Any:
-    """A value with Python's quotes or trailing commas, or cut off after a whole item; else None."""
-    closed = _balanced(text)
-    if closed is None:
-        return None
-    for candidate in (closed, re.sub(r",\s*([}\]])", r"\1", closed)):
+    """A value with Python's quotes or trailing commas; None where it is neither."""
+    for candidate in (text, re.sub(r",\s*([}\]])", r"\1", text)):
         try:
             return json.loads(candidate)
         except json.JSONDecodeError:
             try:
                 return ast.literal_eval(candidate)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 continue
     return None
 
 
-def _balanced(text: str) -> str | None:
-    """The text up to where its first bracket closes; where it never does, up to the last whole item,
-    with the open brackets closed.
+def _balanced(text: str, start: int) -> tuple[str | None, int]:
+    """The text from a bracket to where it closes, and the place after it. Where it never does: up to
+    the last whole item, with the open brackets closed, and the end of the text.
     """
     stack: list[str] = []
     quote = ""
     last_item: tuple[int, list[str]] | None = None
-    for place, char in enumerate(text):
+    for place in range(start, len(text)):
+        char = text[place]
         if quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
@@ -177,12 +203,12 @@ def _balanced(text: str) -> str | None:
         elif char in "{[":
             stack.append("}" if char == "{" else "]")
         elif char in "}]":
-            if not stack or stack.pop() != char:
-                return None
+            if stack.pop() != char:
+                return None, place + 1
             if not stack:
-                return text[: place + 1]
+                return text[start : place + 1], place + 1
             last_item = (place + 1, list(stack))
     if last_item is None:
-        return None
+        return None, len(text)
     end, still_open = last_item
-    return text[:end] + "".join(reversed(still_open))
+    return text[start:end] + "".join(reversed(still_open)), len(text)

@@ -49,6 +49,9 @@ class PromptStyle(Record):
     )
 
 
+_GAP = {False: " ", True: "\n"}
+
+
 def _system(style: PromptStyle, many: bool) -> Message:
     rule = FORMAT_RULES[style.answer_format]
     return Message(role="system", content=f"{style.instruction} {rule.many if many else rule.one}")
@@ -85,7 +88,8 @@ def single(
     known: Sequence[tuple[Question, str]] = (),
 ) -> list[Message]:
     """A prompt for one question on its own; `known` are earlier questions with their answers."""
-    lines = [f"{_asked(earlier)} {answer}\n" for earlier, answer in known]
+    # Under options an answer takes a line of its own: beside the last one it would read as part of it.
+    lines = [f"{_asked(q)}{_GAP[bool(q.options)]}{answer}\n" for q, answer in known]
     earlier = "Known:\n" + "".join(lines) if lines else ""
     content = f"{_context(group, question)}{earlier}Question: {_asked(question)}"
     return [_system(style, many=False), Message(role="user", content=content)]

@@ -4,9 +4,10 @@ A page holds everything in itself (no script, style or picture from elsewhere), 
 can be sent. All text of data sets and models is escaped.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
-from branchwise.results import AnswerRow, GroupRecord, QuestionScore
+from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
 
 _WIDTH = 1000.0
 _ROW = 30.0
@@ -60,7 +61,17 @@ class Page:
     ticks: tuple[tuple[float, str], ...]
     height: float
     graph_size: tuple[float, float]
-    found: object = field(default=None)
+    found: GroupDependencies | None = None
+
+    @property
+    def total_ms(self) -> float:
+        """Finding the dependencies and answering."""
+        return self.wall_ms + (1000 * self.found.wall_s if self.found else 0.0)
+
+    @property
+    def total_ideal_ms(self) -> float:
+        """The same on unbounded machines."""
+        return self.ideal_ms + (1000 * self.found.wall_s if self.found else 0.0)
 
     @property
     def num_right(self) -> int | None:
@@ -121,8 +132,11 @@ def make_page(
 
 
 def page_name(group_id: str) -> str:
-    """A file name for a group: safe characters only, and never the index's."""
-    return f"group-{re.sub(r'[^A-Za-z0-9.-]+', '_', group_id)}.html"
+    """A file name for a group: safe characters, short, never the index's, and no other group's."""
+    safe = re.sub(r"[^A-Za-z0-9.-]+", "_", group_id)[:60]
+    if safe != group_id:
+        safe += "-" + hashlib.sha256(group_id.encode()).hexdigest()[:8]
+    return f"group-{safe}.html"
 
 
 def _right(scores: Mapping[str, QuestionScore] | None, question: str) -> bool | None:

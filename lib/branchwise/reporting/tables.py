@@ -127,7 +127,8 @@ def kinds(results: Results) -> pd.DataFrame:
 def further(results: Results) -> pd.DataFrame:
     """The metrics beside those of `accuracy`: a data set's own, and a judge's grades."""
     frame = results.metrics()
-    frame = frame[~frame.metric.isin({*_ACCURACY, *_COST})]
+    own = {name for scores in results.scores.values() for q in scores.questions for name in q.more}
+    frame = frame[frame.metric.isin(own)]
     rows = []
     for (*cell, metric), part in frame.groupby([*AXES, "metric"], sort=False):
         judged = metric.startswith("judge_")
@@ -229,7 +230,9 @@ def _scoring_notes(results: Results) -> list[str]:
     for name, (missing, total) in judges.items():
         notes.append(f"Judge: {name}; {missing} of {total} verdicts are missing.")
     reasons: dict[str, int] = {}
-    for cell, scores in results.scores.items():
+    # One file of dependencies serves every decoder.
+    served = {cell._replace(decoder=""): scores for cell, scores in results.scores.items()}
+    for cell, scores in served.items():
         for reason, count in scores.fallbacks.items():
             name = f"{results.label('strategy', cell.strategy)}, {reason}"
             reasons[name] = reasons.get(name, 0) + count

@@ -57,6 +57,9 @@ class Desk(Protocol):
     def join(self, branches: Sequence[Branch], text: str) -> Branch:
         """A branch that sees all of the given branches."""
 
+    def release(self, branch: Branch) -> None:
+        """Let go of a branch that nothing forks or joins any more."""
+
     async def generate(
         self,
         branch: Branch,

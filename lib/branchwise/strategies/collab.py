@@ -5,7 +5,7 @@ waits for a layer: it starts in the step after the last answer that it needs is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from branchwise.data.types import Group, Question
 from branchwise.dependencies.graph import check_acyclic
@@ -14,13 +14,19 @@ from branchwise.strategies.base import Answered, Desk, Reply, answered
 
 
 async def ask_knowing(
-    group: Group, desk: Desk, question: Question, known: list[tuple[Question, Reply]]
+    group: Group,
+    desk: Desk,
+    question: Question,
+    known: list[tuple[Question, Reply]],
+    after: Sequence[Reply],
 ) -> Reply:
-    """Ask a question whose prompt holds earlier questions with their answers."""
+    """Ask a question whose prompt holds earlier questions with their answers; `after` are the replies
+    that it waited for.
+    """
     style = desk.style
     texts = [(q, read_one(reply.text, q, style.answer_format).answer) for q, reply in known]
     prompt = single(group, question, style, texts)
-    return await desk.ask(prompt, [question], after=[reply for _, reply in known])
+    return await desk.ask(prompt, [question], after=after)
 
 
 async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
@@ -31,7 +37,7 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
 
     async def reply_to(question: Question) -> Reply:
         known = [(by_id[name], await tasks[name]) for name in question.needs]
-        return await ask_knowing(group, desk, question, known)
+        return await ask_knowing(group, desk, question, known, [reply for _, reply in known])
 
     for question in group:
         tasks[question.id] = asyncio.create_task(reply_to(question))

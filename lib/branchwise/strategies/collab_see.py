@@ -5,38 +5,59 @@ conversation that only its branch can see. With several needs the branches are j
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
 from branchwise.dependencies.graph import check_acyclic
+from branchwise.errors import UserError
 from branchwise.prompts import assistant, single, turn
 from branchwise.strategies.base import Answered, Desk, Reply, answered
 
+_MARK = "@@the answer stands here@@"
 
-def next_turn(group: Group, desk: Desk, earlier: Question, reply: Reply, question: Question) -> str:
-    """What the chat template writes between an answer and the model's next turn."""
+
+def next_turn(group: Group, desk: Desk, earlier: Question, question: Question) -> str:
+    """What the chat template writes between an answer and the model's next turn.
+
+    Raises UserError for a template that does not keep what the assistant said.
+    """
     opening = single(group, earlier, desk.style)
-    whole = desk.prompt_text([*opening, assistant(reply.text), turn(question)])
-    return whole.removeprefix(desk.prompt_text(opening) + reply.text)
+    whole = desk.prompt_text([*opening, assistant(_MARK), turn(question)])
+    _, mark, after = whole.partition(_MARK)
+    if not mark:
+        raise UserError("the chat template drops what the assistant said", "use strategy collab instead")
+    return after
 
 
 async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
-    """A branch a question; with no dependencies each is a prompt of its own, which is `batch`."""
+    """A branch a question, let go of when nobody needs it any more. What neither needs nor is needed is
+    asked plainly, so that without dependencies this is `batch`.
+    """
     check_acyclic(group)
     by_id = {question.id: question for question in group}
-    tasks: dict[str, asyncio.Task[tuple[Branch, Reply]]] = {}
+    tasks: dict[str, asyncio.Task[tuple[Branch | None, Reply]]] = {}
+    waiting = Counter(name for question in group for name in question.needs)
 
-    async def answer(question: Question) -> tuple[Branch, Reply]:
-        needed = [(by_id[name], *(await tasks[name])) for name in question.needs]
-        if not needed:
-            branch = desk.open(single(group, question, desk.style))
-        else:
-            last, _, reply = needed[-1]
-            text = next_turn(group, desk, last, reply, question)
-            branches = [branch for _, branch, _ in needed]
+    async def answer(question: Question) -> tuple[Branch | None, Reply]:
+        needed = [(name, *(await tasks[name])) for name in question.needs]
+        if not needed and not waiting[question.id]:
+            return None, await desk.ask(single(group, question, desk.style), [question])
+        if needed:
+            text = next_turn(group, desk, by_id[needed[-1][0]], question)
+            branches = [branch for _, branch, _ in needed if branch is not None]
             branch = desk.join(branches, text) if len(needed) > 1 else desk.fork(branches[0], [text])[0]
-        return branch, await desk.generate(branch, [question], after=[r for _, _, r in needed])
+        else:
+            branch = desk.open(single(group, question, desk.style))
+        reply = await desk.generate(branch, [question], after=[reply for _, _, reply in needed])
+        for name, seen, _ in needed:
+            waiting[name] -= 1
+            if seen is not None and not waiting[name]:
+                desk.release(seen)
+        if not waiting[question.id]:
+            desk.release(branch)
+        return branch, reply
 
     for question in group:
         tasks[question.id] = asyncio.create_task(answer(question))
