@@ -79,7 +79,8 @@ class Depending:
             candidates=found.edges,
             edges=tuple((edge.source, edge.target) for edge in chosen),
             known=known,
-            wall_s=wall_s if found.facts["forward_passes"] or found.edges else 0.0,
+            # What is given was not found: it cost nothing.
+            wall_s=0.0 if isinstance(self.entry, ControlEntry) else wall_s,
             **found.facts,
         )
 
