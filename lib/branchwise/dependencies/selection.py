@@ -6,7 +6,6 @@ no cap is passed and no circle closed. This is the published rule; its defaults,
 program to program, are the presets.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -53,27 +52,27 @@ def select(
     fixed = selection.answer_tokens + selection.overhead_tokens
     cost = {question.id: count_tokens(question.text) + fixed for question in group}
     accepted: list[Edge] = []
-    taken: set[tuple[str, str]] = set()
-    needs: Counter[str] = Counter()
-    needed_by: Counter[str] = Counter()
+    taken: set[int] = set()
+    count = len(names)
+    needs, needed_by = [0] * count, [0] * count
+    most_in = count if selection.max_needs is None else selection.max_needs
+    most_out = count if selection.max_needed_by is None else selection.max_needed_by
     # Bit i of ancestors[q]: question i is needed, directly or not, by question q.
-    ancestors = [0] * len(names)
+    ancestors = [0] * count
     tokens = 0
-    for edge in _ranked(edges, names, cost, selection):
-        pair = (edge.source, edge.target)
-        source, target = names[edge.source], names[edge.target]
+    for _, _, source, target, edge in _ranked(edges, names, cost, selection):
         if (
-            pair in taken
-            or _full(needs[edge.target], selection.max_needs)
-            or _full(needed_by[edge.source], selection.max_needed_by)
+            needs[target] >= most_in
+            or needed_by[source] >= most_out
             or ancestors[source] >> target & 1
+            or source * count + target in taken
             or (selection.max_tokens is not None and tokens + cost[edge.source] > selection.max_tokens)
         ):
             continue
         accepted.append(edge)
-        taken.add(pair)
-        needs[edge.target] += 1
-        needed_by[edge.source] += 1
+        taken.add(source * count + target)
+        needs[target] += 1
+        needed_by[source] += 1
         tokens += cost[edge.source]
         above = ancestors[source] | 1 << source
         if above & ~ancestors[target]:
@@ -86,21 +85,23 @@ def select(
 
 def _ranked(
     edges: Iterable[Edge], names: dict[str, int], cost: dict[str, int], selection: Selection
-) -> list[Edge]:
-    """Edges that may be accepted at all, the best first; of equals, the first given."""
+) -> list[tuple[float, int, int, int, Edge]]:
+    """Edges that may be accepted at all, the best first, with the numbers of their questions; of equals
+    the first given comes first, and edges themselves are never compared.
+    """
     weight, least = selection.cost_weight, selection.min_confidence
-    # The place breaks ties, so edges themselves are never compared.
-    scored: list[tuple[float, int, Edge]] = []
+    scored = []
     for place, edge in enumerate(edges):
-        source, confidence = edge.source, edge.confidence
-        if confidence < least or source not in names or edge.target not in names:
+        confidence = edge.confidence
+        if confidence < least:
             continue
-        score = min(1.0, max(0.0, confidence)) - weight * cost[source]
-        if score > 0 and source != edge.target:
-            scored.append((-score, place, edge))
+        source, target = names.get(edge.source), names.get(edge.target)
+        if source is None or target is None or source == target:
+            continue
+        score = confidence if 0 <= confidence <= 1 else min(1.0, max(0.0, confidence))
+        if weight:
+            score -= weight * cost[edge.source]
+        if score > 0:
+            scored.append((-score, place, source, target, edge))
     scored.sort()
-    return [edge for _, _, edge in scored]
-
-
-def _full(count: int, cap: int | None) -> bool:
-    return cap is not None and count >= cap
+    return scored
