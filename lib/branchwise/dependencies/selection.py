@@ -6,7 +6,7 @@ no cap is passed and no circle closed. This is the published rule; its defaults,
 program to program, are the presets.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -60,7 +60,7 @@ def select(
     # Bit i of ancestors[q]: question i is needed, directly or not, by question q.
     ancestors = [0] * count
     tokens = 0
-    for _, _, source, target, edge in _ranked(edges, names, cost, selection):
+    for source, target, edge in _ranked(edges, names, cost, selection):
         if (
             needs[target] >= most_in
             or needed_by[source] >= most_out
@@ -85,23 +85,26 @@ def select(
 
 def _ranked(
     edges: Iterable[Edge], names: dict[str, int], cost: dict[str, int], selection: Selection
-) -> list[tuple[float, int, int, int, Edge]]:
+) -> Iterator[tuple[int, int, Edge]]:
     """Edges that may be accepted at all, the best first, with the numbers of their questions; of equals
-    the first given comes first, and edges themselves are never compared.
+    the first given comes first.
     """
     weight, least = selection.cost_weight, selection.min_confidence
-    scored = []
-    for place, edge in enumerate(edges):
-        confidence = edge.confidence
-        if confidence < least:
+    kept: list[Edge] = []
+    scores: list[float] = []
+    for edge in edges:
+        score = edge.confidence
+        if score < least:
             continue
-        source, target = names.get(edge.source), names.get(edge.target)
-        if source is None or target is None or source == target:
-            continue
-        score = confidence if 0 <= confidence <= 1 else min(1.0, max(0.0, confidence))
+        if not 0 <= score <= 1:
+            score = min(1.0, max(0.0, score))
         if weight:
-            score -= weight * cost[edge.source]
+            score -= weight * cost.get(edge.source, 0)
         if score > 0:
-            scored.append((-score, place, source, target, edge))
-    scored.sort()
-    return scored
+            kept.append(edge)
+            scores.append(-score)
+    for place in sorted(range(len(kept)), key=scores.__getitem__):
+        edge = kept[place]
+        source, target = names.get(edge.source), names.get(edge.target)
+        if source is not None and target is not None and source != target:
+            yield source, target, edge
