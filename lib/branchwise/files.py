@@ -1,11 +1,12 @@
 """Files are written whole or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from branchwise.errors import UserError
 
@@ -50,12 +51,29 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line to a journal and see it to the disk.
+def read_journal(path: Path) -> tuple[dict[str, Any], int]:
+    """What `append_journal` wrote, by key, and how many lines could not be read (writes that were cut
+    off). Nothing where there is no journal.
+    """
+    records: dict[str, Any] = {}
+    num_broken = 0
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+                records[entry["key"]] = entry["record"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                num_broken += 1
+    return records, num_broken
+
+
+def append_journal(path: Path, key: str, record: Any) -> None:
+    """Append one record (JSON data) to a journal and see it to the disk.
 
     A line that a kill cut off does not swallow this one. Raises UserError where it cannot be written;
     what was written before stays.
     """
+    line = json.dumps({"key": key, "record": record})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:

@@ -1,7 +1,6 @@
 """The dependency stage: finds and chooses the edges of every group, with what that cost."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
 from branchwise.dependencies.selection import select
 from branchwise.errors import UserError
-from branchwise.files import append_line
+from branchwise.files import append_journal, read_journal
 from branchwise.results import GroupDependencies, Tokens, read_rows
 
 MINILM = "minilm"
@@ -178,37 +177,22 @@ def find_all(
     What is found goes to the journal at once, under a hash of `identity` and the group, so a stage that
     was stopped goes on from there.
     """
-    known = _read_journal(journal)
-    found = []
+    known, _ = read_journal(journal) if journal else ({}, 0)
+    found: list[GroupDependencies] = []
     warm = False
     for number, group in enumerate(groups, start=1):
         key = hashlib.sha256(f"{identity}\n{group.model_dump_json()}".encode()).hexdigest()
-        if key not in known:
+        if key in known:
+            found.append(GroupDependencies.model_validate(known[key]))
+        else:
             if not warm:
                 depending.find(group)
                 warm = True
-            known[key] = depending.find(group)
+            found.append(depending.find(group))
             if journal is not None:
-                append_line(
-                    journal, json.dumps({"key": key, "found": known[key].model_dump(mode="json")})
-                )
-        found.append(known[key])
+                append_journal(journal, key, found[-1].model_dump(mode="json"))
         progress(number, len(groups))
     return found
-
-
-def _read_journal(path: Path | None) -> dict[str, GroupDependencies]:
-    """Finished groups of a stage that was stopped; a line that was cut off does not count."""
-    if path is None or not path.exists():
-        return {}
-    known = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            known[entry["key"]] = GroupDependencies.model_validate(entry["found"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return known
 
 
 def read_dependencies(path: Path, name: str) -> dict[str, GroupDependencies]:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from branchwise.data.types import Group
-from branchwise.files import append_line
+from branchwise.files import append_journal, read_journal
 from branchwise.results import GroupRecord
 
 
@@ -23,20 +23,13 @@ class Journal:
     def __init__(self, path: Path, request: Mapping[str, Any]) -> None:
         self.path = path
         self._request = json.dumps(request, sort_keys=True, default=str)
-        self.num_broken = 0
-        self._records = self._read()
-
-    def _read(self) -> dict[str, GroupRecord]:
-        if not self.path.exists():
-            return {}
-        records = {}
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+        entries, self.num_broken = read_journal(path)
+        self._records: dict[str, GroupRecord] = {}
+        for key, content in entries.items():
             try:
-                entry = json.loads(line)
-                records[entry["key"]] = GroupRecord.model_validate(entry["record"])
-            except (json.JSONDecodeError, KeyError, TypeError, ValidationError):
+                self._records[key] = GroupRecord.model_validate(content)
+            except ValidationError:
                 self.num_broken += 1
-        return records
 
     def key(self, group: Group) -> str:
         """Hash of the whole request: every setting, the code, the model, and the group itself."""
@@ -49,8 +42,7 @@ class Journal:
 
     def append(self, group: Group, record: GroupRecord) -> None:
         """Note a finished group. Raises UserError where it cannot be written."""
-        line = json.dumps({"key": self.key(group), "record": record.model_dump(mode="json")})
-        append_line(self.path, line)
+        append_journal(self.path, self.key(group), record.model_dump(mode="json"))
 
     def remove(self) -> None:
         """The cell is complete: its files hold everything."""

@@ -1,18 +1,16 @@
 """The card of a data set: where it comes from, what it holds, and two examples."""
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from branchwise.config.entries import DatasetEntry
 from branchwise.data.grouping import Embed
-from branchwise.data.prepare import fill, groups_of
+from branchwise.data.prepare import groups_of
 from branchwise.data.sources.base import FileDataset
-from branchwise.data.spool import Counts, Spool
+from branchwise.data.spool import Counts
 from branchwise.data.types import Group
 from branchwise.errors import UserError
 
@@ -21,13 +19,14 @@ _CUT = 300
 
 def card(name: str, entry: DatasetEntry, embed: Embed | None = None) -> str:
     """Markdown text. Reads the whole set once; lengths are in characters, no tokenizer is asked."""
+    counts = Counts()
     bad: list[str] = []
     sizes: list[int] = []
     lengths: dict[str, list[int]] = {"context": [], "question": [], "first gold": []}
     fields: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     examples: list[Group] = []
-    for group in groups_of(entry, bad.append, embed):
+    for group in groups_of(entry, bad.append, embed, counts):
         sizes.append(len(group))
         if len(examples) < 2:
             examples.append(group)
@@ -42,7 +41,7 @@ def card(name: str, entry: DatasetEntry, embed: Embed | None = None) -> str:
         raise UserError(f"{name} has no group", left_out)
     lines = [f"# {name}", "", *_origin(entry), ""]
     if isinstance(entry, FileDataset):
-        lines += [_whole(entry)]
+        lines += [_whole(counts)]
     lines += [f"- groups: {len(sizes):,}, questions: {sum(sizes):,}, rows left out: {len(bad):,}"]
     lines += [f"- questions a group: {_spread(sizes)}"]
     lines += [f"- {what}, characters: {_spread(values)}" for what, values in lengths.items()]
@@ -74,15 +73,10 @@ def _origin(entry: DatasetEntry) -> list[str]:
     ]
 
 
-def _whole(entry: FileDataset) -> str:
+def _whole(counts: Counts) -> str:
     """What the source holds before any sample is drawn."""
-    with tempfile.TemporaryDirectory() as folder:
-        counts = Counts()
-        with Spool(Path(folder), counts) as spool:
-            fill(spool, entry, lambda warning: None, lambda done: None)
-            passages = len(spool.passages)
     return (
-        f"- the whole source: {counts.questions:,} questions about {passages:,} passages; "
+        f"- the whole source: {counts.questions:,} questions about {counts.passages:,} passages; "
         f"{counts.left_out:,} rows left out; {counts.gold_outside_context:,} questions whose answer is "
         "not in their text"
     )

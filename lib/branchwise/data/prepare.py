@@ -104,12 +104,12 @@ def _lines(
             yield group.model_dump_json(exclude_defaults=True), len(group)
         return
     with Spool(folder, counts) as spool:
-        fill(spool, entry, warn, progress)
+        _fill(spool, entry, warn, progress)
         for planned in plan_groups(entry, spool, embed):
             yield spool.group_line(planned.id, planned.questions, planned.shared), len(planned.questions)
 
 
-def fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> None:
+def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> None:
     """Read every row of an entry's source into the spool; bad ones are counted, or refused."""
     path = local_path(entry)
     if path is not None:
@@ -129,10 +129,14 @@ def fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> No
         warn(f"left out {bad}")
 
 
-def groups_of(entry: DatasetEntry, warn: Warn, embed: Embed | None = None) -> Iterator[Group]:
-    """The groups of a catalogue entry, in memory one at a time; `warn` hears of bad rows."""
+def groups_of(
+    entry: DatasetEntry, warn: Warn, embed: Embed | None = None, counts: Counts | None = None
+) -> Iterator[Group]:
+    """The groups of a catalogue entry, in memory one at a time; `warn` hears of bad rows, and `counts`
+    holds what the whole source came to from the first group on.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        lines = _lines(entry, Path(folder), Counts(), warn, lambda done: None, embed)
+        lines = _lines(entry, Path(folder), counts or Counts(), warn, lambda done: None, embed)
         for line, _ in lines:
             yield Group.model_validate_json(line)
 

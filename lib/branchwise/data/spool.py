@@ -25,6 +25,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.questions = 0
+        self.passages = 0
         self.left_out = 0
         self.examples: list[BadRow] = []
         self.gold_outside_context = 0
@@ -48,9 +49,7 @@ class Spool:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed on exit)
         self._end = 0
         self._question_at = array("Q")
-        self._text_at = array("Q")
         self.passage_of = array("l")
-        self.subdomain_of = array("l")
         self.passages: list[list[int]] = []
         self.subdomains: list[list[int]] = []
         self.block_names: dict[int, str] = {}
@@ -92,11 +91,8 @@ class Spool:
         if item.subdomain not in self._subdomain_number:
             self._subdomain_number[item.subdomain] = len(self.subdomains)
             self.subdomains.append([])
-        subdomain = self._subdomain_number[item.subdomain]
-        self.subdomain_of.append(subdomain)
-        self.subdomains[subdomain].append(number)
+        self.subdomains[self._subdomain_number[item.subdomain]].append(number)
         self._question_at.append(self._write(content))
-        self._text_at.append(self._write(question.text))
         self.counts.questions += 1
         self.counts.gold_outside_context += item.in_context is False
         return None
@@ -107,6 +103,7 @@ class Spool:
         if passage is None:
             passage = self._passage_number[digest] = len(self.passages)
             self.passages.append([])
+            self.counts.passages += 1
             if item.block:
                 self.block_names[passage] = item.block
             self._passage_at.append(self._write(json.dumps([item.title, item.context])))
@@ -114,8 +111,8 @@ class Spool:
         return passage
 
     def _write(self, text: str) -> int:
-        """Append a line; its position. Line breaks within a text become spaces (JSON has none)."""
-        line = text.replace("\n", " ").encode() + b"\n"
+        """Append a line of JSON; its position."""
+        line = text.encode() + b"\n"
         at = self._end
         self._file.seek(at)
         self._file.write(line)
@@ -126,10 +123,10 @@ class Spool:
         self._file.seek(at)
         return self._file.readline().decode().rstrip("\n")
 
-    def texts(self, numbers: Sequence[int] | range | None = None) -> Iterator[str]:
+    def texts(self) -> Iterator[str]:
         """What the questions ask, one at a time."""
-        for number in range(len(self)) if numbers is None else numbers:
-            yield self._read(self._text_at[number])
+        for at in self._question_at:
+            yield json.loads(self._read(at))["text"]
 
     def _questions(self, numbers: Sequence[int]) -> list[str]:
         """The stored JSON of some questions; they need none that is not among them."""

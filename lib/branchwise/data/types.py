@@ -14,6 +14,9 @@ Scorer = Literal[
 ]
 """Whose definitions of the metrics a data set is scored by (`branchwise.evaluation.metrics`)."""
 
+CANNOT_ANSWER = "CANNOTANSWER"
+"""What QuAC's people said where the text holds no answer."""
+
 LETTERS = "ABCDEFGHIJ"
 """Labels of options, in order."""
 

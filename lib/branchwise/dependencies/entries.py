@@ -28,19 +28,25 @@ class ControlEntry(Record):
         return PRESETS["plain"]
 
 
-class HeuristicEntry(Record):
-    """Read off the words of the questions: references, aggregates, shared names."""
+class _Chosen(Record):
+    """What generators that find edges have in common: a rule to choose among them."""
 
-    kind: Literal["heuristic"]
     selection_rule: SelectionField = Field("comparison", alias="selection")
 
     @property
     def selection(self) -> Selection:
         """The rule that edges are chosen by."""
-        return _resolved(self.selection_rule)
+        rule = self.selection_rule
+        return rule if isinstance(rule, Selection) else PRESETS[rule]
 
 
-class LlmEntry(Record):
+class HeuristicEntry(_Chosen):
+    """Read off the words of the questions: references, aggregates, shared names."""
+
+    kind: Literal["heuristic"]
+
+
+class LlmEntry(_Chosen):
     """Said by the cell's own model, asked before it answers; where its reply cannot be read, the
     heuristic's edges stand in, and the result says so.
     """
@@ -52,15 +58,9 @@ class LlmEntry(Record):
     sees_passage: bool = Field(False, description="Whether the passage stands above the questions.")
     constrained: bool = Field(True, description="Hold the reply to its form, token by token.")
     max_new_tokens: int = Field(256, ge=8, description="Budget of the reply.")
-    selection_rule: SelectionField = Field("comparison", alias="selection")
-
-    @property
-    def selection(self) -> Selection:
-        """The rule that edges are chosen by."""
-        return _resolved(self.selection_rule)
 
 
-class AttentionEntry(Record):
+class AttentionEntry(_Chosen):
     """Read off an encoder's attention between the questions, all in one pass."""
 
     kind: Literal["attention"]
@@ -80,13 +80,9 @@ class AttentionEntry(Record):
     @property
     def selection(self) -> Selection:
         """The rule that edges are chosen by; a preset takes over the threshold, as published."""
-        rule = _resolved(self.selection_rule)
+        rule = super().selection
         named = isinstance(self.selection_rule, str)
         return rule.model_copy(update={"min_confidence": self.threshold}) if named else rule
-
-
-def _resolved(rule: Preset | Selection) -> Selection:
-    return rule if isinstance(rule, Selection) else PRESETS[rule]
 
 
 DependencyEntry = Annotated[

@@ -24,7 +24,7 @@ from branchwise.evaluation.judge import (
     prompt_version,
     read_verdict,
 )
-from branchwise.files import append_line
+from branchwise.files import append_journal, read_journal
 from branchwise.results import AnswerRow
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ async def _judge_rows(
     journal_path: Path,
     progress: Progress,
 ) -> JudgeRecord:
-    journal = _read_journal(journal_path)
+    journal, _ = read_journal(journal_path)
     verdicts: dict[int, Verdict] = {}
     turns = asyncio.Semaphore(entry.parallel)
 
@@ -71,7 +71,7 @@ async def _judge_rows(
                 text, problem = await _ask(client, entry, messages)
             reading = Reading(None, "", problem) if problem else read_verdict(text, entry.rubric)
             if reading.grades is not None:
-                append_line(journal_path, json.dumps({"key": key, "text": text}, ensure_ascii=False))
+                append_journal(journal_path, key, text)
         verdicts[index] = Verdict(
             group=row.group, question=row.question, rubric=entry.rubric, **reading._asdict()
         )
@@ -145,17 +145,3 @@ def _key(entry: JudgeEntry, messages: list[dict[str, str]]) -> str:
     """Hash of all that decides a verdict; the address and the key do not."""
     request = [entry.model, entry.max_tokens, entry.output, messages]
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _read_journal(path: Path) -> dict[str, str]:
-    """Replies by key; a last line that a kill cut off does not count."""
-    if not path.exists():
-        return {}
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-            found[entry["key"]] = entry["text"]
-        except (json.JSONDecodeError, KeyError):
-            continue
-    return found

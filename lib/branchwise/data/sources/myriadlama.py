@@ -20,9 +20,8 @@ from branchwise.data.sources.base import (
     reason,
 )
 from branchwise.data.types import Question
+from branchwise.data.worlds.wordings import BLANK
 from branchwise.prompts.rendering import Instruction
-
-BLANK = "[MASK]"
 
 
 class _Template(Row):

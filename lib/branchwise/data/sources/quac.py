@@ -19,10 +19,8 @@ from branchwise.data.sources.base import (
     parts,
     reason,
 )
-from branchwise.data.types import Question
+from branchwise.data.types import CANNOT_ANSWER, Question
 from branchwise.prompts.rendering import Instruction
-
-CANNOT_ANSWER = "CANNOTANSWER"
 
 
 class _Text(Row):

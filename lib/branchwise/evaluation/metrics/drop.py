@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from branchwise.evaluation.metrics.squad import lenient
+from branchwise.evaluation.metrics.squad import lenient, without_articles
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 
 Spans = Sequence[str]
@@ -30,7 +29,7 @@ def _normal_token(token: str) -> str:
         token = "".join(char for char in token if char not in _PUNCTUATION)
     if _is_number(token):
         token = str(float(token))
-    return " ".join(_ARTICLES.sub(" ", token).split())
+    return without_articles(token)
 
 
 def normalize(text: str) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from branchwise.data.types import CANNOT_ANSWER
 from branchwise.evaluation.metrics.squad import best, exact_match, f1, lenient
 
-CANNOT_ANSWER = "CANNOTANSWER"
 MIN_HUMAN_F1 = 0.4
 """Questions on which people agree less are left out of the official averages."""
 

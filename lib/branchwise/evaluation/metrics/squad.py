@@ -14,10 +14,22 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 
 
+def without_articles(text: str) -> str:
+    """The words of a lower-case text but a, an and the, with single spaces between them."""
+    return " ".join(_ARTICLES.sub(" ", text).split())
+
+
+def contained(one: str, other: str) -> float:
+    """1 where one of two normalised texts contains the other on word boundaries, both not empty."""
+    if not one or not other:
+        return 0.0
+    return float(f" {one} " in f" {other} " or f" {other} " in f" {one} ")
+
+
 def normalize(text: str) -> str:
     """SQuAD's normalisation of an answer."""
     text = "".join(char for char in text.lower() if char not in _PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", text).split())
+    return without_articles(text)
 
 
 def exact_match(prediction: str, gold: str) -> float:
@@ -41,11 +53,7 @@ def f1(prediction: str, gold: str) -> float:
 
 def lenient(prediction: str, gold: str) -> float:
     """1 where one contains the other after normalisation, both not empty, on word boundaries."""
-    predicted, wanted = normalize(prediction), normalize(gold)
-    if not predicted or not wanted:
-        return 0.0
-    inside = f" {wanted} " in f" {predicted} " or f" {predicted} " in f" {wanted} "
-    return float(inside)
+    return contained(normalize(prediction), normalize(gold))
 
 
 def best(metric: Callable[[str, str], float], prediction: str, golds: Sequence[str]) -> float:
