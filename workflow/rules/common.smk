@@ -91,14 +91,9 @@ def dependencies_of(wildcards):
 
 
 def dependency_identity(wildcards):
-    """Everything that found dependencies depend on: settings, code, and the model that is asked."""
-    entry = EXPERIMENT.catalogues.dependencies[wildcards.dependencies]
+    """Everything that found dependencies depend on."""
     return as_param(
-        {
-            "entry": entry.model_dump(mode="json", by_alias=True),
-            "code": hashing.dependencies_hash(EXPERIMENT, wildcards.dependencies),
-            "model": hashing.model_hash(EXPERIMENT, wildcards.model),
-        }
+        hashing.dependency_identity(EXPERIMENT, wildcards.dependencies, wildcards.model)
     )
 
 

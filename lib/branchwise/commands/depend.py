@@ -7,7 +7,6 @@ import typer
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named, progress_bar
-from branchwise.errors import UserError
 
 
 @command("depend")
@@ -24,18 +23,14 @@ def depend(
     from branchwise.data.prepare import read_groups
 
     experiment = experiment_from(config, setting)
-    known = experiment.catalogues.dependencies
-    if dependencies not in known:
-        from branchwise.config.load import nearest
-
-        raise UserError(f"unknown dependencies {dependencies}", nearest(dependencies, list(known)))
+    entry = named(experiment, "dependencies", dependencies)
     found_groups = read_groups(groups)
     import torch
 
     from branchwise.cells.depending import Depending, find_all
     from branchwise.cells.loading import load_model, make_decoder
     from branchwise.config.entries import TreeEntry
-    from branchwise.config.hashing import dependencies_hash, folder_hash
+    from branchwise.config.hashing import dependency_identity, folder_hash
     from branchwise.config.settings import as_param
     from branchwise.results import write_rows
 
@@ -44,16 +39,11 @@ def depend(
     # A planner may be held to a form, which the tree decoder can.
     decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
     states = named(experiment, "dataset", dataset).source == "worlds"
-    depending = Depending(dependencies, known[dependencies], loaded.chat, decoder, states)
-    identity = as_param(
-        {
-            "entry": known[dependencies].model_dump(mode="json", by_alias=True),
-            "code": dependencies_hash(experiment, dependencies),
-            "model": folder_hash(loaded.folder),
-            "device": str(loaded.model.device),
-        }
-    )
+    depending = Depending(dependencies, entry, loaded.chat, decoder, states)
+    # Of a hub model the files that were loaded count, whatever revision the entry names.
+    identity = dependency_identity(experiment, dependencies, model)
+    identity |= {"model": folder_hash(loaded.folder), "device": str(loaded.model.device)}
     journal = out.with_name(f".{out.name}.journal.jsonl")
     with progress_bar(f"dependencies {dependencies} of {dataset}") as progress:
-        write_rows(out, find_all(found_groups, depending, progress, journal, identity))
+        write_rows(out, find_all(found_groups, depending, progress, journal, as_param(identity)))
     journal.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
     """A catalogue entry by its name. Raises UserError with the nearest one."""
     from branchwise.config.load import AXES, nearest
 
-    entries = getattr(experiment.catalogues, AXES[axis])
+    entries = getattr(experiment.catalogues, AXES.get(axis, axis))
     if name not in entries:
         raise UserError(f"unknown {axis} {name}", nearest(name, list(entries)))
     return entries[name]

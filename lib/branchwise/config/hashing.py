@@ -6,9 +6,11 @@ times, same content) or a commit re-runs nothing.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from branchwise.config.types import Cell, Experiment
 
@@ -25,6 +27,7 @@ MODEL_FILES = (
 """What of a model folder decides its tokens."""
 
 _LIBRARY = Path(__file__).parents[1]
+_IMPORT = re.compile(r"^from branchwise\.([\w.]+) import ", re.MULTILINE)
 _ANSWERS = (
     "prompts/*.py",
     "strategies/base.py",
@@ -66,6 +69,30 @@ def _files(patterns: Iterable[str]) -> list[Path]:
     return found
 
 
+@cache
+def _with_imports(module: str, rooms: tuple[str, ...]) -> tuple[str, ...]:
+    """A module and those of some rooms that it imports, directly or not."""
+    found = [module]
+    for name in found:
+        text = (_LIBRARY / name).read_text(encoding="utf-8")
+        imported = (dotted.replace(".", "/") + ".py" for dotted in _IMPORT.findall(text))
+        found += [
+            other
+            for other in imported
+            if other.split("/")[0] in rooms and other not in found and (_LIBRARY / other).is_file()
+        ]
+    return tuple(found)
+
+
+def dependency_identity(experiment: Experiment, name: str, model: str) -> dict[str, Any]:
+    """Everything that found dependencies depend on: settings, code, and the model that is asked."""
+    return {
+        "entry": experiment.catalogues.dependencies[name].model_dump(mode="json", by_alias=True),
+        "code": dependencies_hash(experiment, name),
+        "model": model_hash(experiment, model),
+    }
+
+
 def content_hash(path: Path) -> str:
     """Hash of a file."""
     with path.open("rb") as file:
@@ -87,10 +114,8 @@ def answers_hash(experiment: Experiment, cell: Cell) -> str:
     """Code that a cell's answers depend on: its strategy, its decoder, prompts and runner."""
     strategy = experiment.catalogues.strategies[cell.strategy].module
     kind = experiment.catalogues.decoders[cell.decoder].kind
-    modules = [*_ANSWERS, f"strategies/{strategy}.py"]
-    if strategy.startswith("collab"):
-        modules += ["strategies/collab.py", "dependencies/graph.py"]
-    return modules_hash((*modules, *_BY_DECODER[kind]))
+    modules = (*_ANSWERS, *_with_imports(f"strategies/{strategy}.py", ("strategies", "dependencies")))
+    return modules_hash((*dict.fromkeys(modules), *_BY_DECODER[kind]))
 
 
 def groups_hash(experiment: Experiment, dataset: str) -> str:
@@ -99,8 +124,9 @@ def groups_hash(experiment: Experiment, dataset: str) -> str:
     if entry.source == "worlds":
         modules = ("data/worlds/*.py",)
     else:
-        modules = (*_READ, f"data/sources/{type(entry).__module__.rpartition('.')[2]}.py")
-    return modules_hash(("data/prepare.py", "data/types.py", *modules))
+        source = f"data/sources/{type(entry).__module__.rpartition('.')[2]}.py"
+        modules = (*_READ, *_with_imports(source, ("data",)))
+    return modules_hash(tuple(dict.fromkeys(("data/prepare.py", "data/types.py", *modules))))
 
 
 def scores_hash() -> str:

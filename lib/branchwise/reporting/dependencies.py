@@ -18,14 +18,10 @@ from branchwise.results import GroupScore, Scores
 NUM_GRAPHS = 2
 
 
-def _rows(results: Results) -> list[str]:
-    return list(results.experiment.strategies)
-
-
 def dependency_cost(results: Results) -> Figure:
     """EM, measured and ideal latency of every strategy, a row each; a column of panels a data set."""
     look = Look(results)
-    strategies = _rows(results)
+    strategies = results.experiment.strategies
     datasets = list(results.experiment.datasets)
     height = 0.17 * len(strategies) + 0.35
     figure, axes = panels(2 * len(datasets), 2, height)
@@ -96,7 +92,11 @@ def dependency_edges(results: Results) -> Figure:
     """Dependencies followed per question, by strategy and data set."""
     look = Look(results)
     frame = wide(results, "edges")
-    strategies = [s for s in _rows(results) if results.experiment.catalogues.strategies[s].dependencies]
+    strategies = [
+        s
+        for s in results.experiment.strategies
+        if results.experiment.catalogues.strategies[s].dependencies
+    ]
     datasets = list(results.experiment.datasets)
     figure, (axis,) = panels(1, 1, 0.28 * len(datasets) * max(1, len(strategies)) / 3 + 0.6)
     width = 0.8 / max(1, len(strategies))
