@@ -14,6 +14,7 @@ from branchwise.data.worlds.world import World, make_world, tell
 from branchwise.decoding.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle, assistant, everything, numbered, single, turn
 from branchwise.training.drills import Drills, echo_text
+from branchwise.training.noise import add_noise
 from branchwise.training.recipe import Stage
 from branchwise.training.sequences import Sequence, Span
 from branchwise.training.vocabulary import TURN_END, TURN_START
@@ -24,13 +25,14 @@ INSTRUCTIONS = (
     "Answer the question.",
 )
 
+CITY_FACTS = (("city",), ("home", "city"))
+"""What a world made for facts about cities states first: with homes there are chains to them."""
+
 FITTED = 4.0
 """How much likelier a world made for a kind of question is asked that kind."""
 
 STATED_ONLY = 0.7
 """Share of choices whose options are all stated in the text, as most of an evaluated one's are not."""
-
-SMALL_WORDS = frozenset(("a", "the", "is", "of", "in", "that", "has", "as", "to", "The"))
 
 
 def _echo(question: Question) -> Question:
@@ -88,7 +90,7 @@ class Documents:
         weights = dict(stage.kinds)
         if fitted:
             weights[fitted] *= FITTED
-        lists = [self._items(Draft(self.rng, world), weights, count)]
+        lists = [self._items(Draft(self.rng, world), weights, count, stage)]
         if not lists[0]:
             return []
         if layout in ("single", "known"):
@@ -96,31 +98,30 @@ class Documents:
         if layout == "turns":
             return [self._turns(context, lists[0], style)]
         # A few lists of questions about one context: reading it is most of the work.
-        lists += [self._items(Draft(self.rng, world), weights, count) for _ in range(2)]
+        lists += [self._items(Draft(self.rng, world), weights, count, stage) for _ in range(2)]
         return [self._everything(context, items, style) for items in lists if items]
 
     def _world(self, stage: Stage) -> tuple[World, Kind | None]:
-        """A world, and the kind that it was made for: a share of the worlds states what some kind of
-        the stage needs, as the evaluated ones do.
+        """A world, and the kind that it was made for, if any: a share of the worlds states what some
+        kind of the stage needs, as the evaluated ones do.
         """
         num_facts = self.rng.randint(stage.min_facts, stage.max_facts)
         kinds = {kind: weight for kind, weight in stage.kinds.items() if kind in NEEDED_FACTS}
         if kinds and self.rng.random() < stage.fitting_worlds:
             kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
             return make_world(self.rng, num_facts, "seen", NEEDED_FACTS[kind]), kind
-        return make_world(self.rng, num_facts, "seen"), None
+        about = self.rng.choice(CITY_FACTS) if self.rng.random() < stage.city_worlds else ()
+        return make_world(self.rng, num_facts, "seen", about), None
 
     def _tell(self, world: World, stage: Stage) -> str:
-        """The world in words, a few small words lost: no single one may decide what is read."""
+        """The world in words, as one paragraph or several documents."""
         num_documents = self.rng.choice((1, 1, 1, 1, 1, 1, 3)) if len(world.facts) >= 6 else 1
         text = tell(self.rng, world, num_documents=num_documents)
-        if not stage.lost_words:
-            return text
-        words = text.split(" ")
-        kept = [w for w in words if w not in SMALL_WORDS or self.rng.random() >= stage.lost_words]
-        return " ".join(kept)
+        return add_noise(self.rng, text) if self.rng.random() < stage.noisy_texts else text
 
-    def _items(self, draft: Draft, weights: dict[Kind, float], count: int) -> list[list[Question]]:
+    def _items(
+        self, draft: Draft, weights: dict[Kind, float], count: int, stage: Stage
+    ) -> list[list[Question]]:
         """Single questions and chains, until there are `count` items or the world is exhausted."""
         kinds, shares = list(weights), list(weights.values())
         items: list[list[Question]] = []
@@ -132,8 +133,14 @@ class Documents:
             if kind == "choice" and item and self.rng.random() < STATED_ONLY:
                 item = [_stated_only(item[0], draft.world)]
             if item:
-                items.append(item)
+                items.append([self._maybe_noisy(question, stage) for question in item])
         return items
+
+    def _maybe_noisy(self, question: Question, stage: Stage) -> Question:
+        """The question, in a share of cases with noise in its text."""
+        if self.rng.random() >= stage.noisy_texts:
+            return question
+        return question.model_copy(update={"text": add_noise(self.rng, question.text)})
 
     def _branches(
         self,

@@ -39,8 +39,14 @@ class Stage(Record):
     fitting_worlds: float = Field(
         0.0, ge=0, le=1, description="Share of worlds made to state what one of the kinds needs."
     )
-    lost_words: float = Field(
-        0.0, ge=0, lt=1, description="Share of small words (of, the, is) that contexts lose."
+    noisy_texts: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of contexts, and of questions, with small words (of, the, is) lost and put in.",
+    )
+    city_worlds: float = Field(
+        0.0, ge=0, le=1, description="Share of worlds made to state facts about cities, which are rare."
     )
     echoes: float = Field(
         0.3, ge=0, le=1, description="Share of choices that name their own answer: find its letter."

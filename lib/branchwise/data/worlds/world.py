@@ -77,8 +77,8 @@ def tell(rng: random.Random, world: World, split: WordingSplit = "seen", num_doc
 def _values(rng: random.Random, kind: str, count: int) -> list[str]:
     """`count` different values of a kind that names neither people nor cities."""
     if kind == "food":
-        dishes = rng.sample(lexicon.DISHES, count)
-        return [f"{rng.choice(lexicon.TASTES)} {dish}" for dish in dishes]
+        tastes, dishes = rng.sample(lexicon.TASTES, count), rng.sample(lexicon.DISHES, count)
+        return [f"{taste} {dish}" for taste, dish in zip(tastes, dishes, strict=True)]
     pool = {"job": lexicon.JOBS, "pet": lexicon.PETS, "coins": lexicon.NUMBERS}[kind]
     return rng.sample(pool, count)
 
