@@ -19,8 +19,27 @@ from tests.architectures import BUILDERS, VOCABULARY, model_of
 
 token = st.integers(8, VOCABULARY - 1)
 text = st.lists(token, min_size=1, max_size=6)
-FULL = [name for name in BUILDERS if name not in ("mistral_windowed", "gemma2", "gemma3")]
-"""Architectures without sliding layers: the reference below gives all layers one mask."""
+
+
+def as_bias(mask_NN: torch.Tensor) -> torch.Tensor:
+    """A bool mask as what transformers adds to scores, fp32 (1, 1, N, N)."""
+    bias = torch.zeros(1, 1, *mask_NN.shape)
+    return bias.masked_fill_(~mask_NN, torch.finfo(torch.float32).min)
+
+
+def masks_of(model: torch.nn.Module, mask_NN: torch.Tensor, positions: list[int]):
+    """The tree's rule as a plain forward pass takes it: sliding layers see no farther than their
+    window, counted in logical positions; models of both kinds of layers take a mask for each.
+    """
+    window = getattr(model.config, "sliding_window", None)
+    kinds = set(getattr(model.config, "layer_types", None) or ())
+    if window is None or kinds == {"full_attention"}:
+        return as_bias(mask_NN)
+    place_N = torch.tensor(positions)
+    sliding = as_bias(mask_NN & (place_N[:, None] - place_N < window))
+    if "full_attention" in kinds:
+        return {"full_attention": as_bias(mask_NN), "sliding_attention": sliding}
+    return sliding
 
 
 @dataclass(eq=False)
@@ -59,10 +78,9 @@ class Plain:
                     for qq, q in enumerate(where)
                 ]
             )
-            bias = torch.zeros(1, 1, *mask.shape).masked_fill_(~mask, torch.finfo(torch.float32).min)
             logits = model(
                 torch.tensor([ids]),
-                attention_mask=bias,
+                attention_mask=masks_of(model, mask, positions),
                 position_ids=torch.tensor([positions]),
                 use_cache=False,
             ).logits[0, -1]
@@ -144,7 +162,7 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
 
 
 @pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "flex"])
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", BUILDERS)
 @settings(max_examples=8, deadline=None)
 @given(
     some=st.lists(scripts(), min_size=1, max_size=2),
