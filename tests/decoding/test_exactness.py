@@ -35,11 +35,18 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     chunk=st.sampled_from([1, 3, 4096]),
     replicated=st.sampled_from([0, plan.REPLICATED]),
     long=st.sampled_from([2, plan.LONG_RUN]),
+    packed=st.booleans(),
 )
 def test_branches_equal_separate_prompts(
-    name: str, kernel: str, prompts: list[list[int]], chunk: int, replicated: int, long: int
+    name: str,
+    kernel: str,
+    prompts: list[list[int]],
+    chunk: int,
+    replicated: int,
+    long: int,
+    packed: bool,
 ) -> None:
-    check_branches(name, kernel, prompts, chunk, replicated, long)
+    check_branches(name, kernel, prompts, chunk, replicated, long, packed)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -51,10 +58,16 @@ def test_branches_equal_separate_prompts_under_flex(name: str, prompts: list[lis
 
 
 def check_branches(
-    name: str, kernel: str, prompts: list[list[int]], chunk: int, replicated: int, long: int
+    name: str,
+    kernel: str,
+    prompts: list[list[int]],
+    chunk: int,
+    replicated: int,
+    long: int,
+    packed: bool = False,
 ) -> None:
     model = model_of(name)
-    decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk)
+    decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk, packed_weights=packed)
     expected = [greedy(model, prompt, 6) for prompt in prompts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "REPLICATED", replicated)

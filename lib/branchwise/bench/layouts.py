@@ -48,6 +48,10 @@ class Layout(ABC):
         """Exact counts of what was done so far; empty where a layout keeps none."""
         return {}
 
+    def notes(self) -> dict[str, str]:
+        """What the layout chose for itself; empty where there was no choice."""
+        return {}
+
     def _note(self, next_B: Tensor) -> None:
         self.tokens.append(next_B.tolist())
 
@@ -198,6 +202,9 @@ class Tree(Layout):
             "peak_tokens": decoder.peak_tokens,
             "buffer_bytes": decoder.cache_bytes,
         }
+
+    def notes(self) -> dict[str, str]:
+        return {"kernel": self.decoder.kernel, "weights": self.decoder.weight_layout}
 
 
 class PackedSequence(Layout):

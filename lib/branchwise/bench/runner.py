@@ -133,6 +133,7 @@ def _measure_point(
             "fraction_of_floor": floor_s / step,
             "kv_bytes": work.cache_tokens() * cost.key_bytes,
             "counters": work.counters(),
+            **work.notes(),
             "same_tokens": sum(agree) / len(agree),
             "same_as": works[0].name,
         }

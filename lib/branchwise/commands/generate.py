@@ -159,7 +159,7 @@ def _run_record(
         settings |= {
             "resolved_kernel": decoder.kernel,
             "kernel_self_test_s": decoder.self_test,
-            "resolved_packed_weights": decoder.packed_weights,
+            "resolved_weights": decoder.weight_layout,
         }
     return RunRecord(
         cell=cell._asdict(),

@@ -39,7 +39,7 @@ _ANSWERS = (
 )
 # The tree decoder is every module of `decoding` but the other decoders.
 _BY_DECODER = {
-    "tree": ("decoding/*.py", "!decoding/hf.py"),
+    "tree": ("decoding/*.py", "!decoding/hf.py", "decoding/*.c"),
     "hf": tuple(f"decoding/{name}.py" for name in ("chat", "loop", "requests", "stopping", "hf")),
 }
 _READ = tuple(f"data/{name}.py" for name in ("rows", "spool", "grouping", "similarity", "sources/base"))

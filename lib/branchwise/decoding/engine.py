@@ -64,7 +64,7 @@ class TreeDecoder:
             kernel, self.self_test = fastest_kernel(model)
         check_exactness(model, kernel)
         self.kernel = kernel
-        self.packed_weights = packing_helps(model) if packed_weights is None else packed_weights
+        packed = packing_helps(model) if packed_weights is None else packed_weights
         self.positions = positions
         self.model = model
         self.tokenizer = tokenizer
@@ -78,7 +78,7 @@ class TreeDecoder:
             self.tree,
             kernel,
             max_step_tokens,
-            self.packed_weights,
+            packed,
             self.grid,
             max_cache_tokens,
         )
@@ -184,6 +184,11 @@ class TreeDecoder:
     def attached(self) -> AbstractContextManager[None]:
         """The tree's attention in the model; see `ForwardPass.attached`."""
         return self._forward.attached()
+
+    @property
+    def weight_layout(self) -> str:
+        """Which weights it multiplies by; see `branchwise.decoding.weights`."""
+        return self._forward.weights.layout
 
     @property
     def num_forward_passes(self) -> int:

@@ -31,7 +31,9 @@ class Outcome(NamedTuple):
 
 
 class ForwardPass:
-    """Runs a model over a token tree. `num_passes` and `num_rows` count what it did."""
+    """Runs a model over a token tree. `num_passes` and `num_rows` count what it did; `weights` says in
+    which layout it multiplies by them.
+    """
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class ForwardPass:
         self.num_passes = 0
         self.num_rows = 0
         self.peak_tokens = 0
-        self._weights = PackedWeights(model if packed_weights else None)
+        self.weights = PackedWeights(model if packed_weights else None)
         self._rotary = GridRotary(model, grid) if grid is not None else None
         self._attached = False
         self._last: tuple[int, list[Node], Plan] | None = None
@@ -67,7 +69,7 @@ class ForwardPass:
             yield
             return
         rotary = self._rotary.attached() if self._rotary is not None else nullcontext()
-        with tree_attention(self.model, self.kernel), self._weights.attached(), rotary:
+        with tree_attention(self.model, self.kernel), self.weights.attached(), rotary:
             self._attached = True
             try:
                 yield
