@@ -1,4 +1,4 @@
-"""The few-row matrix product: right, the same bits for any number of rows, and never a silent stand-in."""
+"""The few-row matrix product: right, the same bits for any number of rows, no silent stand-in."""
 
 import pytest
 import torch

@@ -43,7 +43,7 @@ class Stage(Record):
         0.0,
         ge=0,
         le=1,
-        description="Share of contexts, and of questions, with small words (of, the, is) lost and put in.",
+        description="Share of contexts, and of questions, that lose and gain small words (of, the, is).",
     )
     city_worlds: float = Field(
         0.0, ge=0, le=1, description="Share of worlds made to state facts about cities, which are rare."

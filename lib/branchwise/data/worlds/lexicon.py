@@ -2,8 +2,8 @@
 
 A name is a start and an ending ("Mar" + "a", "Ash" + "ton"), two tokens of the tiny model, as a name
 is a few sub-words to a large one. Held-out names combine known starts and endings in ways that stand
-in no text of training. No two names of one world share their start, no two dishes their taste: readers mix up
-such names too, and what the tiny model is to show is which question needs which, not spelling.
+in no text of training. No two names of one world share their start, no two dishes their taste: readers
+mix up such names too, and worlds are to show which question needs which, not spelling.
 """
 
 import random
