@@ -52,7 +52,6 @@ def bench(
     from branchwise.bench.shapes import build, load
 
     log = Console(stderr=True, highlight=False, soft_wrap=True).print
-    chosen = by_name(layout)
     torch.set_num_threads(threads)
     cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
     if cuda and not torch.cuda.is_available():
@@ -62,6 +61,7 @@ def bench(
     if dtype not in ("float32", "bfloat16"):
         raise UserError(f"dtype is {dtype!r}", "give float32, bfloat16 or auto")
     place = torch.device("cuda" if cuda else "cpu")
+    chosen = by_name(layout, place)
     kind = getattr(torch, dtype)
     model = load(path, place, kind) if path else build(shape, place, kind, layers, vocabulary)
     cuts = [f"{layers} layers"] * (layers is not None) + [f"{vocabulary} words"] * (

@@ -167,12 +167,18 @@ class Tree(Layout):
     name = "tree"
     kernel = "cascade"
     packed_weights = True
+    compile_mode: str | None = None
     lengths: list[int] | None = None
 
     def __init__(self, model: PreTrainedModel, prefix_P: Tensor, questions_BQ: Tensor) -> None:
         super().__init__(model, prefix_P, questions_BQ)
         # Packing weights is part of loading a model, not of answering.
-        self.decoder = TreeDecoder(model, kernel=self.kernel, packed_weights=self.packed_weights)
+        self.decoder = TreeDecoder(
+            model,
+            kernel=self.kernel,
+            packed_weights=self.packed_weights,
+            compile_mode=self.compile_mode,
+        )
         self.loop = asyncio.new_event_loop()
         self.rows: list[list[int]] = [[] for _ in questions_BQ]
 
@@ -266,6 +272,14 @@ class TreePlainWeights(Tree):
     packed_weights = False
 
 
+class TreeCompiled(Tree):
+    """The tree decoder, its steps compiled; on a GPU, CUDA graphs. The first steps compile."""
+
+    name = "tree, compiled"
+    packed_weights = False
+    compile_mode = "reduce-overhead"
+
+
 LAYOUTS: tuple[type[Layout], ...] = (
     Sequential,
     SequentialReuse,
@@ -278,10 +292,13 @@ LAYOUTS: tuple[type[Layout], ...] = (
 )
 
 
-def by_name(names: Sequence[str] | None) -> list[type[Layout]]:
-    """Layouts by name; all of them for none given."""
-    known = {layout.name: layout for layout in LAYOUTS}
+def by_name(names: Sequence[str] | None, device: torch.device) -> list[type[Layout]]:
+    """Layouts by name; for none given all of them, the compiled one on a GPU only (a CPU takes a minute
+    to compile what does not make it faster).
+    """
+    known = {layout.name: layout for layout in (*LAYOUTS, TreeCompiled)}
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise UserError(f"layout {unknown[0]!r} is not known", f"known: {'; '.join(known)}")
-    return [known[name] for name in names or known]
+    usual = [name for name in known if name != TreeCompiled.name or device.type == "cuda"]
+    return [known[name] for name in names or usual]

@@ -101,6 +101,7 @@ def make_decoder(entry: DecoderEntry, loaded: Loaded) -> TreeDecoder | HFDecoder
             max_step_tokens=entry.max_step_tokens,
             max_cache_tokens=entry.max_cache_tokens,
             packed_weights=entry.packed_weights,
+            compile_mode=entry.compile_mode,
             grid=grid,
         )
     return HFDecoder(loaded.model, tokenizer)

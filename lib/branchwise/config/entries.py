@@ -84,6 +84,11 @@ class TreeEntry(Record):
     packed_weights: bool | None = Field(
         None, description="CPU: weights packed for few rows; null: where a self-test finds it faster."
     )
+    compile_mode: Literal["default", "reduce-overhead"] | None = Field(
+        None,
+        description="torch.compile the decoding steps, in this mode (a minute at first; reduce-overhead: "
+        "CUDA graphs on a GPU); null: run them as written.",
+    )
     max_cache_tokens: int | None = Field(
         None, ge=1, description="Tokens in the cache, at most; branches over it wait."
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -17,6 +18,8 @@ PREFIX = "branchwise_"
 def _interface(kernel: Kernel) -> Any:
     """A kernel as transformers calls it."""
 
+    # What a step sees differs from step to step: torch.compile is to leave it alone.
+    @torch.compiler.disable
     def attention(
         module: nn.Module,
         query: Tensor,

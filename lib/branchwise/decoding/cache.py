@@ -5,6 +5,7 @@ Shape legend: H key-value heads, N tokens of a step, S slots, D head width.
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
@@ -34,6 +35,7 @@ class TreeCache(Cache):
         self._slots_N = slots_N
         self._used = used
 
+    @torch.compiler.disable  # its buffers grow
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from branchwise.decoding.branches import Branch, Run
+from branchwise.decoding.compiling import MODES
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.kernels import KERNELS
 from branchwise.decoding.loop import run
@@ -38,7 +39,8 @@ class TreeDecoder:
     another (see `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
     the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`;
-    None: where a self-test finds them faster.
+    None: where a self-test finds them faster. `compile_mode`: a mode of torch.compile for the steps
+    (see `branchwise.decoding.compiling`), which takes a minute at first; None: as written.
     """
 
     def __init__(
@@ -51,13 +53,19 @@ class TreeDecoder:
         max_cache_tokens: int | None = None,
         packed_weights: bool | None = False,
         grid: Grid2D | None = None,
+        compile_mode: str | None = None,
     ) -> None:
-        choices = (("kernel", kernel, ("auto", *KERNELS)), ("positions", positions, POSITIONS))
+        choices = (
+            ("kernel", kernel, ("auto", *KERNELS)),
+            ("positions", positions, POSITIONS),
+            ("compile_mode", compile_mode, (None, *MODES)),
+        )
         for what, given, allowed in choices:
             if given not in allowed:
-                flash = " (flash attention takes no mask and gives no log-sum-exp)" * ("flash" in given)
+                flash = " (flash attention takes no mask and gives no log-sum-exp)" * ("flash" in str(given))
                 raise UserError(
-                    f"{what} is {given!r}{flash}", f"the tree decoder has: {', '.join(allowed)}"
+                    f"{what} is {given!r}{flash}",
+                    f"the tree decoder has: {', '.join(str(one) for one in allowed)}",
                 )
         self.self_test: dict[str, float] = {}
         if kernel == "auto":
@@ -81,6 +89,7 @@ class TreeDecoder:
             packed,
             self.grid,
             max_cache_tokens,
+            compile_mode,
         )
         self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
         self._queue: list[Request] = []

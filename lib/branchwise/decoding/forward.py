@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from branchwise.decoding.attention import tree_attention
 from branchwise.decoding.cache import TreeCache
+from branchwise.decoding.compiling import compiled
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.plan import Plan
 from branchwise.decoding.positions import Grid2D, GridRotary
@@ -44,8 +45,10 @@ class ForwardPass:
         packed_weights: bool,
         grid: Grid2D | None = None,
         max_cache_tokens: int | None = None,
+        compile_mode: str | None = None,
     ) -> None:
         self.model = model
+        self._call = model if compile_mode is None else compiled(model, compile_mode)
         self.tree = tree
         self.kernel = kernel
         self.max_step_tokens = max_step_tokens
@@ -142,7 +145,7 @@ class ForwardPass:
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
-        logits_RV = self.model(**inputs).logits[0].float()
+        logits_RV = self._call(**inputs).logits[0].float()
         written = self.cache.last_values
         is_nan = logits_RV.isnan().any()
         if written is not None:
