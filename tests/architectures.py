@@ -55,7 +55,10 @@ def model_of(name: str, vocabulary: int = VOCABULARY, max_positions: int = 512) 
     shape = {**_SHAPE, "vocab_size": vocabulary, "max_position_embeddings": max_positions}
     architecture, more = BUILDERS[name]
     config = CONFIG_MAPPING[architecture](**{**shape, **more})
-    return AutoModelForCausalLM.from_config(config).eval()
+    # transformers 5.17 and 5.18 give gemma2, unasked, an attention that leaves its cap out.
+    capped = getattr(config, "attn_logit_softcapping", None) is not None
+    how = {"attn_implementation": "eager"} if capped else {}
+    return AutoModelForCausalLM.from_config(config, **how).eval()
 
 
 @torch.no_grad()

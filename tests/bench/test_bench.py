@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from branchwise.bench.floor import Cost, Machine
 from branchwise.bench.layouts import LAYOUTS
 from branchwise.bench.published import SHAPES
-from branchwise.bench.runner import early_finish, end_to_end, measure
+from branchwise.bench.runner import end_to_end, measure
 from branchwise.bench.shapes import build
+from branchwise.bench.studies import agreement, early_finish
 from branchwise.commands.main import app
 from branchwise.commands.registered import import_all
 from branchwise.errors import UserError
@@ -60,6 +61,14 @@ def test_work_with_early_ends_is_the_sum_of_lengths(model) -> None:
 def test_whole_runs_are_timed_for_each_layout(model) -> None:
     rows = end_to_end(model, 12, 2, 3, 2, LAYOUTS[1:3], log=quiet)
     assert [len(row["total_s_all"]) for row in rows] == [2, 2]
+
+
+def test_bfloat16_is_compared_with_fp32_of_the_same_weights(model) -> None:
+    before = model.dtype
+    result = agreement(model, 12, 4, 6, log=quiet)
+    assert 0 < result["tokens"] <= 1
+    assert 0 <= result["branches"] <= result["tokens"]
+    assert model.dtype == before
 
 
 def test_costs_are_those_of_the_published_shape() -> None:

@@ -29,6 +29,9 @@ def bench(
     groups: Annotated[
         int, typer.Option(min=0, help="Also time so many groups, one at a time and in flight.")
     ] = 0,
+    agree: Annotated[
+        int, typer.Option(min=0, help="Also compare so many tokens in bfloat16 with fp32; 0: do not.")
+    ] = 0,
     path: Annotated[
         Path | None, typer.Option(help="A model folder instead of a shape with random weights.")
     ] = None,
@@ -48,8 +51,9 @@ def bench(
     import torch
 
     from branchwise.bench.layouts import ExpandedBatch, PaddedBatch, SequentialReuse, Tree, by_name
-    from branchwise.bench.runner import early_finish, end_to_end, in_flight, measure, whole_paged
+    from branchwise.bench.runner import end_to_end, measure
     from branchwise.bench.shapes import build, load
+    from branchwise.bench.studies import agreement, early_finish, in_flight, whole_paged
 
     log = Console(stderr=True, highlight=False, soft_wrap=True).print
     torch.set_num_threads(threads)
@@ -88,6 +92,8 @@ def bench(
         result["uneven"] = early_finish(model, longest, most, 8, 128, log)
     if groups:
         result["in_flight"] = in_flight(model, groups, min(prefix), min(most, 8), whole or 32, log)
+    if agree:
+        result["agreement"] = agreement(model, min(prefix), min(most, 8), agree, log)
     save(result)
     if out is not None:
         log(f"written to {out}")

@@ -2,7 +2,6 @@
 
 import platform
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from branchwise.bench.floor import Cost, Machine, clock, measure_machine
-from branchwise.bench.layouts import LAYOUTS, Layout, Tree
-from branchwise.decoding.engine import TreeDecoder
+from branchwise.bench.layouts import LAYOUTS, Layout
 
 SCHEMA = 1
 QUESTION_TOKENS = 16
@@ -32,7 +30,7 @@ def machine_name(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _draw(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+def draw(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A random prefix (P,) and questions (B, Q), int64; the same for the same sizes and seed."""
     generator = torch.Generator().manual_seed((seed * 10**6 + prefix) * 1000 + count)
     size = model.config.vocab_size
@@ -91,7 +89,7 @@ def _measure_point(
     log: Log,
 ) -> list[dict[str, Any]]:
     device = model.device
-    prefix_P, questions_BQ = _draw(model, prefix, count)
+    prefix_P, questions_BQ = draw(model, prefix, count)
     works = [layout(model, prefix_P, questions_BQ) for layout in layouts]
     prefill_s: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
@@ -159,7 +157,7 @@ def end_to_end(
 ) -> list[dict[str, Any]]:
     """Prefill and `num_tokens` for every branch, whole, each layout `repeats` times in turn."""
     device = model.device
-    prefix_P, questions_BQ = _draw(model, prefix, count)
+    prefix_P, questions_BQ = draw(model, prefix, count)
     times: dict[str, list[float]] = {layout.name: [] for layout in layouts}
     for _ in range(repeats):
         for layout in layouts:
@@ -176,115 +174,3 @@ def end_to_end(
         more = {"prefix": prefix, "branches": count, "tokens": num_tokens}
         rows.append({"layout": name, **more, "total_s": wall, "total_s_all": all_s})
     return rows
-
-
-def whole_paged(
-    model: PreTrainedModel, prefix: int, count: int, num_tokens: int, log: Log = print
-) -> dict[str, Any]:
-    """Transformers' continuous batching, whole. It shares full pages of the prefix; its cache is
-    sized by hand (left to itself it takes most of the machine's memory and warms up for minutes).
-    """
-    from transformers import ContinuousBatchingConfig, GenerationConfig
-
-    prefix_P, questions_BQ = _draw(model, prefix, count)
-    prompts = [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
-    pages = count * (prefix + QUESTION_TOKENS + num_tokens) // 256 + 2 * count + 8
-    config = GenerationConfig(max_new_tokens=num_tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
-    batching = ContinuousBatchingConfig(
-        num_blocks=pages, max_batch_tokens=max(prefix + QUESTION_TOKENS, 256)
-    )
-    started = clock(model.device)
-    wall = time.perf_counter()
-    model.generate_batch(
-        prompts,
-        generation_config=config,
-        continuous_batching_config=batching,
-        warmup=False,
-        progress_bar=False,
-    )
-    wall_s = time.perf_counter() - wall
-    log(f"P={prefix} B={count} L={num_tokens} generate_batch             {wall_s:8.3f} s (wall)")
-    more = {"prefix": prefix, "branches": count, "tokens": num_tokens}
-    return {
-        "layout": "generate_batch",
-        **more,
-        "wall_s": wall_s,
-        "thread_s": clock(model.device) - started,
-    }
-
-
-@torch.no_grad()
-def in_flight(
-    model: PreTrainedModel,
-    num_groups: int,
-    prefix: int,
-    count: int,
-    num_tokens: int,
-    log: Log = print,
-) -> dict[str, Any]:
-    """Many groups of `count` questions: one after the other, then all at once; answers of a fixed
-    length. Also what the tree holds at most, at the end, and after doing it again.
-    """
-    groups = [_draw(model, prefix, count, seed=group) for group in range(num_groups)]
-    prompts = [
-        [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
-        for prefix_P, questions_BQ in groups
-    ]
-    one = TreeDecoder(model, packed_weights=None)
-    all_at_once = TreeDecoder(model, kernel="cascade", packed_weights=None)
-    one.complete(prompts[0], 2)
-    started = clock(model.device)
-    separate = [one.complete(some, num_tokens) for some in prompts]
-    one_s = clock(model.device) - started
-    held, seconds, passes = [], [], []
-    together: list = []
-    for _ in range(2):
-        before, started = all_at_once.num_forward_passes, clock(model.device)
-        together = all_at_once.complete_groups(prompts, num_tokens)
-        seconds.append(clock(model.device) - started)
-        passes.append(all_at_once.num_forward_passes - before)
-        held.append((all_at_once.slots_in_use, all_at_once.peak_tokens, all_at_once.cache_bytes))
-    log(
-        f"{num_groups} groups of {count}: one at a time {one_s:.2f} s (kernel {one.kernel}), in flight "
-        f"{min(seconds):.2f} s, {one_s / min(seconds):.1f} x; slots at the end {held[-1][0]}"
-    )
-    return {
-        "groups": num_groups,
-        "prefix": prefix,
-        "branches": count,
-        "tokens": num_tokens,
-        "kernel_one_at_a_time": one.kernel,
-        "one_at_a_time_s": one_s,
-        "in_flight_s": seconds,
-        "in_flight_passes": passes,
-        "same_tokens": together == separate,
-        "slots_peak_bytes_after_each": held,
-    }
-
-
-@torch.no_grad()
-def early_finish(
-    model: PreTrainedModel, prefix: int, count: int, shortest: int, longest: int, log: Log = print
-) -> dict[str, Any]:
-    """Branches of uneven lengths: token rows computed and time, beside what no early end would cost."""
-    device = model.device
-    prefix_P, questions_BQ = _draw(model, prefix, count)
-    generator = torch.Generator().manual_seed(count)
-    lengths = torch.randint(shortest, longest + 1, (count,), generator=generator).tolist()
-    results = {}
-    for name, given in (("uneven", lengths), ("all as long as the longest", [max(lengths)] * count)):
-        work = Tree(model, prefix_P, questions_BQ)
-        work.lengths = given
-        work.prefill()
-        before, started = work.decoder.num_rows, clock(device)
-        while work.decoder.step():
-            pass
-        results[name] = {"rows": work.decoder.num_rows - before, "decode_s": clock(device) - started}
-        log(f"{name:28} {results[name]['rows']:6} rows  {results[name]['decode_s']:8.3f} s")
-    return {
-        "prefix": prefix,
-        "lengths": lengths,
-        "sum_of_lengths": sum(lengths),
-        "branches_times_longest": count * max(lengths),
-        **results,
-    }
