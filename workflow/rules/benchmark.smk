@@ -15,7 +15,7 @@ rule bench:
     message:
         "timing every layout on the shape of {wildcards.shape}"
     shell:
-        "python -m branchwise bench --shape {wildcards.shape} --whole 32 --uneven --paged "
+        "python -m branchwise bench --shape {wildcards.shape} --whole 32 --uneven --paged --agree 32 "
         "--out {output} 2>&1 | tee {log}"
 
 

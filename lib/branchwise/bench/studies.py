@@ -147,7 +147,7 @@ def agreement(
         shares.append((same.index(False) if False in same else len(same)) / num_tokens)
     result = {"tokens": sum(shares) / count, "branches": shares.count(1.0) / count}
     log(
-        f"bfloat16 against fp32, {count} answers of {num_tokens} tokens: {100 * result['tokens']:.0f} % of "
-        f"an answer before its first other token, {100 * result['branches']:.0f} % of answers the same"
+        f"bfloat16 against fp32, {count} answers of {num_tokens} tokens: {100 * result['tokens']:.0f} % "
+        f"of an answer before its first other token, {100 * result['branches']:.0f} % of answers the same"
     )
     return {"prefix": prefix, "count": count, "num_tokens": num_tokens, **result}

@@ -62,9 +62,8 @@ class TreeDecoder:
         )
         for what, given, allowed in choices:
             if given not in allowed:
-                flash = " (flash attention takes no mask and gives no log-sum-exp)" * (
-                    "flash" in str(given)
-                )
+                why = " (flash attention takes no mask and gives no log-sum-exp)"
+                flash = why if "flash" in str(given) else ""
                 raise UserError(
                     f"{what} is {given!r}{flash}",
                     f"the tree decoder has: {', '.join(str(one) for one in allowed)}",
