@@ -207,6 +207,7 @@ class Tree(Layout):
             "rows": decoder.num_rows,
             "peak_tokens": decoder.peak_tokens,
             "buffer_bytes": decoder.cache_bytes,
+            "copied_bytes": decoder.peak_copied_bytes,
         }
 
     def notes(self) -> dict[str, str]:

@@ -150,12 +150,13 @@ def _run_record(
     found = [run.dependencies for run in runs if run.dependencies]
     commit, dirty = provenance.commit()
     device = loaded.model.device
-    cache_bytes = getattr(decoder, "cache_bytes", None)
+    cache_bytes = None
     settings = request["settings"] | {
         "resolved_dtype": str(loaded.model.dtype).removeprefix("torch."),
         "resolved_device": str(device),
     }
     if isinstance(decoder, TreeDecoder):
+        cache_bytes = decoder.cache_bytes + decoder.peak_copied_bytes
         settings |= {
             "resolved_kernel": decoder.kernel,
             "kernel_self_test_s": decoder.self_test,

@@ -76,6 +76,11 @@ class TreeCache(Cache):
             tensor.nan_to_num_(nan=0.0)
 
     @property
+    def room(self) -> int:
+        """Slots that the buffers have."""
+        return min((len(buffer) for buffer in self._keys.values()), default=0)
+
+    @property
     def num_bytes(self) -> int:
         """Memory held by the buffers."""
         tensors = [*self._keys.values(), *self._values.values()]

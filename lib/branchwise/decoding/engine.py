@@ -190,6 +190,8 @@ class TreeDecoder:
         """Drop all that is kept for `group`, branches that still run included."""
         self._queue = [request for request in self._queue if request.group != group]
         self._scheduler.close(group)
+        if not self.slots_in_use:
+            self._forward.forget()
 
     def attached(self) -> AbstractContextManager[None]:
         """The tree's attention in the model; see `ForwardPass.attached`."""
@@ -219,6 +221,11 @@ class TreeDecoder:
     def cache_bytes(self) -> int:
         """Memory of the keys and values, in bytes, free slots included."""
         return self._forward.cache.num_bytes
+
+    @property
+    def peak_copied_bytes(self) -> int:
+        """Most memory of keys and values that a cascade's steps had gathered out of the cache."""
+        return self._forward.peak_copied_bytes
 
     @property
     def slots_in_use(self) -> int:

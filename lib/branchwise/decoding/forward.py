@@ -57,6 +57,7 @@ class ForwardPass:
         self.num_passes = 0
         self.num_rows = 0
         self.peak_tokens = 0
+        self.peak_copied_bytes = 0
         self.weights = PackedWeights(model if packed_weights else None)
         self._rotary = GridRotary(model, grid) if grid is not None else None
         self._attached = False
@@ -115,6 +116,8 @@ class ForwardPass:
         # In the next step, too, every row may be the next token of its node.
         keeps = len(set(pending.nodes)) == len(pending.nodes) and self.kernel == "cascade"
         self._last = (version, pending.nodes, step.plan) if keeps else None
+        copied = [one.num_bytes for copies in step.copies for one in copies.values()]
+        self.peak_copied_bytes = max(self.peak_copied_bytes, sum(copied))
         sound = [(n, row) for n, row in zip(ready, logits_RV, strict=True) if n.root_id not in broken]
         return Outcome(dict(sound), broken)
 
@@ -140,6 +143,8 @@ class ForwardPass:
             ids[0, sorted(rows)] = int(ids[0, sound[0]])
             inputs = inputs | {"input_ids": ids}
             self.cache.clear_nan()
+            for copies in inputs["tree_step"].copies:
+                copies.clear()
             logits_RV, is_sound = self._run(inputs)
         return logits_RV, broken
 
@@ -156,4 +161,11 @@ class ForwardPass:
         """The last step's plan, grown by one key a row; None where more than that has changed."""
         if self._last is None or self._last[:2] != (version, pending.nodes):
             return None
+        # Buffers that grow lie elsewhere afterwards: copies that are found by their address are lost.
+        if self.tree.slots.high > self.cache.room:
+            return None
         return self._last[2].grown(slots_N)
+
+    def forget(self) -> None:
+        """Let go of what is kept from step to step."""
+        self._last = None

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.flex_attention import flex_attention
 
-from branchwise.decoding.plan import Gathered, Index, InPlace
+from branchwise.decoding.plan import Copies, Gathered, Index, InPlace
 from branchwise.decoding.step import TreeStep
 
 
@@ -199,8 +199,7 @@ def _gathered(
     num_problems, num_rows = part.rows_PR.shape
     rows_HPRGD = query_HNGD.index_select(1, part.rows_PR.flatten())
     rows = rows_HPRGD.view(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
-    keys = _select(key, part.keys_PK)
-    values = _select(value, part.keys_PK)
+    keys, values = _copied(key, value, part)
     mask = step.gathered_mask(part, scoring.window, num_groups)
     if scoring.window is None:
         out, lse = _partial(rows, keys, values, scoring, step, mask)
@@ -212,10 +211,40 @@ def _gathered(
     return part.row_M, out_HMGD, lse.transpose(0, 1).reshape(shape).index_select(1, part.at_M)
 
 
+_MORE_ROOM = 32
+"""Keys a problem for which copies have room once they begin to grow."""
+
+
+def _copied(key: Tensor, value: Tensor, part: Gathered) -> tuple[Tensor, Tensor]:
+    """Keys and values of each problem, (P, H, K, D): what the last step copied, and the rest."""
+    had, num_keys = part.copies.get(key.data_ptr()), part.keys_PK.shape[1]
+    count = had.count if had else 0
+    if count < num_keys:
+        new = (_select(tensor, part.keys_PK[:, count:]) for tensor in (key, value))
+        if had:
+            old = (had.keys_PKHD, had.values_PKHD)
+            new = (_appended(a, b, count) for a, b in zip(old, new, strict=True))
+        had = part.copies[key.data_ptr()] = Copies(*new, num_keys)
+    tensors = (had.keys_PKHD, had.values_PKHD)
+    keys, values = (tensor[:, :num_keys].transpose(1, 2) for tensor in tensors)
+    return keys, values
+
+
+def _appended(old_PKHD: Tensor, new_PKHD: Tensor, count: int) -> Tensor:
+    """`old` with `new` behind its first `count` keys: in place where it has room."""
+    total = count + new_PKHD.shape[1]
+    if old_PKHD.shape[1] < total:
+        larger = old_PKHD.new_empty(len(old_PKHD), total + _MORE_ROOM, *old_PKHD.shape[2:])
+        larger[:, :count] = old_PKHD[:, :count]
+        old_PKHD = larger
+    old_PKHD[:, count:total] = new_PKHD
+    return old_PKHD
+
+
 def _select(tensor: Tensor, slots_PK: Tensor) -> Tensor:
-    """Keys or values (H, S, D) of each problem, (P, H, K, D)."""
+    """Keys or values (H, S, D) of each problem, (P, K, H, D)."""
     chosen = tensor.transpose(0, 1).index_select(0, slots_PK.flatten())
-    return chosen.view(*slots_PK.shape, len(tensor), -1).transpose(1, 2)
+    return chosen.view(*slots_PK.shape, len(tensor), -1)
 
 
 # ----- flex -----

@@ -37,11 +37,27 @@ class InPlace(NamedTuple):
     causal: bool = False
 
 
+class Copies(NamedTuple):
+    """Keys and values that were gathered already, with room for more: each (P, room, H, D), of which
+    the first `count` of the room are filled.
+    """
+
+    keys_PKHD: Tensor
+    values_PKHD: Tensor
+    count: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that they take."""
+        return self.keys_PKHD.nbytes + self.values_PKHD.nbytes
+
+
 class Gathered(NamedTuple):
     """Many small problems in one call.
 
     Problem p's rows see keys as `seen_PRK` (bool) says; rows and keys, int64, are padded with real
-    ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R.
+    ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R. `copies` has, by
+    the address of a layer's keys, what was gathered in an earlier step.
     """
 
     rows_PR: Tensor
@@ -49,6 +65,7 @@ class Gathered(NamedTuple):
     seen_PRK: Tensor
     row_M: Tensor
     at_M: Tensor
+    copies: dict[int, Copies]
 
     def grown(self, slots_N: Tensor) -> "Gathered":
         """Problems of one row each, a step later, when each sees the key at its new slot too."""
@@ -71,6 +88,11 @@ class Plan(NamedTuple):
     def grown(self, slots_N: Tensor) -> "Plan":
         """The same plan one step later, for a step in which every row is the next token of its node."""
         return self._replace(own=tuple(part.grown(slots_N) for part in self.own))
+
+    @property
+    def copies(self) -> list[dict[int, Copies]]:
+        """What its parts have gathered."""
+        return [part.copies for part in (*self.own, *self.shared) if isinstance(part, Gathered)]
 
 
 class _Block(NamedTuple):
@@ -175,14 +197,18 @@ def _gather(problems: Sequence[_Problem], device: torch.device) -> list[Gathered
 
     No row is twice in one part: parts are merged row by row.
     """
+    single = [len(problem.keys) for problem in problems if len(problem.rows) == 1]
+    # A call more costs about as much as a few thousand keys.
+    together = len(single) * max(single, default=0) <= 2 * sum(single) + REPLICATED
     alike: dict[tuple[int, int, bool, int], list[_Problem]] = defaultdict(list)
     times: dict[int, int] = defaultdict(int)
     for problem in problems:
         layer = max(times[row] for row in problem.rows)
         times |= dict.fromkeys(problem.rows, layer + 1)
         sizes = len(problem.rows).bit_length(), len(problem.keys).bit_length()
-        # Problems of one row stay together: such a part can grow from step to step.
-        bucket = (1, 0, False) if len(problem.rows) == 1 else (*sizes, problem.causal)
+        if len(problem.rows) == 1 and together:
+            sizes = (1, 0)
+        bucket = (*sizes, problem.causal and len(problem.rows) > 1)
         alike[*bucket, layer].append(problem)
     return [_stack(some, device) for some in alike.values()]
 
@@ -199,7 +225,7 @@ def _stack(problems: Sequence[_Problem], device: torch.device) -> Gathered:
     else:
         seen_PRK = real_PK[:, None].expand(-1, rows_PR.shape[1], -1)
     at_M = real_PR.flatten().nonzero().flatten()
-    return Gathered(rows_PR, keys_PK, seen_PRK, rows_PR.flatten()[at_M], at_M)
+    return Gathered(rows_PR, keys_PK, seen_PRK, rows_PR.flatten()[at_M], at_M, {})
 
 
 def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

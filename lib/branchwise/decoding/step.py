@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from branchwise.decoding.plan import Gathered, InPlace, Plan, make_plan
+from branchwise.decoding.plan import Copies, Gathered, InPlace, Plan, make_plan
 from branchwise.decoding.tree import Pending, TokenTree
 
 
@@ -64,6 +64,11 @@ class TreeStep:
         if self.known_plan is None:
             self.known_plan = make_plan(self.tree, self.pending)
         return self.known_plan
+
+    @property
+    def copies(self) -> list[dict[int, Copies]]:
+        """What the plan's parts have gathered; nothing where no plan was asked for."""
+        return [] if self.known_plan is None else self.known_plan.copies
 
     def near(self, part: InPlace, window: int | None) -> Tensor | None:
         """Which keys lie within the window, bool (n, m); None where all do."""
