@@ -19,7 +19,7 @@ from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
 KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
-LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated", "options")
+LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated", "options", "tally")
 STAGE = Stage(
     name="all", layouts=dict.fromkeys(LAYOUTS, 1.0), kinds=KIND_WEIGHTS, min_facts=3, max_facts=8
 )

@@ -81,6 +81,10 @@ class Documents:
             return [self.drills.letters()]
         if layout == "options":
             return [self._echoes()]
+        if layout == "tally":
+            num_facts = self.rng.randint(stage.min_facts, stage.max_facts)
+            world = make_world(self.rng, num_facts, "seen", NEEDED_FACTS["count"])
+            return [self.drills.tally(self._tell(world, stage), world)]
         world, fitted = self._world(stage)
         if layout == "restated":
             return [self.drills.restated(world)]

@@ -5,6 +5,7 @@ dense with learned tokens, so that the circuits that questions need form early.
 """
 
 import random
+from collections import Counter
 
 from branchwise.data.types import LETTERS, Question
 from branchwise.data.worlds import lexicon, wordings
@@ -103,6 +104,18 @@ class Drills:
         return Question(
             id=f"q{number}", text=text, options=values, golds=(letter,), kind="echo", answer="choice"
         )
+
+    def tally(self, text: str, world: World) -> Sequence:
+        """A world in words, then its cities, each with the number of people who live there."""
+        ids = list(self.chat.encode(text))
+        spans = []
+        counts = Counter(fact.value for fact in world.of_kind("home"))
+        for city in self.rng.sample(list(counts), len(counts)):
+            ids += self._word(city)
+            number = self._word(str(counts[city]))
+            spans.append(Span(len(ids), len(number), "tally"))
+            ids += number
+        return Sequence(ids, spans)
 
     def restated(self, world: World) -> Sequence:
         """The facts told three times, reworded and reordered: binding without any question."""

@@ -20,10 +20,20 @@ class Shape(Record):
     rope_theta: float = Field(10000.0, gt=0)
 
 
-Layout = Literal["single", "turns", "everything", "known", "pairs", "letters", "options", "restated"]
+Layout = Literal[
+    "single",
+    "turns",
+    "everything",
+    "known",
+    "pairs",
+    "letters",
+    "options",
+    "restated",
+    "tally",
+]
 """How a training document asks: one question a branch; turn by turn; all at once; with an earlier
 answer as known; or a drill (name-value pairs; options and their letters; choices that name their own
-answer; facts told three times)."""
+answer; facts told three times; how many live in each city)."""
 
 
 class Stage(Record):
