@@ -74,3 +74,14 @@ def test_without_a_compiler_the_layout_is_onednn_and_names_the_reason(monkeypatc
     expected = "onednn" if torch.backends.mkldnn.is_available() else "plain"
     assert weights.layout.startswith(expected)
     assert expected == "plain" or compiler in weights.layout
+
+
+def test_weights_that_became_another_dtype_are_left_to_torch(kernel) -> None:
+    linear = torch.nn.Linear(20, 30)
+    weights = PackedWeights(linear)
+    linear.to(torch.bfloat16)
+    with torch.no_grad(), weights.attached():
+        assert linear(torch.randn(2, 20, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    linear.float()
+    with torch.no_grad(), weights.attached(), pytest.raises(RuntimeError, match="dtype"):
+        linear(torch.randn(2, 20, dtype=torch.float64))

@@ -12,9 +12,10 @@ from tests.architectures import model_of
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-def test_compiled_steps_say_the_same_and_do_not_compile_again() -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_compiled_steps_say_the_same_and_do_not_compile_again(packed: bool) -> None:
     model = model_of("qwen2")
-    compiled = TreeDecoder(model, kernel="cascade", compile_mode="default")
+    compiled = TreeDecoder(model, kernel="cascade", compile_mode="default", packed_weights=packed)
     plain = TreeDecoder(model, kernel="cascade")
     sizes = (4, 2, 5, 7, 9)
     made = []

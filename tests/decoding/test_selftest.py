@@ -42,6 +42,26 @@ def test_an_unknown_architecture_may_pass_the_check(name: str, kernel: str) -> N
     assert any(key[0] == kernel for key in selftest._exact)
 
 
+@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+def test_keys_that_are_made_anew_from_the_cache_are_gathered_anew(kernel: str) -> None:
+    """DeepSeek's layers expand what the cache holds: one address, other keys in every layer."""
+    ranks = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8}
+    experts = {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1}
+    model = unknown(
+        "deepseek_v3",
+        **ranks,
+        **experts,
+        v_head_dim=8,
+        num_hidden_layers=3,
+        first_k_dense_replace=3,
+        num_key_value_heads=4,
+        moe_intermediate_size=16,
+    )
+    prompts = [[*range(9, 40), 50 + index] for index in range(4)]
+    decoder = TreeDecoder(model, kernel=kernel)
+    assert decoder.complete(prompts, 10) == [greedy(model, prompt, 10) for prompt in prompts]
+
+
 @pytest.mark.parametrize(
     ("name", "more", "reason"),
     [

@@ -38,8 +38,7 @@ def test_noise_is_there_and_is_not_much():
 
 
 def test_noise_never_makes_a_held_out_sentence():
-    rng = random.Random(5)
+    """It leaves all other words as they are, and in these every held-out wording is new."""
     for wordings in (*STATEMENTS.values(), *QUESTIONS.values()):
-        held_out = set(wordings.held_out)
-        for seen in wordings.seen:
-            assert held_out.isdisjoint(add_noise(rng, seen) for _ in range(300))
+        seen = [_without_small(text) for text in wordings.seen]
+        assert [text for text in wordings.held_out if _without_small(text) in seen] == []

@@ -144,7 +144,7 @@ def agreement(
     shares = []
     for got, want in zip(*answers.values(), strict=True):
         same = [a == b for a, b in zip(got, want, strict=False)]
-        shares.append((same.index(False) if False in same else len(same)) / num_tokens)
+        shares.append((same.index(False) if False in same else len(same)) / max(len(got), len(want)))
     result = {"tokens": sum(shares) / count, "branches": shares.count(1.0) / count}
     log(
         f"bfloat16 against fp32, {count} answers of {num_tokens} tokens: {100 * result['tokens']:.0f} % "

@@ -28,6 +28,7 @@ class TreeCache(Cache):
         self._slots_N: Tensor | None = None
         self._used = 0
         self._capacity = capacity
+        self._addresses: dict[tuple[str, int], int] = {}
         self.last_values: Tensor | None = None
 
     def aim(self, slots_N: Tensor, used: int) -> None:
@@ -47,6 +48,8 @@ class TreeCache(Cache):
         assert self._slots_N is not None, "aim() comes before every forward pass"
         keys_SHD = self._buffer(self._keys, layer_idx, key_states)
         values_SHD = self._buffer(self._values, layer_idx, value_states)
+        self._addresses["keys", layer_idx] = keys_SHD.data_ptr()
+        self._addresses["values", layer_idx] = values_SHD.data_ptr()
         self.last_values = value_states
         keys_SHD[self._slots_N] = key_states[0].transpose(0, 1)
         values_SHD[self._slots_N] = value_states[0].transpose(0, 1)
@@ -74,6 +77,12 @@ class TreeCache(Cache):
         """Zero what is not a number: under a mask it would still spoil what sees it (0 x NaN)."""
         for tensor in (*self._keys.values(), *self._values.values()):
             tensor.nan_to_num_(nan=0.0)
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether this is a layer's keys or values as they lie in its buffer. Some architectures make
+        others of them before they attend.
+        """
+        return tensor.data_ptr() in self._addresses.values()
 
     @property
     def room(self) -> int:

@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 SOURCE = Path(__file__).with_name("rows.c")
-FLAGS = "-O3 -march=native -funroll-loops -fopenmp -fPIC".split()
+FLAGS = "-O3 -march=native -funroll-loops -ffp-contract=off -fopenmp -fPIC".split()
+"""Without contraction: the source fuses by name, and what it does not fuse stays as written."""
+OPENMP = re.compile(r"/lib(?:gomp|iomp5|omp)\b[^/]*\.so[^/]*$")
 BUILD_S = 60
 """Seconds after which a compiler is given up."""
 
@@ -69,10 +71,13 @@ def _share_openmp() -> None:
     """Let the library find the OpenMP runtime that torch has loaded: a second one in the process would
     have threads of its own, in the way of torch's.
     """
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if found := re.search(r"/\S*lib(?:gomp|iomp5|omp)\b\S*\.so\S*", line):
-            ctypes.CDLL(found[0], mode=ctypes.RTLD_GLOBAL)
-            return
+    columns = (line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines())
+    loaded = dict.fromkeys(path for *_, path in columns if OPENMP.search(path))
+    # Where another package has brought its own, torch's is the one below torch.
+    torch_folder = str(Path(torch.__file__).parent)
+    for path in sorted(loaded, key=lambda path: not path.startswith(torch_folder)):
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+        return
     raise OSError("torch has no OpenMP runtime loaded")
 
 
@@ -84,18 +89,22 @@ def row_kernel() -> RowKernel | str:
     processor's and a folder may be shared by several. The compiler is `CC` of the environment, or `cc`.
     """
     compiler = os.environ.get("CC", "cc")
-    with tempfile.TemporaryDirectory() as folder:
-        object_file, library = Path(folder, "rows.o"), Path(folder, "rows.so")
-        try:
-            # Linked without -fopenmp, which would bring in the compiler's own runtime.
-            for arguments in (
-                [*FLAGS, "-c", str(SOURCE), "-o", str(object_file)],
-                ["-shared", str(object_file), "-o", str(library)],
-            ):
-                subprocess.run([compiler, *arguments], check=True, capture_output=True, timeout=BUILD_S)
-            _share_openmp()
-            return RowKernel(ctypes.CDLL(str(library)))
-        except subprocess.CalledProcessError as error:
-            return f"{compiler} failed: {error.stderr.decode(errors='replace').splitlines()[:1]}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return _build(compiler, Path(folder))
+    except subprocess.CalledProcessError as error:
+        return f"{compiler} failed: {error.stderr.decode(errors='replace').splitlines()[:1]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+
+
+def _build(compiler: str, folder: Path) -> RowKernel:
+    object_file, library = folder / "rows.o", folder / "rows.so"
+    # Linked without -fopenmp, which would bring in the compiler's own runtime.
+    for arguments in (
+        [*FLAGS, "-c", str(SOURCE), "-o", str(object_file)],
+        ["-shared", str(object_file), "-o", str(library)],
+    ):
+        subprocess.run([compiler, *arguments], check=True, capture_output=True, timeout=BUILD_S)
+    _share_openmp()
+    return RowKernel(ctypes.CDLL(str(library)))

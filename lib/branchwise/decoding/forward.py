@@ -96,7 +96,11 @@ class ForwardPass:
         if self._rotary is not None:
             self._rotary.aim(torch.tensor(pending.x, device=device))
         plan = self._plan_from_before(version, pending, slots_N)
-        step = TreeStep(self.tree, pending, slots_N, position_N, plan)
+        # In the next step, too, every row may be the next token of its node.
+        keeps = len(set(pending.nodes)) == len(pending.nodes) and self.kernel == "cascade"
+        step = TreeStep(
+            self.tree, pending, slots_N, position_N, plan, kept_in=self.cache if keeps else None
+        )
         last_row = {node: row for row, node in enumerate(pending.nodes)}
         ready = [node for node in dict.fromkeys(tips) if node in last_row and not node.num_pending]
         rows = [last_row[node] for node in ready]
@@ -113,8 +117,6 @@ class ForwardPass:
         self.num_passes += 1
         self.num_rows += len(pending.tokens)
         self.peak_tokens = max(self.peak_tokens, self.tree.slots.num_used)
-        # In the next step, too, every row may be the next token of its node.
-        keeps = len(set(pending.nodes)) == len(pending.nodes) and self.kernel == "cascade"
         self._last = (version, pending.nodes, step.plan) if keeps else None
         copied = [one.num_bytes for copies in step.copies for one in copies.values()]
         self.peak_copied_bytes = max(self.peak_copied_bytes, sum(copied))
@@ -159,12 +161,13 @@ class ForwardPass:
 
     def _plan_from_before(self, version: int, pending: Pending, slots_N: Tensor) -> Plan | None:
         """The last step's plan, grown by one key a row; None where more than that has changed."""
-        if self._last is None or self._last[:2] != (version, pending.nodes):
+        last, self._last = self._last, None
+        if last is None or last[:2] != (version, pending.nodes):
             return None
         # Buffers that grow lie elsewhere afterwards: copies that are found by their address are lost.
         if self.tree.slots.high > self.cache.room:
             return None
-        return self._last[2].grown(slots_N)
+        return last[2].grown(slots_N)
 
     def forget(self) -> None:
         """Let go of what is kept from step to step."""

@@ -199,7 +199,7 @@ def _gathered(
     num_problems, num_rows = part.rows_PR.shape
     rows_HPRGD = query_HNGD.index_select(1, part.rows_PR.flatten())
     rows = rows_HPRGD.view(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
-    keys, values = _copied(key, value, part)
+    keys, values = _copied(key, value, part, step)
     mask = step.gathered_mask(part, scoring.window, num_groups)
     if scoring.window is None:
         out, lse = _partial(rows, keys, values, scoring, step, mask)
@@ -215,16 +215,20 @@ _MORE_ROOM = 32
 """Keys a problem for which copies have room once they begin to grow."""
 
 
-def _copied(key: Tensor, value: Tensor, part: Gathered) -> tuple[Tensor, Tensor]:
+def _copied(key: Tensor, value: Tensor, part: Gathered, step: TreeStep) -> tuple[Tensor, Tensor]:
     """Keys and values of each problem, (P, H, K, D): what the last step copied, and the rest."""
-    had, num_keys = part.copies.get(key.data_ptr()), part.keys_PK.shape[1]
+    if not step.keeps(key, value):
+        keys, values = (_select(tensor, part.keys_PK) for tensor in (key, value))
+        return keys.transpose(1, 2), values.transpose(1, 2)
+    where = key.data_ptr(), value.data_ptr()
+    had, num_keys = part.copies.get(where), part.keys_PK.shape[1]
     count = had.count if had else 0
     if count < num_keys:
         new = (_select(tensor, part.keys_PK[:, count:]) for tensor in (key, value))
         if had:
             old = (had.keys_PKHD, had.values_PKHD)
             new = (_appended(a, b, count) for a, b in zip(old, new, strict=True))
-        had = part.copies[key.data_ptr()] = Copies(*new, num_keys)
+        had = part.copies[where] = Copies(*new, num_keys)
     tensors = (had.keys_PKHD, had.values_PKHD)
     keys, values = (tensor[:, :num_keys].transpose(1, 2) for tensor in tensors)
     return keys, values

@@ -57,7 +57,7 @@ class Gathered(NamedTuple):
 
     Problem p's rows see keys as `seen_PRK` (bool) says; rows and keys, int64, are padded with real
     ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R. `copies` has, by
-    the address of a layer's keys, what was gathered in an earlier step.
+    the addresses of a layer's keys and values, what was gathered in an earlier step.
     """
 
     rows_PR: Tensor
@@ -65,7 +65,7 @@ class Gathered(NamedTuple):
     seen_PRK: Tensor
     row_M: Tensor
     at_M: Tensor
-    copies: dict[int, Copies]
+    copies: dict[tuple[int, int], Copies]
 
     def grown(self, slots_N: Tensor) -> "Gathered":
         """Problems of one row each, a step later, when each sees the key at its new slot too."""
@@ -90,7 +90,7 @@ class Plan(NamedTuple):
         return self._replace(own=tuple(part.grown(slots_N) for part in self.own))
 
     @property
-    def copies(self) -> list[dict[int, Copies]]:
+    def copies(self) -> list[dict[tuple[int, int], Copies]]:
         """What its parts have gathered."""
         return [part.copies for part in (*self.own, *self.shared) if isinstance(part, Gathered)]
 

@@ -106,6 +106,12 @@ def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
     logits: dict = {}
     while any(leaf.num_pending for leaf in leaves):
         logits |= forward(leaves).logits
+    # Two decoding steps: the second goes on from what the first kept.
+    for _ in range(2):
+        for leaf, prompt, token in zip(leaves, prompts, draw(len(leaves)), strict=True):
+            leaf.tokens.append(token)
+            prompt.append(token)
+        logits |= forward(leaves).logits
     largest, spread = 0.0, 0.0
     for leaf, prompt in zip(leaves, prompts, strict=True):
         ids = torch.tensor([prompt], device=model.device)

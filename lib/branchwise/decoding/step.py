@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
+from branchwise.decoding.cache import TreeCache
 from branchwise.decoding.plan import Copies, Gathered, InPlace, Plan, make_plan
 from branchwise.decoding.tree import Pending, TokenTree
 
 
 @dataclass(eq=False)
 class TreeStep:
-    """Reaches every attention layer as a keyword. Positions are logical ones, int64.
+    """Reaches every attention layer as a keyword. Positions are logical ones, int64. `kept_in` is the
+    cache where the next step may go on from this one's plan, so that what is gathered should be kept.
 
     A sliding window counts logical positions, so that what else is in the tree does not narrow it.
     """
@@ -25,6 +27,7 @@ class TreeStep:
     slots_N: Tensor
     position_N: Tensor
     known_plan: Plan | None = None
+    kept_in: TreeCache | None = None
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
     _blocks: dict[int | None, BlockMask] = field(default_factory=dict)
     _near: dict[tuple, Tensor | None] = field(default_factory=dict)
@@ -66,9 +69,13 @@ class TreeStep:
         return self.known_plan
 
     @property
-    def copies(self) -> list[dict[int, Copies]]:
+    def copies(self) -> list[dict[tuple[int, int], Copies]]:
         """What the plan's parts have gathered; nothing where no plan was asked for."""
         return [] if self.known_plan is None else self.known_plan.copies
+
+    def keeps(self, key: Tensor, value: Tensor) -> bool:
+        """Whether what is gathered of these will be asked for again."""
+        return self.kept_in is not None and self.kept_in.holds(key) and self.kept_in.holds(value)
 
     def near(self, part: InPlace, window: int | None) -> Tensor | None:
         """Which keys lie within the window, bool (n, m); None where all do."""

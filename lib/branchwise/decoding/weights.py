@@ -66,7 +66,8 @@ class PackedWeights:
 
         Weights that were changed since the last time are packed again.
         """
-        forwards = {m: _forward(m, self._pack(m), self._kernel) for m in self._linears}
+        still = [m for m in self._linears if _is_cpu_fp32(m.weight)]
+        forwards = {m: _forward(m, self._pack(m), self._kernel) for m in still}
         with replaced_forwards(forwards):
             yield
 
@@ -95,9 +96,12 @@ def _forward(module: nn.Linear, packed: Tensor, kernel: RowKernel | None) -> Cal
     weight, bias = module.weight, module.bias
     fewest = FEWEST_ROWS if kernel is None else 1
 
+    # The kernel is given addresses, of which torch.compile does not know that they are in use.
+    @torch.compiler.disable
     def forward(rows: Tensor) -> Tensor:
         num_rows = rows.numel() // rows.shape[-1]
-        if not fewest <= num_rows <= MOST_ROWS:
+        fits = _is_cpu_fp32(rows) and rows.shape[-1] == weight.shape[1]
+        if not fits or not fewest <= num_rows <= MOST_ROWS:
             return functional.linear(rows, weight, bias)
         flat = rows.reshape(num_rows, -1)
         if kernel is None:

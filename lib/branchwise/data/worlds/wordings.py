@@ -45,7 +45,7 @@ STATEMENTS: dict[str, Wordings] = {
             "{p} does the work of a {v}.",
             "{p} earns a living as a {v}.",
         ),
-        ("{p} has the job of {v}.", "{p}'s work is that of a {v}."),
+        ("{p} has a living as a {v}.", "{p}'s work is that of a {v}."),
     ),
     "pet": Wordings(
         (
@@ -254,7 +254,7 @@ QUESTIONS: dict[str, Wordings] = {
             "Who is the mayor in {p}?",
             "Name the person who is mayor in {p}.",
         ),
-        ("Which person is mayor in {p}?", "Name {p}'s mayor."),
+        ("Who is the person named as mayor in {p}?", "Name {p}'s mayor."),
     ),
     "who_home": Wordings(
         (
