@@ -80,3 +80,21 @@ def test_a_plan_is_the_mask(nodes, limits, replicated: int, long: int, more: int
             slots_N = tree.place(step)
             plan = make_plan(tree, step) if plan is None else plan.grown(slots_N)
             check(step, slots_N, plan)
+
+
+@pytest.mark.parametrize("longest", [40, 3000])
+def test_one_long_row_does_not_pad_all_others(longest: int) -> None:
+    """A branch that is left alone with its long prompt, among many short ones."""
+    tree = TokenTree(CPU)
+    nodes = [tree.add((tree.add((), [0]),), [0] * 30) for _ in range(400)]
+    nodes.append(tree.add((), [0] * longest))
+    tree.place(tree.pending(nodes, 10**6))
+    for node in nodes:
+        node.tokens.append(0)
+    step = tree.pending(nodes, 10**6)
+    tree.place(step)
+    plan = make_plan(tree, step)
+    gathered = [part for part in (*plan.own, *plan.shared) if isinstance(part, Gathered)]
+    read = sum(part.keys_PK.numel() for part in gathered)
+    needed = sum(int(part.seen_PRK.any(1).sum()) for part in gathered)
+    assert read <= 2 * needed + plans.REPLICATED
