@@ -49,6 +49,13 @@ class Question(Record):
     guess: float | None = Field(
         None, ge=0, le=1, description="Chance of a guess by the type of the answer alone (worlds)."
     )
+    chain_guess: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Chance of the best guess that knows the question to be about something that an "
+        "earlier answer names, but not that answer (worlds).",
+    )
 
 
 class Group(Record):

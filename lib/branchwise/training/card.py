@@ -49,8 +49,9 @@ SKIPPED = {("unseen names", "all_in_one"), ("unseen wordings", "all_in_one")}
 def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Exact match per kind, strategy and split (see SPLITS), greedy.
 
-    `type_guess` is the expected score of a guess by type; `constant` that of always giving the most
-    common answer; n the number of questions of the kind.
+    `type_guess` is the expected score of a guess by type; `chain_guess`, of questions that go on from an
+    answer, that of the best guess without it; `constant` that of always giving the most common answer; n
+    the number of questions of the kind.
     """
     loaded = load_model(ModelEntry(path=str(folder), device="cpu"))
     decoder = make_decoder(TreeEntry(kind="tree"), loaded)
@@ -84,7 +85,11 @@ def _baselines(groups: list[Group], kind: str) -> dict[str, float]:
         counts[question.golds[0]] += 1
     n = len(questions)
     guess = sum(question.guess or 0 for question in questions) / n
-    return {"n": n, "type_guess": round(guess, 4), "constant": round(max(counts.values()) / n, 4)}
+    found = {"n": n, "type_guess": round(guess, 4), "constant": round(max(counts.values()) / n, 4)}
+    chained = [question.chain_guess for question in questions if question.chain_guess is not None]
+    if len(chained) == n:
+        found["chain_guess"] = round(sum(chained) / n, 4)
+    return found
 
 
 def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:

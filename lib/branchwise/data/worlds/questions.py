@@ -71,6 +71,15 @@ def chains(world: World) -> list[Chain]:
     return found
 
 
+def chain_guess(world: World, chain: Chain) -> float:
+    """Chance of a reader who has not seen the first answer, but knows that the question is about the
+    value of some first hop, and takes what most of these lead to.
+    """
+    leads = Counter(c.second.value for c in chains(world) if c.second.kind == chain.second.kind)
+    likely = [value for value, count in leads.items() if count == max(leads.values())]
+    return (chain.second.value in likely) / len(likely)
+
+
 def _question(number: int, text: str, gold: str, kind: str, guess: float, **more) -> Question:
     return Question(id=f"q{number}", text=text, golds=(gold,), kind=kind, guess=round(guess, 4), **more)
 
@@ -91,8 +100,8 @@ def look_up(draft: Draft, number: int) -> list[Question]:
 
 def _second_hop(draft: Draft, chain: Chain, phrase: str, kind: str, number: int) -> Question:
     fact = Fact(chain.second.kind, phrase, None, chain.second.value)
-    needs = (f"q{number - 1}",)
-    return about_fact(draft, fact, number, kind, needs=needs)
+    more = {"needs": (f"q{number - 1}",), "chain_guess": round(chain_guess(draft.world, chain), 4)}
+    return about_fact(draft, fact, number, kind, **more)
 
 
 def _pick_chain(draft: Draft) -> Chain | None:
