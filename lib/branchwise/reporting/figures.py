@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator, NullFormatter
 
 from branchwise.reporting import dependencies
 from branchwise.reporting.frames import Results, family
@@ -93,6 +94,25 @@ def latency_by_size(results: Results) -> Figure:
     return figure
 
 
+def _per_cent_over_log_ms(axis: Axes) -> None:
+    """A logarithmic axis with a few round ticks however short it is; per cents that end at 100."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    decades = [10.0**power for power in range(-3, 9)]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        ticks = [decade * step for decade in decades for step in steps if low < decade * step < high]
+        if len(ticks) >= 2:
+            break
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    bottom, top = axis.get_ylim()
+    top = min(top, 101.5)
+    axis.set_ylim(min(bottom, top - 7), top)
+    axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    axis.grid(lw=0.3)
+
+
 def quality_latency(results: Results) -> Figure:
     """EM against wall time, a panel a data set, intervals on both; filled: the first decoder."""
     look = Look(results)
@@ -121,11 +141,7 @@ def quality_latency(results: Results) -> Figure:
                 markerfacecolor=look.face(row.strategy, row.decoder),
             )
         axis.set_title(title(dataset))
-        axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.grid(lw=0.3)
+        _per_cent_over_log_ms(axis)
     hollow = ", ".join(results.label("decoder", d) for d in look.dash if d != first)
     note = f"; filled: {results.label('decoder', first)}, hollow: {hollow}" if hollow else ""
     figure.supxlabel(f"wall time per group, ms (log){note}", fontsize=7)
