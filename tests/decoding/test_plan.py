@@ -17,9 +17,11 @@ def covered(plan: Plan, num_rows: int, num_slots: int) -> torch.Tensor:
     times_NS = torch.zeros(num_rows, num_slots, dtype=torch.long)
     for part in (*plan.own, *plan.shared):
         if isinstance(part, Gathered):
-            assert len(part.row_M.unique()) == len(part.row_M), "a row is twice in one part"
-            assert torch.equal(part.rows_PR.flatten()[part.at_M], part.row_M)
-            for at in part.at_M.tolist():
+            rows_M = torch.arange(num_rows)[part.row_M]
+            assert len(rows_M.unique()) == len(rows_M), "a row is twice in one part"
+            at_M = torch.arange(part.rows_PR.numel()) if part.at_M is None else part.at_M
+            assert torch.equal(part.rows_PR.flatten()[at_M], rows_M)
+            for at in at_M.tolist():
                 p, r = divmod(at, part.rows_PR.shape[1])
                 keys_K = part.keys_PK[p][part.seen_PRK[p, r]]
                 times_NS[part.rows_PR[p, r]].index_add_(0, keys_K, torch.ones_like(keys_K))

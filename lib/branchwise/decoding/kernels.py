@@ -197,8 +197,8 @@ def _gathered(
     """Problems become the batch."""
     num_heads, _, num_groups, width = query_HNGD.shape
     num_problems, num_rows = part.rows_PR.shape
-    rows_HPRGD = query_HNGD.index_select(1, part.rows_PR.flatten())
-    rows = rows_HPRGD.view(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
+    rows_HPRGD = query_HNGD[:, part.row_M if part.at_M is None else part.rows_PR.flatten()]
+    rows = rows_HPRGD.reshape(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
     keys, values = _copied(key, value, part, step)
     mask = step.gathered_mask(part, scoring.window, num_groups)
     if scoring.window is None:
@@ -207,8 +207,10 @@ def _gathered(
         # A window may leave a row nothing of this part to see: only the written-out form says so.
         out, lse = _explicit(rows, keys, values, scoring, mask)
     shape = (num_heads, num_problems * num_rows, num_groups)
-    out_HMGD = out.transpose(0, 1).reshape(*shape, -1).index_select(1, part.at_M)
-    return part.row_M, out_HMGD, lse.transpose(0, 1).reshape(shape).index_select(1, part.at_M)
+    out_HMGD, lse_HMG = out.transpose(0, 1).reshape(*shape, -1), lse.transpose(0, 1).reshape(shape)
+    if part.at_M is not None:
+        out_HMGD, lse_HMG = out_HMGD.index_select(1, part.at_M), lse_HMG.index_select(1, part.at_M)
+    return part.row_M, out_HMGD, lse_HMG
 
 
 _MORE_ROOM = 32

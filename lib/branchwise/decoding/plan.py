@@ -56,15 +56,16 @@ class Gathered(NamedTuple):
     """Many small problems in one call.
 
     Problem p's rows see keys as `seen_PRK` (bool) says; rows and keys, int64, are padded with real
-    ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R. `copies` has, by
+    ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R; None where all are
+    real. `copies` has, by
     the addresses of a layer's keys and values, what was gathered in an earlier step.
     """
 
     rows_PR: Tensor
     keys_PK: Tensor
     seen_PRK: Tensor
-    row_M: Tensor
-    at_M: Tensor
+    row_M: Index
+    at_M: Tensor | None
     copies: dict[tuple[int, int], Copies]
 
     def grown(self, slots_N: Tensor) -> "Gathered":
@@ -224,8 +225,9 @@ def _stack(problems: Sequence[_Problem], device: torch.device) -> Gathered:
         seen_PRK = real_PK[:, None] & (order <= order[: rows_PR.shape[1], None])
     else:
         seen_PRK = real_PK[:, None].expand(-1, rows_PR.shape[1], -1)
-    at_M = real_PR.flatten().nonzero().flatten()
-    return Gathered(rows_PR, keys_PK, seen_PRK, rows_PR.flatten()[at_M], at_M, {})
+    row_M = _index([row for problem in problems for row in problem.rows], device)
+    at_M = None if bool(real_PR.all()) else real_PR.flatten().nonzero().flatten()
+    return Gathered(rows_PR, keys_PK, seen_PRK, row_M, at_M, {})
 
 
 def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
