@@ -26,7 +26,7 @@ rule judge:
 rule evaluate:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
-        judged=judged,
+        judged=judged if EXPERIMENT.judged else [],
     output:
         f"{CELL_FOLDER}/scores.json",
     log:
@@ -39,9 +39,7 @@ rule evaluate:
     params:
         config=CONFIG,
         scoring=scoring,
-        judged=lambda wildcards, input: (
-            f"--judged {input.judged}" if input.judged else ""
-        ),
+        judged=option_if_any("judged") if EXPERIMENT.judged else "",
     message:
         "scoring {input.answers}"
     shell:

@@ -1,7 +1,7 @@
 rule generate:
     input:
         groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
-        dependencies=dependencies_of,
+        dependencies=dependencies_of if FOLLOWS_ANY else [],
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         run=f"{CELL_FOLDER}/run.json",
@@ -17,9 +17,7 @@ rule generate:
     params:
         config=CONFIG,
         identity=cell_identity,
-        dependencies=lambda wildcards, input: (
-            f"--dependencies {input.dependencies}" if input.dependencies else ""
-        ),
+        dependencies=option_if_any("dependencies") if FOLLOWS_ANY else "",
         journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
     message:
         "generating {output.answers}"
