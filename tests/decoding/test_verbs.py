@@ -173,6 +173,18 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
 def test_any_tree_equals_plain_passes(
     name, kernel: str, some, chunk: int, replicated: int, long: int
 ) -> None:
+    check_trees(name, kernel, some, chunk, replicated, long)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@settings(max_examples=3, deadline=None)
+@given(some=st.lists(scripts(), min_size=1, max_size=2))
+def test_any_tree_equals_plain_passes_under_flex(name, some) -> None:
+    """Fewer examples: FlexAttention is not compiled on a CPU and builds its masks slowly."""
+    check_trees(name, "flex", some, 4096, plan.REPLICATED, plan.LONG_RUN)
+
+
+def check_trees(name, kernel: str, some, chunk: int, replicated: int, long: int) -> None:
     model = model_of(name)
     decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk)
 
