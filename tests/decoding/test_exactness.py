@@ -37,16 +37,8 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     long=st.sampled_from([2, plan.LONG_RUN]),
     packed=st.booleans(),
 )
-def test_branches_equal_separate_prompts(
-    name: str,
-    kernel: str,
-    prompts: list[list[int]],
-    chunk: int,
-    replicated: int,
-    long: int,
-    packed: bool,
-) -> None:
-    check_branches(name, kernel, prompts, chunk, replicated, long, packed)
+def test_branches_equal_separate_prompts(name: str, kernel: str, prompts: list[list[int]], **how) -> None:
+    check_branches(name, kernel, prompts, **how)
 
 
 @pytest.mark.parametrize("name", BUILDERS)

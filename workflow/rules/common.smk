@@ -75,13 +75,6 @@ def scoring(wildcards):
     return f"{scorer} {draws} {seed} {hashing.scores_hash()}"
 
 
-# Snakemake calls every function for every job: where no cell needs one there is none.
-FOLLOWS_ANY = any(
-    EXPERIMENT.catalogues.strategies[name].dependencies
-    for name in EXPERIMENT.strategies
-)
-
-
 def option_if_any(name):
     """A param: the option of this name with the input of this name, where a job has one."""
     return lambda wildcards, input: f"--{name} {input[name]}" if input[name] else ""

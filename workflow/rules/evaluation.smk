@@ -26,7 +26,7 @@ rule judge:
 rule evaluate:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
-        judged=judged if EXPERIMENT.judged else [],
+        judged=judged,
     output:
         f"{CELL_FOLDER}/scores.json",
     log:
@@ -39,7 +39,7 @@ rule evaluate:
     params:
         config=CONFIG,
         scoring=scoring,
-        judged=option_if_any("judged") if EXPERIMENT.judged else "",
+        judged=option_if_any("judged"),
     message:
         "scoring {input.answers}"
     shell:

@@ -1,7 +1,7 @@
 rule generate:
     input:
         groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
-        dependencies=dependencies_of if FOLLOWS_ANY else [],
+        dependencies=dependencies_of,
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         run=f"{CELL_FOLDER}/run.json",
@@ -17,7 +17,7 @@ rule generate:
     params:
         config=CONFIG,
         identity=cell_identity,
-        dependencies=option_if_any("dependencies") if FOLLOWS_ANY else "",
+        dependencies=option_if_any("dependencies"),
         journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
     message:
         "generating {output.answers}"

@@ -13,6 +13,12 @@ from branchwise.bench.runner import QUESTION_TOKENS, Log, draw
 from branchwise.decoding.engine import TreeDecoder
 
 
+def _prompts(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> list[list[int]]:
+    """Token ids of `count` prompts over one prefix, as `draw` gives them."""
+    prefix_P, questions_BQ = draw(model, prefix, count, seed)
+    return [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
+
+
 def whole_paged(
     model: PreTrainedModel, prefix: int, count: int, num_tokens: int, log: Log = print
 ) -> dict[str, Any]:
@@ -21,8 +27,7 @@ def whole_paged(
     """
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    prefix_P, questions_BQ = draw(model, prefix, count)
-    prompts = [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
+    prompts = _prompts(model, prefix, count)
     pages = count * (prefix + QUESTION_TOKENS + num_tokens) // 256 + 2 * count + 8
     config = GenerationConfig(max_new_tokens=num_tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
     batching = ContinuousBatchingConfig(
@@ -60,11 +65,7 @@ def in_flight(
     """Many groups of `count` questions: one after the other, then all at once; answers of a fixed
     length. Also what the tree holds at most, at the end, and after doing it again.
     """
-    groups = [draw(model, prefix, count, seed=group) for group in range(num_groups)]
-    prompts = [
-        [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
-        for prefix_P, questions_BQ in groups
-    ]
+    prompts = [_prompts(model, prefix, count, seed=group) for group in range(num_groups)]
     one = TreeDecoder(model, packed_weights=None)
     all_at_once = TreeDecoder(model, kernel="cascade", packed_weights=None)
     one.complete(prompts[0], 2)
@@ -134,8 +135,7 @@ def agreement(
     `tokens`: the mean share of an answer before its first other token; `branches`: the share of
     answers that are the same throughout.
     """
-    prefix_P, questions_BQ = draw(model, prefix, count)
-    prompts = [[*prefix_P.tolist(), *question.tolist()] for question in questions_BQ]
+    prompts = _prompts(model, prefix, count)
     half = copy.deepcopy(model).to(torch.bfloat16)
     answers = {
         dtype: TreeDecoder(half.to(dtype), kernel="cascade").complete(prompts, num_tokens)
