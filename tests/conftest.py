@@ -28,7 +28,7 @@ def random_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import Qwen3ForCausalLM
 
-    from branchwise.decoding.chat import ChatTokenizer
+    from branchwise.decoding.models.chat import ChatTokenizer
     from branchwise.training.recipe import Shape
     from branchwise.training.tiny import build_model
     from branchwise.training.vocabulary import save_tokenizer

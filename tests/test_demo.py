@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from branchwise import TreeDecoder
 from branchwise.cells.runner import GroupRunner
 from branchwise.config import load_experiment
 from branchwise.data.prepare import groups_of
 from branchwise.data.types import Group
-from branchwise.decoding.chat import ChatTokenizer
-from branchwise.decoding.engine import TreeDecoder
 from branchwise.decoding.hf import HFDecoder
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies import load
 from tests.architectures import model_of

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 
 from branchwise.cells.desk import GroupDesk
 from branchwise.data.types import Group
-from branchwise.decoding import engine
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.engine import Text, TreeEngine
 from branchwise.decoding.loop import run
+from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import UserError, only_user_errors
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import Answered, Strategy, load
 
 
-class TreeDecoder(engine.TreeDecoder):
+class TreeDecoder(TreeEngine):
     """The tree decoder for a notebook or a script.
 
     `complete` takes prompts; `run` and `run_all` take a strategy; `open`, `fork`, `join` and
-    `generate` are for everything else. See `branchwise.decoding.engine.TreeDecoder`.
+    `generate` are for everything else. See `branchwise.decoding.engine.TreeEngine`.
     """
 
     def run(
@@ -63,3 +64,56 @@ class TreeDecoder(engine.TreeDecoder):
 
         with self.attached():
             return only_user_errors(run(every(), self.step))
+
+    def complete(self, prompts: Sequence[Text], max_new_tokens: int) -> list[list[int]] | list[str]:
+        """Continue every prompt greedily, all at once, sharing what they start with.
+
+        Prompts are lists of token ids, or strings if the decoder has a tokenizer (used as they are,
+        without a chat template); the result has the same form, without the stop token. Stops at the
+        generation config's end-of-sequence ids.
+        """
+        (result,) = self.complete_groups([prompts], max_new_tokens)
+        if isinstance(result, UserError):
+            raise result
+        return result
+
+    def complete_groups(
+        self, groups: Sequence[Sequence[Text]], max_new_tokens: int
+    ) -> list[list[list[int]] | list[str] | UserError]:
+        """`complete` for many groups of prompts, all in flight at once.
+
+        Prompts share what they start with inside their group. A group that fails has its error
+        (UserError) in place of its results, and costs no other group theirs.
+        """
+        prompts = [prompt for group in groups for prompt in group]
+        texts = [isinstance(prompt, str) for prompt in prompts]
+        if any(texts) and not all(texts):
+            raise UserError("only some of the prompts are strings", "give all as strings or as ids")
+        encoded = [[self._ids(prompt, "the prompt") for prompt in group] for group in groups]
+        rules = Rules(max_new_tokens)
+
+        async def every() -> list[list[Completion] | BaseException]:
+            tasks = (self._complete_group(some, rules) for some in encoded)
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        with self.attached():
+            results = only_user_errors(run(every(), self.step))
+        return [
+            result if isinstance(result, UserError) else [self._answer(c, any(texts)) for c in result]
+            for result in results
+        ]
+
+    def _answer(self, completion: Completion, as_text: bool) -> list[int] | str:
+        ids = [i for i in completion.ids if i not in self.stop_ids]
+        return self.tokenizer.decode(ids) if as_text else ids
+
+    async def _complete_group(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
+        group = object()
+        loop = asyncio.get_running_loop()
+        requests = [Request(ids, rules, group, loop.create_future()) for ids in prompts]
+        for request in requests:
+            self.submit(request)
+        try:
+            return list(await asyncio.gather(*(request.future for request in requests)))
+        finally:
+            self.close(group)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import torch
 
-from branchwise.decoding.engine import TreeDecoder
+from branchwise import TreeDecoder
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Hook, Request, Rules
 from branchwise.errors import NotANumberError, UserError

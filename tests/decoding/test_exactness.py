@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding import plan, slots
-from branchwise.decoding.engine import TreeDecoder
-from branchwise.decoding.kernels import KERNELS
+from branchwise import TreeDecoder
+from branchwise.decoding.attention import plan
+from branchwise.decoding.attention.kernels import KERNELS
+from branchwise.decoding.held import slots
 from branchwise.decoding.loop import run
 from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding import plan
+from branchwise import TreeDecoder
+from branchwise.decoding.attention import plan
+from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.branches import Branch
-from branchwise.decoding.engine import TreeDecoder
-from branchwise.decoding.kernels import KERNELS
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Hook, Rules, Sampling
 from branchwise.errors import NotANumberError, UserError

@@ -9,7 +9,7 @@ import torch
 
 from branchwise.data.worlds import KINDS, WorldsSpec, make_groups
 from branchwise.data.worlds.lexicon import cities, people
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.training.documents import Documents
 from branchwise.training.muon import orthogonalised
 from branchwise.training.packing import draw_batch, packed_length, shared_length

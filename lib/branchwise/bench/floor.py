@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from transformers import PreTrainedModel
 
-from branchwise.decoding.stopping import heads_of
+from branchwise.decoding.models.facts import heads_of
 
 READ_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
 GEMM_ROWS = {"cpu": 512, "cuda": 4096}

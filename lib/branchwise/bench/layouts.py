@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from branchwise.decoding.engine import TreeDecoder
+from branchwise.api import TreeDecoder
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from branchwise.api import TreeDecoder
 from branchwise.bench.floor import clock
 from branchwise.bench.layouts import Tree
 from branchwise.bench.runner import QUESTION_TOKENS, Log, draw
-from branchwise.decoding.engine import TreeDecoder
 
 
 def _prompts(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> list[list[int]]:

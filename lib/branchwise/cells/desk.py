@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
-from branchwise.decoding.chat import ChatTokenizer
-from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.engine import TreeEngine
+from branchwise.decoding.held.tree import Node
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.requests import Completion, Decoder, Request, Rules
-from branchwise.decoding.tree import Node
 from branchwise.errors import UserError
 from branchwise.prompts import Message, PromptStyle
 from branchwise.strategies.base import Reply
@@ -120,8 +120,8 @@ class GroupDesk:
         return await self._reply(made, asked, after, prompt)
 
     @property
-    def _branches(self) -> TreeDecoder:
-        if not isinstance(self.decoder, TreeDecoder):
+    def _branches(self) -> TreeEngine:
+        if not isinstance(self.decoder, TreeEngine):
             raise UserError("the decoder has no branches", "use decoder tree for this strategy")
         return self.decoder
 

@@ -8,10 +8,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from branchwise.config.entries import DecoderEntry, ModelEntry, TreeEntry
-from branchwise.decoding.chat import ChatTokenizer
-from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.engine import TreeEngine
+from branchwise.decoding.held.positions import Grid2D
 from branchwise.decoding.hf import HFDecoder
-from branchwise.decoding.positions import Grid2D
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.errors import UserError
 
 
@@ -88,12 +88,12 @@ def _dtype(given: str, device: torch.device, config: object) -> torch.dtype:
     return saved if isinstance(saved, torch.dtype) else torch.bfloat16
 
 
-def make_decoder(entry: DecoderEntry, loaded: Loaded) -> TreeDecoder | HFDecoder:
+def make_decoder(entry: DecoderEntry, loaded: Loaded) -> TreeEngine | HFDecoder:
     """The decoder that an entry describes, around a loaded model."""
     tokenizer = loaded.chat.tokenizer
     if isinstance(entry, TreeEntry):
         grid = Grid2D(entry.grid_stride, entry.grid_channels, entry.grid_axis, entry.grid_combine)
-        return TreeDecoder(
+        return TreeEngine(
             loaded.model,
             tokenizer,
             kernel=entry.kernel,

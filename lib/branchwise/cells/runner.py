@@ -11,15 +11,15 @@ import torch
 from branchwise.cells.desk import Ask, GroupDesk, OnToken, ideal_latency_s
 from branchwise.cells.journal import Journal
 from branchwise.data.types import Group
-from branchwise.decoding.chat import ChatTokenizer
-from branchwise.decoding.engine import TreeDecoder
+from branchwise.decoding.engine import TreeEngine
 from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun, Tokens
 from branchwise.strategies import Answered, Strategy
 
-AnyDecoder = TreeDecoder | HFDecoder
+AnyDecoder = TreeEngine | HFDecoder
 
 
 @dataclass(frozen=True)

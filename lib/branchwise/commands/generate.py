@@ -143,7 +143,7 @@ def _run_record(
 ) -> Any:
     """run.json, without what only the caller knows."""
     from branchwise.cells import provenance
-    from branchwise.decoding.engine import TreeDecoder
+    from branchwise.decoding.engine import TreeEngine
     from branchwise.results import RunRecord, Tokens
 
     runs = tuple(record.run for record in records)
@@ -155,7 +155,7 @@ def _run_record(
         "resolved_dtype": str(loaded.model.dtype).removeprefix("torch."),
         "resolved_device": str(device),
     }
-    if isinstance(decoder, TreeDecoder):
+    if isinstance(decoder, TreeEngine):
         cache_bytes = decoder.cache_bytes + decoder.peak_copied_bytes
         settings |= {
             "resolved_kernel": decoder.kernel,

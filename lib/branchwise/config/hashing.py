@@ -38,10 +38,8 @@ _ANSWERS = (
     "data/letters.py",
 )
 # The tree decoder is every module of `decoding` but the other decoders.
-_BY_DECODER = {
-    "tree": ("decoding/*.py", "!decoding/hf.py", "decoding/*.c"),
-    "hf": tuple(f"decoding/{name}.py" for name in ("chat", "loop", "requests", "stopping", "hf")),
-}
+_TREE = ("decoding/*.py", "decoding/*/*.py", "!decoding/hf.py", "decoding/*/*.c")
+_HF = ("decoding/loop.py", "decoding/models/chat.py", "decoding/hf.py")
 _READ = tuple(f"data/{name}.py" for name in ("rows", "spool", "grouping", "similarity", "sources/base"))
 
 
@@ -84,6 +82,14 @@ def _with_imports(module: str, rooms: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _decoder_modules(kind: str) -> tuple[str, ...]:
+    """What a decoder's tokens depend on: all of the tree's rooms, or what another one imports."""
+    if kind == "tree":
+        return _TREE
+    found = (module for first in _HF for module in _with_imports(first, ("decoding",)))
+    return tuple(dict.fromkeys(found))
+
+
 def dependency_identity(experiment: Experiment, name: str, model: str) -> dict[str, Any]:
     """Everything that found dependencies depend on: settings, code, and the model that is asked."""
     return {
@@ -104,7 +110,7 @@ def dependencies_hash(experiment: Experiment, name: str) -> str:
     kind = experiment.catalogues.dependencies[name].kind
     modules = ["dependencies/*.py", "cells/depending.py", "data/types.py"]
     if kind == "llm":
-        modules += ["prompts/*.py", *_BY_DECODER["tree"]]
+        modules += ["prompts/*.py", *_decoder_modules("tree")]
     if kind == "attention":
         modules += ["encoders/loading.py"]
     return modules_hash(tuple(modules))
@@ -115,7 +121,7 @@ def answers_hash(experiment: Experiment, cell: Cell) -> str:
     strategy = experiment.catalogues.strategies[cell.strategy].module
     kind = experiment.catalogues.decoders[cell.decoder].kind
     modules = (*_ANSWERS, *_with_imports(f"strategies/{strategy}.py", ("strategies", "dependencies")))
-    return modules_hash((*dict.fromkeys(modules), *_BY_DECODER[kind]))
+    return modules_hash((*dict.fromkeys(modules), *_decoder_modules(kind)))
 
 
 def groups_hash(experiment: Experiment, dataset: str) -> str:

@@ -3,7 +3,7 @@
 import time
 
 from branchwise.decoding.branches import GroupState, Run
-from branchwise.decoding.tree import Node, TokenTree
+from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.errors import UserError
 
 

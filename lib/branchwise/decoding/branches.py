@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from branchwise.decoding.held.tree import Node
 from branchwise.decoding.requests import Completion, Running, StopReason, TokenCount
-from branchwise.decoding.tree import Node
 
 
 @dataclass(eq=False)
 class Branch:
     """A place in the token tree: what it holds and inherits is the prompt of what it generates.
 
-    Made by `TreeDecoder.open`, `fork` and `join`; kept in memory until `release` or the end of its
+    Made by `TreeEngine.open`, `fork` and `join`; kept in memory until `release` or the end of its
     group. `number` counts the branches of a decoder.
     """
 

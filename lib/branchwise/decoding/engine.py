@@ -11,36 +11,35 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.branches import Branch, Run
-from branchwise.decoding.compiling import MODES
 from branchwise.decoding.forward import ForwardPass
-from branchwise.decoding.kernels import KERNELS
-from branchwise.decoding.loop import run
-from branchwise.decoding.positions import Grid2D
+from branchwise.decoding.held.positions import Grid2D
+from branchwise.decoding.held.tree import Node, TokenTree
+from branchwise.decoding.models.exactness import check_exactness, fastest_kernel, packing_helps
+from branchwise.decoding.models.facts import max_context_of, stop_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
-from branchwise.decoding.selftest import check_exactness, fastest_kernel, packing_helps
-from branchwise.decoding.stopping import max_context_of, stop_ids_of
-from branchwise.decoding.tree import Node, TokenTree
-from branchwise.errors import UserError, only_user_errors
+from branchwise.decoding.torch_compile import MODES
+from branchwise.errors import UserError
 
 POSITIONS = ("path", "shared", "grid2d")
 Text = Sequence[int] | str
 """Token ids; or, for a decoder that has a tokenizer, a string (used as it is)."""
 
 
-class TreeDecoder:
+class TreeEngine:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
-    `kernel`: how attention is computed (see `branchwise.decoding.kernels`); `auto` takes the fastest
+    `kernel`: how attention is computed (see `attention.kernels`); `auto` takes the fastest
     of a short self-test. `positions`: `path`, a child starts where its parent ends; `shared`, the
     children of one fork end at the same place; `grid2d`, `path` along one axis and the branch along
     another (see `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
-    the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.weights`;
+    the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.products.packed`;
     None: where a self-test finds them faster. `compile_mode`: a mode of torch.compile for the steps
-    (see `branchwise.decoding.compiling`), which takes a minute at first; None: as written.
+    (see `branchwise.decoding.torch_compile`), which takes a minute at first; None: as written.
     """
 
     def __init__(
@@ -199,7 +198,7 @@ class TreeDecoder:
 
     @property
     def weight_layout(self) -> str:
-        """Which weights it multiplies by; see `branchwise.decoding.weights`."""
+        """Which weights it multiplies by; see `branchwise.decoding.products.packed`."""
         return self._forward.weights.layout
 
     @property
@@ -231,61 +230,6 @@ class TreeDecoder:
     def slots_in_use(self) -> int:
         """Tokens that the tree holds now; zero when nothing is in flight."""
         return self.tree.slots.num_used
-
-    # ----- use without strategies -----
-
-    def complete(self, prompts: Sequence[Text], max_new_tokens: int) -> list[list[int]] | list[str]:
-        """Continue every prompt greedily, all at once, sharing what they start with.
-
-        Prompts are lists of token ids, or strings if the decoder has a tokenizer (used as they are,
-        without a chat template); the result has the same form, without the stop token. Stops at the
-        generation config's end-of-sequence ids.
-        """
-        (result,) = self.complete_groups([prompts], max_new_tokens)
-        if isinstance(result, UserError):
-            raise result
-        return result
-
-    def complete_groups(
-        self, groups: Sequence[Sequence[Text]], max_new_tokens: int
-    ) -> list[list[list[int]] | list[str] | UserError]:
-        """`complete` for many groups of prompts, all in flight at once.
-
-        Prompts share what they start with inside their group. A group that fails has its error
-        (UserError) in place of its results, and costs no other group theirs.
-        """
-        prompts = [prompt for group in groups for prompt in group]
-        texts = [isinstance(prompt, str) for prompt in prompts]
-        if any(texts) and not all(texts):
-            raise UserError("only some of the prompts are strings", "give all as strings or as ids")
-        encoded = [[self._ids(prompt, "the prompt") for prompt in group] for group in groups]
-        rules = Rules(max_new_tokens)
-
-        async def every() -> list[list[Completion] | BaseException]:
-            tasks = (self._complete_group(some, rules) for some in encoded)
-            return await asyncio.gather(*tasks, return_exceptions=True)
-
-        with self.attached():
-            results = only_user_errors(run(every(), self.step))
-        return [
-            result if isinstance(result, UserError) else [self._answer(c, any(texts)) for c in result]
-            for result in results
-        ]
-
-    def _answer(self, completion: Completion, as_text: bool) -> list[int] | str:
-        ids = [i for i in completion.ids if i not in self.stop_ids]
-        return self.tokenizer.decode(ids) if as_text else ids
-
-    async def _complete_group(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
-        group = object()
-        loop = asyncio.get_running_loop()
-        requests = [Request(ids, rules, group, loop.create_future()) for ids in prompts]
-        for request in requests:
-            self.submit(request)
-        try:
-            return list(await asyncio.gather(*(request.future for request in requests)))
-        finally:
-            self.close(group)
 
     # ----- pieces -----
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from branchwise.decoding.attention import tree_attention
-from branchwise.decoding.cache import TreeCache
-from branchwise.decoding.compiling import compiled
+from branchwise.decoding.attention.interface import tree_attention
+from branchwise.decoding.attention.plan import Plan
+from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
-from branchwise.decoding.plan import Plan
-from branchwise.decoding.positions import Grid2D, GridRotary
-from branchwise.decoding.step import TreeStep
-from branchwise.decoding.tree import Node, Pending, TokenTree
-from branchwise.decoding.weights import PackedWeights
+from branchwise.decoding.held.cache import TreeCache
+from branchwise.decoding.held.positions import Grid2D, GridRotary
+from branchwise.decoding.held.tree import Node, Pending, TokenTree
+from branchwise.decoding.products.packed import PackedWeights
+from branchwise.decoding.torch_compile import compiled
 
 
 class Outcome(NamedTuple):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
+from branchwise.decoding.models.facts import max_context_of, stop_ids_of
 from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
-from branchwise.decoding.stopping import max_context_of, stop_ids_of
 from branchwise.errors import UserError
 
 

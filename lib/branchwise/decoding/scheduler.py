@@ -9,9 +9,9 @@ import torch
 from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
+from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.requests import Hook
 from branchwise.decoding.sampling import choose
-from branchwise.decoding.tree import Node, TokenTree
 from branchwise.errors import NotANumberError
 
 

@@ -11,7 +11,7 @@ from branchwise.data.types import LETTERS, Group, Question
 from branchwise.data.worlds.groups import NEEDED_FACTS, Kind
 from branchwise.data.worlds.questions import ASKERS, Draft
 from branchwise.data.worlds.world import World, make_world, tell
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle, assistant, everything, numbered, single, turn
 from branchwise.training.drills import Drills, echo_text
 from branchwise.training.noise import add_noise

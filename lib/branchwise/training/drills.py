@@ -11,7 +11,7 @@ from branchwise.data.types import LETTERS, Question
 from branchwise.data.worlds import lexicon, wordings
 from branchwise.data.worlds.wordings import STATEMENTS
 from branchwise.data.worlds.world import World
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.training.sequences import Sequence, Span
 
 LETTER_TAILS = ("{v}", "{v} (", "{v} (", "{v} is option")

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.training.documents import Documents
 from branchwise.training.muon import Muon
 from branchwise.training.packing import Batch, draw_batch

@@ -1,6 +1,6 @@
 """Three ways to compute the attention of a tree's step, with one result.
 
-`dense`: one attention under the whole mask. `cascade`: parts after `branchwise.decoding.plan`, merged
+`dense`: one attention under the whole mask. `cascade`: parts after `attention.plan`, merged
 through their log-sum-exp. `flex`: FlexAttention with the tree's rule as its mask function.
 
 Shape legend: A query heads, H key-value heads, G = A / H, N query tokens of a step, S key slots in
@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.flex_attention import flex_attention
 
-from branchwise.decoding.plan import Copies, Gathered, Index, InPlace
-from branchwise.decoding.step import TreeStep
+from branchwise.decoding.attention.plan import Copies, Gathered, Index, InPlace
+from branchwise.decoding.attention.step import TreeStep
 
 
 class Scoring(NamedTuple):
@@ -148,7 +148,7 @@ class _Merge:
 
 
 def cascade(query: Tensor, key: Tensor, value: Tensor, step: TreeStep, scoring: Scoring) -> Tensor:
-    """Keys that rows share are read once for all of them; see `branchwise.decoding.plan`."""
+    """Keys that rows share are read once for all of them; see `branchwise.decoding.attention.plan`."""
     num_heads, num_queries, width = query.shape
     num_kv_heads = key.shape[0]
     num_groups = num_heads // num_kv_heads

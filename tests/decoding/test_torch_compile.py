@@ -5,7 +5,7 @@ import shutil
 import pytest
 from torch._dynamo.utils import counters
 
-from branchwise.decoding.engine import TreeDecoder
+from branchwise import TreeDecoder
 from branchwise.errors import UserError
 from tests.architectures import model_of
 

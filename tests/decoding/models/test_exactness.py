@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from branchwise.decoding import selftest
-from branchwise.decoding.engine import TreeDecoder
-from branchwise.decoding.kernels import KERNELS
+from branchwise import TreeDecoder
+from branchwise.decoding.attention.kernels import KERNELS
+from branchwise.decoding.models import exactness
 from branchwise.errors import UserError
 from tests.architectures import BUILDERS, greedy, model_of
 
@@ -29,7 +29,7 @@ def unknown(name: str, **more: object):
 
 
 def test_every_architecture_of_the_tests_is_known_and_no_other() -> None:
-    assert {architecture for architecture, _ in BUILDERS.values()} == selftest.KNOWN_EXACT
+    assert {architecture for architecture, _ in BUILDERS.values()} == exactness.KNOWN_EXACT
 
 
 @pytest.mark.parametrize("name", ["gpt2", "starcoder2"])
@@ -39,7 +39,7 @@ def test_an_unknown_architecture_may_pass_the_check(name: str, kernel: str) -> N
     prompts = [[9, 10, 11, 12], [9, 10, 11, 20, 21], [30]]
     decoder = TreeDecoder(model, kernel=kernel)
     assert decoder.complete(prompts, 5) == [greedy(model, prompt, 5) for prompt in prompts]
-    assert any(key[0] == kernel for key in selftest._exact)
+    assert any(key[0] == kernel for key in exactness._exact)
 
 
 @pytest.mark.parametrize("kernel", ["dense", "cascade"])
@@ -111,16 +111,16 @@ def test_a_difference_is_found_and_told(monkeypatch: pytest.MonkeyPatch) -> None
     def wrong(query, key, value, step, scoring):
         return KERNELS["dense"](query, key, value, step, scoring) * 1.01
 
-    from branchwise.decoding import attention
+    from branchwise.decoding.attention import interface
 
-    monkeypatch.setattr(selftest, "KNOWN_EXACT", frozenset())
-    monkeypatch.setattr(selftest, "_exact", set())
-    attention.AttentionInterface.register("branchwise_dense", attention._interface(wrong))
+    monkeypatch.setattr(exactness, "KNOWN_EXACT", frozenset())
+    monkeypatch.setattr(exactness, "_exact", set())
+    interface.AttentionInterface.register("branchwise_dense", interface._interface(wrong))
     try:
         with pytest.raises(UserError, match="failed the exactness check"):
             TreeDecoder(model_of("llama"), kernel="dense")
     finally:
-        attention.AttentionInterface.register("branchwise_dense", attention._interface(KERNELS["dense"]))
+        interface.AttentionInterface.register("branchwise_dense", interface._interface(KERNELS["dense"]))
     assert TreeDecoder(model_of("llama"), kernel="dense").complete([[9]], 1)
 
 

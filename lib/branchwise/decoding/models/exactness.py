@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from branchwise.decoding.attention.kernels import KERNELS, Scoring
+from branchwise.decoding.attention.plan import LONG_CHUNK, LONG_RUN
+from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.forward import ForwardPass
-from branchwise.decoding.kernels import KERNELS, Scoring
-from branchwise.decoding.plan import LONG_CHUNK, LONG_RUN
-from branchwise.decoding.step import TreeStep
-from branchwise.decoding.stopping import heads_of
-from branchwise.decoding.tree import TokenTree
-from branchwise.decoding.weights import PackedWeights
+from branchwise.decoding.held.tree import TokenTree
+from branchwise.decoding.models.facts import heads_of
+from branchwise.decoding.products.packed import PackedWeights
 from branchwise.errors import UserError
 
 KNOWN_EXACT = frozenset(

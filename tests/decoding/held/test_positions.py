@@ -5,9 +5,9 @@ import asyncio
 import pytest
 import torch
 
-from branchwise.decoding.engine import TreeDecoder
+from branchwise import TreeDecoder
+from branchwise.decoding.held.positions import Grid2D, GridRotary
 from branchwise.decoding.loop import run
-from branchwise.decoding.positions import Grid2D, GridRotary
 from branchwise.errors import UserError
 from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 

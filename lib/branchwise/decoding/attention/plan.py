@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from branchwise.decoding.slots import runs_of
-from branchwise.decoding.tree import Node, Pending, TokenTree
+from branchwise.decoding.held.slots import runs_of
+from branchwise.decoding.held.tree import Node, Pending, TokenTree
 
 Index = slice | Tensor
 """Positions along one dimension: a slice where they are consecutive, int64 otherwise."""

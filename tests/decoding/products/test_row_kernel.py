@@ -5,9 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding import compiled
-from branchwise.decoding.compiled import RowKernel, row_kernel
-from branchwise.decoding.weights import PackedWeights
+from branchwise.decoding.products.packed import PackedWeights
+from branchwise.decoding.products.row_kernel import RowKernel, row_kernel
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +65,11 @@ def test_packed_weights_use_it_and_say_so(kernel) -> None:
 @pytest.mark.parametrize("compiler", ["/nowhere/cc", "false"])
 def test_without_a_compiler_the_layout_is_onednn_and_names_the_reason(monkeypatch, compiler) -> None:
     monkeypatch.setenv("CC", compiler)
-    compiled.row_kernel.cache_clear()
+    row_kernel.cache_clear()
     try:
         weights = PackedWeights(torch.nn.Linear(20, 30))
     finally:
-        compiled.row_kernel.cache_clear()
+        row_kernel.cache_clear()
     expected = "onednn" if torch.backends.mkldnn.is_available() else "plain"
     assert weights.layout.startswith(expected)
     assert expected == "plain" or compiler in weights.layout

@@ -2,7 +2,7 @@
 
 A decoding step has one row a branch. Plain matrix products reach a fraction of the memory's speed for
 2 to 32 rows. Two layouts do better: the project's own kernel's, where the machine has a C compiler
-(see `branchwise.decoding.compiled`), and oneDNN's.
+(see `branchwise.decoding.products.row_kernel`), and oneDNN's.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from branchwise.decoding.compiled import RowKernel, row_kernel
+from branchwise.decoding.products.row_kernel import RowKernel, row_kernel
 
 FEWEST_ROWS, MOST_ROWS = 2, 64
 """Row counts for which oneDNN's layout is used; the project's own is used from one row on, so that a

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from branchwise.decoding.cache import TreeCache
-from branchwise.decoding.plan import Copies, Gathered, InPlace, Plan, make_plan
-from branchwise.decoding.tree import Pending, TokenTree
+from branchwise.decoding.attention.plan import Copies, Gathered, InPlace, Plan, make_plan
+from branchwise.decoding.held.cache import TreeCache
+from branchwise.decoding.held.tree import Pending, TokenTree
 
 
 @dataclass(eq=False)

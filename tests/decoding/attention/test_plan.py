@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding import plan as plans
-from branchwise.decoding.plan import Gathered, Plan, make_plan
-from branchwise.decoding.tree import TokenTree
+from branchwise.decoding.attention import plan as plans
+from branchwise.decoding.attention.plan import Gathered, Plan, make_plan
+from branchwise.decoding.held.tree import TokenTree
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from branchwise.decoding.weights import replaced_forwards
+from branchwise.decoding.products.packed import replaced_forwards
 from branchwise.errors import UserError
 
 

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.decoding.slots import SlotAllocator
-from branchwise.decoding.tree import Node, TokenTree
+from branchwise.decoding.held.slots import SlotAllocator
+from branchwise.decoding.held.tree import Node, TokenTree
 
 CPU = torch.device("cpu")
 prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=7), min_size=1, max_size=8)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from branchwise.decoding.kernels import KERNELS, Kernel, Scoring
-from branchwise.decoding.step import TreeStep
+from branchwise.decoding.attention.kernels import KERNELS, Kernel, Scoring
+from branchwise.decoding.attention.step import TreeStep
 from branchwise.errors import UserError
 
 PREFIX = "branchwise_"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.decoding.chat import ChatTokenizer
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.errors import UserError
 from branchwise.training.vocabulary import save_tokenizer
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from branchwise.decoding.slots import SlotAllocator
+from branchwise.decoding.held.slots import SlotAllocator
 
 NOBODY = 0
 """Node id of free slots: no node sees it."""

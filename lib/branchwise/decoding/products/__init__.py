@@ -1,0 +1,1 @@
+"""How a CPU multiplies weight matrices by the few rows of a decoding step."""
