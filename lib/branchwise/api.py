@@ -8,6 +8,7 @@ from branchwise.data.types import Group
 from branchwise.decoding.engine import Text, TreeEngine
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.models.text import prompt_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import UserError, only_user_errors
 from branchwise.prompts import PromptStyle
@@ -68,9 +69,10 @@ class TreeDecoder(TreeEngine):
     def complete(self, prompts: Sequence[Text], max_new_tokens: int) -> list[list[int]] | list[str]:
         """Continue every prompt greedily, all at once, sharing what they start with.
 
-        Prompts are lists of token ids, or strings if the decoder has a tokenizer (used as they are,
-        without a chat template); the result has the same form, without the stop token. Stops at the
-        generation config's end-of-sequence ids.
+        Prompts are lists of token ids, or strings if the decoder has a tokenizer (as the tokenizer
+        makes ids of them, a beginning-of-text token included, and without a chat template); the result
+        has the same form, without the stop token. Stops at the generation config's end-of-sequence ids
+        and at the chat template's end of a turn.
         """
         (result,) = self.complete_groups([prompts], max_new_tokens)
         if isinstance(result, UserError):
@@ -83,23 +85,24 @@ class TreeDecoder(TreeEngine):
         """`complete` for many groups of prompts, all in flight at once.
 
         Prompts share what they start with inside their group. A group that fails has its error
-        (UserError) in place of its results, and costs no other group theirs.
+        (UserError) in place of its results, and costs no other group theirs. Another thread's call
+        waits for this one to end.
         """
-        prompts = [prompt for group in groups for prompt in group]
-        texts = [isinstance(prompt, str) for prompt in prompts]
-        if any(texts) and not all(texts):
+        if any(isinstance(group, str) for group in groups):
+            raise UserError("the prompts are one string", "give a list of prompts: [prompt]")
+        texts = {isinstance(prompt, str) for group in groups for prompt in group}
+        if len(texts) > 1:
             raise UserError("only some of the prompts are strings", "give all as strings or as ids")
-        encoded = [[self._ids(prompt, "the prompt") for prompt in group] for group in groups]
         rules = Rules(max_new_tokens)
 
         async def every() -> list[list[Completion] | BaseException]:
-            tasks = (self._complete_group(some, rules) for some in encoded)
+            tasks = (self._complete_group(group, rules) for group in groups)
             return await asyncio.gather(*tasks, return_exceptions=True)
 
         with self.attached():
             results = only_user_errors(run(every(), self.step))
         return [
-            result if isinstance(result, UserError) else [self._answer(c, any(texts)) for c in result]
+            result if isinstance(result, UserError) else [self._answer(c, True in texts) for c in result]
             for result in results
         ]
 
@@ -107,13 +110,15 @@ class TreeDecoder(TreeEngine):
         ids = [i for i in completion.ids if i not in self.stop_ids]
         return self.tokenizer.decode(ids) if as_text else ids
 
-    async def _complete_group(self, prompts: list[list[int]], rules: Rules) -> list[Completion]:
+    async def _complete_group(self, prompts: Sequence[Text], rules: Rules) -> list[Completion]:
         group = object()
         loop = asyncio.get_running_loop()
-        requests = [Request(ids, rules, group, loop.create_future()) for ids in prompts]
-        for request in requests:
-            self.submit(request)
+        futures = []
         try:
-            return list(await asyncio.gather(*(request.future for request in requests)))
+            for prompt in prompts:
+                ids = self._ids(prompt, "the prompt", prompt_ids_of)
+                futures.append(loop.create_future())
+                self.submit(Request(ids, rules, group, futures[-1]))
+            return list(await asyncio.gather(*futures))
         finally:
             self.close(group)

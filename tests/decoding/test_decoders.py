@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from branchwise import TreeDecoder
 from branchwise.cells.loading import Loaded, load_model, make_decoder
 from branchwise.cells.runner import GroupRunner, Timed
 from branchwise.config.entries import HFEntry, ModelEntry, TreeEntry
@@ -35,7 +36,7 @@ def test_tree_and_hf_say_the_same(loaded: Loaded, strategy: str) -> None:
 
 
 def test_batch_equals_one_prompt_at_a_time(loaded: Loaded) -> None:
-    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
+    decoder = TreeDecoder(loaded.model, loaded.chat.tokenizer)
     for group in GROUPS:
         together = [ask.completion.ids for ask in run(loaded, "tree", "batch", group).asks]
         for question, ids in zip(group, together, strict=True):
@@ -99,17 +100,17 @@ def test_a_prompt_beyond_the_context_is_refused(loaded: Loaded) -> None:
 
 
 def test_what_the_tree_decoder_refuses(loaded: Loaded) -> None:
-    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
+    decoder = TreeDecoder(loaded.model, loaded.chat.tokenizer)
     with pytest.raises(UserError, match="empty"):
         decoder.complete([[]], max_new_tokens=3)
     with pytest.raises(UserError, match="max_new_tokens is 0"):
         decoder.complete([[5]], max_new_tokens=0)
     with pytest.raises(UserError, match="kernel is 'magic'"):
-        type(decoder)(loaded.model, kernel="magic")
+        TreeDecoder(loaded.model, kernel="magic")
 
 
 def test_strings_go_in_and_come_out(loaded: Loaded) -> None:
-    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
+    decoder = TreeDecoder(loaded.model, loaded.chat.tokenizer)
     texts = decoder.complete(["Mara lives in", "Mara works as"], max_new_tokens=4)
     assert all(isinstance(text, str) for text in texts)
     ids = [loaded.chat.encode(text) for text in ("Mara lives in", "Mara works as")]

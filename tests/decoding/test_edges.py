@@ -168,8 +168,6 @@ def test_groups_that_hold_memory_wait_for_each_other(kernel: str) -> None:
     assert tight.peak_tokens <= 34
     # Keys and values of 3 layers, 2 heads of 12 numbers of 4 bytes.
     assert tight.cache_bytes == 34 * 2 * 3 * 2 * 12 * 4
-    buffers = tight._forward.cache._keys.values()
-    assert {len(buffer) for buffer in buffers} == {34}
 
 
 def test_a_finished_answer_does_not_hold_memory_for_ever() -> None:

@@ -18,8 +18,6 @@ from branchwise.api import TreeDecoder
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 
-BUDGET = 1_000_000
-
 
 class Layout(ABC):
     """One way to hold B branches over a shared prefix."""
@@ -183,7 +181,8 @@ class Tree(Layout):
         self.rows: list[list[int]] = [[] for _ in questions_BQ]
 
     def prefill(self) -> None:
-        lengths = self.lengths or [BUDGET] * len(self.rows)
+        room = self.decoder.max_context - len(self.prefix_P) - self.questions_BQ.shape[1]
+        lengths = self.lengths or [room] * len(self.rows)
         for row, (question, length) in enumerate(zip(self.questions_BQ, lengths, strict=True)):
             prompt = [*self.prefix_P.tolist(), *question.tolist()]
             future = self.loop.create_future()

@@ -1,6 +1,7 @@
 """Which branches may run: all of them, or as many as a budget of cache tokens lets."""
 
 import time
+from collections.abc import Iterable
 
 from branchwise.decoding.branches import GroupState, Run
 from branchwise.decoding.held.tree import Node, TokenTree
@@ -11,8 +12,9 @@ class Admission:
     """Branches that run, and those that wait for memory to do so.
 
     A branch is let in with all that it can come to need, so that what runs always ends. Where nothing
-    runs and nothing fits, other groups' keys and values are given up (they are computed again when
-    their branches go on); a branch that does not fit beside its own group's tokens is refused.
+    runs and nothing fits, the keys and values of all that neither runs nor is asked for now are given
+    up (they are computed again when their branches go on); refused is only a branch that would not fit
+    with its own prompt alone.
     """
 
     def __init__(self, tree: TokenTree, max_cache_tokens: int | None) -> None:
@@ -20,11 +22,6 @@ class Admission:
         self.max_cache_tokens = max_cache_tokens
         self.running: list[Run] = []
         self.waiting: list[Run] = []
-
-    @property
-    def has_work(self) -> bool:
-        """Whether anything runs or waits to."""
-        return bool(self.running or self.waiting)
 
     def admit(self, groups: dict) -> Run | None:
         """Let in what fits, branches of groups that run already first.
@@ -59,17 +56,20 @@ class Admission:
 
     def _make_room(self, groups: dict) -> bool:
         """Give up memory for the branch that waits first; False where there is none to give up."""
-        mine = self.waiting[0].branch.group
         lingering = [state for state in groups.values() if state.lingering is not None]
         for state in lingering:
             self.forget_lingering(state)
-        others: list[GroupState] = [
-            state for group, state in groups.items() if group != mine and not state.num_running
-        ]
         before = self.tree.slots.num_used
-        for state in others:
-            self.tree.evict(state.root)
-        return bool(lingering) or self.tree.slots.num_used < before
+        mine = self.waiting[0].branch
+        idle = {s.root.id for g, s in groups.items() if g != mine.group and not s.num_running}
+        needed = self._planned() | set(mine.path)
+        nodes = [node for node in self.tree.nodes.values() if node not in needed]
+        # Other groups first: what this one holds is likelier to be asked for again.
+        for some in ([n for n in nodes if n.root_id in idle], nodes):
+            self.tree.evict(some)
+            if self.tree.slots.num_used < before:
+                return True
+        return bool(lingering)
 
     def forget_lingering(self, state: GroupState) -> None:
         """Let go of the finished answer that was kept in case the group's next prompt goes on from it."""
@@ -84,20 +84,23 @@ class Admission:
     def _need(self, waiting: Run) -> int:
         """Slots that a branch can come to take, over those that others have reserved."""
         planned = self._planned()
-        pending = sum(node.num_pending for node in waiting.branch.path if node not in planned)
-        return waiting.num_to_come + pending
+        return waiting.num_to_come + _pending(n for n in waiting.branch.path if n not in planned)
 
     def _reserved(self) -> int:
         """Slots in use, and those that running branches can come to take."""
         to_come = sum(r.num_to_come for r in self.running)
-        pending = sum(node.num_pending for node in self._planned())
-        return self.tree.slots.num_used + to_come + pending
+        return self.tree.slots.num_used + to_come + _pending(self._planned())
 
     def refusal(self, waiting: Run) -> UserError:
         """Why a branch never fits."""
+        beside = f" beside {self._reserved()} of branches that wait for it" if self.running else ""
+        need = waiting.num_to_come + waiting.branch.num_tokens
         return UserError(
-            f"{waiting.branch} needs {self._need(waiting)} tokens of cache beside "
-            f"{self.tree.slots.num_used} that its group holds, over the budget of "
+            f"{waiting.branch} needs {need} tokens of cache{beside}, over the budget of "
             f"{self.max_cache_tokens}",
             "raise max_cache_tokens, or lower max_new_tokens",
         )
+
+
+def _pending(nodes: Iterable[Node]) -> int:
+    return sum(node.num_pending for node in nodes)

@@ -55,6 +55,7 @@ class Run(Running):
     num_unique: int = 0
     logits_V: Tensor | None = None
     has_tip: bool = False
+    is_over: bool = False
 
     @property
     def num_to_come(self) -> int:
@@ -77,7 +78,7 @@ class Run(Running):
 
     def fail(self, error: Exception) -> None:
         """Hand an error to whoever waits for the answer."""
-        if not self.future.done():
+        if not self.future.done() and not self.future.get_loop().is_closed():
             self.future.set_exception(error)
 
 

@@ -1,47 +1,110 @@
-"""Decoding held to a regular expression: no token is chosen that no match can continue with."""
+"""Decoding held to a regular expression: no token is chosen that no match can continue with.
+
+What fits is worked out on bytes by llguidance, so that a character that takes several tokens (an emoji,
+a rare ideograph) can be written a token at a time.
+"""
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import regex
+import llguidance.hf
+import numpy as np
 import torch
+from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from branchwise.decoding.requests import Hook
+from branchwise.errors import UserError
 
-_FIRST = 64
+_TOKENIZERS: WeakKeyDictionary[Any, dict[tuple, LLTokenizer]] = WeakKeyDictionary()
+"""Made once (a second for a large vocabulary), by the size of the model's vocabulary and stop ids."""
+
+
+class _Constraint:
+    """Masks of the tokens that continue each branch's answer within one pattern."""
+
+    def __init__(self, pattern: str, tokenizer: Any, stop_ids: frozenset[int]) -> None:
+        self.pattern = pattern
+        self.grammar = LLMatcher.grammar_from_regex(pattern)
+        self.tokenizer = tokenizer
+        self.stop_ids = sorted(stop_ids)
+        # Where each answer of the last step stood, by its tokens.
+        self._at: dict[tuple[int, ...], LLMatcher] = {}
+
+    def change(self, made: Sequence[list[int]], logits_RV: Tensor) -> Tensor:
+        """`Hook.change`: logits, minus infinity for every token that does not fit."""
+        vocabulary = logits_RV.shape[-1]
+        at = {tuple(ids): self._matcher(tuple(ids), vocabulary) for ids in made}
+        self._at = at
+        fits_RV = torch.stack([self._fits(at[tuple(ids)], vocabulary) for ids in made])
+        for row in (~fits_RV.any(-1)).nonzero().flatten().tolist():
+            raise UserError(
+                f"no token continues {self.tokenizer.decode(made[row])!r} within the pattern "
+                f"{self.pattern!r}",
+                "give a pattern whose matches this tokenizer can write, and a model that has a stop token",
+            )
+        return logits_RV.masked_fill(~fits_RV.to(logits_RV.device), -torch.inf)
+
+    def _matcher(self, ids: tuple[int, ...], vocabulary: int) -> LLMatcher:
+        """The state behind `ids`: that of the step before, one token on."""
+        before = self._at.get(ids[:-1]) if ids else None
+        if before is not None:
+            matcher, new = before.deep_copy(), ids[-1:]
+        else:
+            matcher, new = (
+                LLMatcher(_tokenizer(self.tokenizer, vocabulary, self.stop_ids), self.grammar),
+                ids,
+            )
+        matcher.consume_tokens([token for token in new if token not in self.stop_ids])
+        if matcher.is_error():
+            raise UserError(
+                f"the pattern {self.pattern!r} cannot be followed: {matcher.get_error()}",
+                "check the pattern; another hook may have chosen a token that does not fit",
+            )
+        return matcher
+
+    def _fits(self, matcher: LLMatcher, vocabulary: int) -> Tensor:
+        """Which tokens may come next, bool (V,): a stop token where the answer is a whole match."""
+        is_whole = matcher.is_accepting()
+        if matcher.is_stopped():
+            fits_V = torch.zeros(vocabulary, dtype=torch.bool)
+        else:
+            bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+            fits_V = torch.from_numpy(np.unpackbits(bits, bitorder="little")[:vocabulary].copy()).bool()
+        fits_V[self.stop_ids] = is_whole
+        return fits_V
 
 
 def constrained_to(pattern: str, tokenizer: Any, stop_ids: frozenset[int]) -> Hook:
-    """A hook that leaves each branch only its most likely token that keeps its text a prefix of a
-    match of `pattern`; a stop token only where the text is a whole match.
+    """A hook that leaves each branch only tokens that keep its text a prefix of a match of `pattern` (in
+    the syntax of Rust's regex: no look-around, no back-references), and a stop token only where the text
+    is a whole match.
 
-    Tokens are tried in the order of their logits, so the cost is that of the few that do not fit.
-    Raises RuntimeError where no token of the vocabulary fits (the tokenizer cannot write a match).
+    Raises UserError for another syntax, and for a tokenizer that is not a fast one; while decoding, where
+    no token of the vocabulary fits.
     """
-    compiled = regex.compile(pattern)
-
-    def fits(ids: list[int], token: int) -> bool:
-        if token in stop_ids:
-            return compiled.fullmatch(tokenizer.decode(ids)) is not None
-        before, after = tokenizer.decode(ids), tokenizer.decode([*ids, token])
-        # A token without text would let a branch stand still for ever.
-        return len(after) > len(before) and compiled.fullmatch(after, partial=True) is not None
-
-    def change(made: Sequence[list[int]], logits_RV: Tensor) -> Tensor:
-        changed_RV = torch.full_like(logits_RV, -torch.inf)
-        for row, ids in enumerate(made):
-            token = _first_fit(ids, logits_RV[row], fits)
-            changed_RV[row, token] = logits_RV[row, token]
-        return changed_RV
-
-    return Hook(change)
+    constraint = _Constraint(pattern, tokenizer, stop_ids)
+    problem = LLMatcher.validate_grammar(constraint.grammar)
+    if problem:
+        raise UserError(
+            f"the pattern {pattern!r} cannot be followed: {problem.splitlines()[0]}",
+            "write it without look-around and back-references",
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(
+            f"{type(tokenizer).__name__} is not a fast tokenizer, which constraints need",
+            "load it with AutoTokenizer from a folder with tokenizer.json",
+        )
+    return Hook(constraint.change)
 
 
-def _first_fit(ids: list[int], logits_V: Tensor, fits: Any) -> int:
-    """The most likely token that fits; the whole vocabulary is sorted only if the first few do not."""
-    for count in (min(_FIRST, len(logits_V)), len(logits_V)):
-        for token in logits_V.topk(count).indices.tolist():
-            if fits(ids, token):
-                return token
-    raise RuntimeError(f"no token continues {ids} within the pattern")
+def _tokenizer(tokenizer: Any, vocabulary: int, stop_ids: list[int]) -> LLTokenizer:
+    made = _TOKENIZERS.setdefault(tokenizer, {})
+    key = (vocabulary, *stop_ids)
+    if key not in made:
+        # A vocabulary of the model may be larger than the tokenizer's: what is beyond never fits.
+        made[key] = llguidance.hf.from_tokenizer(
+            tokenizer, n_vocab=vocabulary, eos_token=stop_ids or None
+        )
+    return made[key]

@@ -1,10 +1,11 @@
-"""The tree decoder: any tree of branches in one sequence, exact, without barriers.
+"""The tree engine: any tree of branches in one sequence, exact, without barriers.
 
 Every `step` is one forward pass over all tokens that are pending anywhere in the tree: prompt chunks
 of branches that just began and the next token of every running branch, of all groups in flight.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,11 +14,16 @@ from transformers import PreTrainedModel
 
 from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.branches import Branch, Run
+from branchwise.decoding.checks import check_choices, check_counts, check_reach, check_rules
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.positions import Grid2D
 from branchwise.decoding.held.tree import Node, TokenTree
-from branchwise.decoding.models.exactness import check_exactness, fastest_kernel, packing_helps
+from branchwise.decoding.loop import Driver
+from branchwise.decoding.models.exactness import check_exactness
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of
+from branchwise.decoding.models.speed import fastest_kernel, packing_helps
+from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
+from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
@@ -26,20 +32,25 @@ from branchwise.errors import UserError
 
 POSITIONS = ("path", "shared", "grid2d")
 Text = Sequence[int] | str
-"""Token ids; or, for a decoder that has a tokenizer, a string (used as it is)."""
+"""Token ids; or, for a decoder that has a tokenizer, a string. A prompt's string becomes what the
+tokenizer makes of it, a beginning-of-text token included; that of a fork or join becomes what continues
+a text, nothing added (see `branchwise.decoding.models.text`)."""
 
 
 class TreeEngine:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
-    `kernel`: how attention is computed (see `attention.kernels`); `auto` takes the fastest
-    of a short self-test. `positions`: `path`, a child starts where its parent ends; `shared`, the
-    children of one fork end at the same place; `grid2d`, `path` along one axis and the branch along
-    another (see `positions.Grid2D`).
+    `kernel`: how attention is computed (see `attention.kernels`); `auto` takes the fastest of a short
+    self-test. `positions`: `path`, a child starts where its parent ends; `shared`, the children of one
+    fork end at the same place; `grid2d`, `path` along one axis and the branch along another (see
+    `positions.Grid2D`).
     `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
     the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.products.packed`;
     None: where a self-test finds them faster. `compile_mode`: a mode of torch.compile for the steps
     (see `branchwise.decoding.torch_compile`), which takes a minute at first; None: as written.
+
+    One thread at a time: verbs and steps wait for each other. An error that leaves `step`, an interrupt
+    among them, ends all that is in flight and leaves the engine empty and usable.
     """
 
     def __init__(
@@ -54,19 +65,13 @@ class TreeEngine:
         grid: Grid2D | None = None,
         compile_mode: str | None = None,
     ) -> None:
-        choices = (
-            ("kernel", kernel, ("auto", *KERNELS)),
-            ("positions", positions, POSITIONS),
-            ("compile_mode", compile_mode, (None, *MODES)),
+        check_choices(
+            kernel=(kernel, ("auto", *KERNELS)),
+            positions=(positions, POSITIONS),
+            compile_mode=(compile_mode, (None, *MODES)),
         )
-        for what, given, allowed in choices:
-            if given not in allowed:
-                why = " (flash attention takes no mask and gives no log-sum-exp)"
-                flash = why if "flash" in str(given) else ""
-                raise UserError(
-                    f"{what} is {given!r}{flash}",
-                    f"the tree decoder has: {', '.join(str(one) for one in allowed)}",
-                )
+        check_counts(max_step_tokens=max_step_tokens, max_cache_tokens=max_cache_tokens)
+        check_usable(model)
         self.self_test: dict[str, float] = {}
         if kernel == "auto":
             kernel, self.self_test = fastest_kernel(model)
@@ -79,8 +84,9 @@ class TreeEngine:
         self.device = model.device
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
-        self.tree = TokenTree(self.device)
         self.grid = (grid or Grid2D()) if positions == "grid2d" else None
+        self.max_cache_tokens = max_cache_tokens
+        self.tree = TokenTree(self.device)
         self._forward = ForwardPass(
             model,
             self.tree,
@@ -94,44 +100,51 @@ class TreeEngine:
         self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
         self._queue: list[Request] = []
         self._num_branches = 0
+        self._mutex = threading.RLock()
+        self._driver = Driver(self.step)
 
     # ----- the four verbs -----
 
     def open(self, prompt: Text, group: Hashable = None) -> Branch:
         """A root branch: a prompt, computed once, sharing what it starts with inside its group."""
-        ids = self._ids(prompt, "the prompt")
-        root = self._scheduler.state(group).root
-        leaf, _ = self.tree.insert(root, ids)
-        return self._new_branch(group, leaf)
+        ids = self._ids(prompt, "the prompt", prompt_ids_of)
+        with self._mutex:
+            root = self._scheduler.state(group).root
+            leaf, _ = self.tree.insert(root, ids)
+            return self._new_branch(group, leaf)
 
     def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
         """Children that see their ancestors and not each other."""
-        self._check_idle(branch)
-        runs = [self._ids(text, "the text of a fork") for text in texts]
+        if isinstance(texts, str):
+            raise UserError("fork was given one string", "give a list, one text a child")
+        runs = [self._ids(text, "the text of a fork", continuation_ids_of) for text in texts]
         longest = max(map(len, runs), default=0)
         children = []
-        for number, ids in enumerate(runs):
-            shift = longest - len(ids) if self.positions == "shared" else 0
-            node = self.tree.add((branch.tip,), ids, branch.tip.end + shift)
-            if self.grid is not None:
-                node.x += number * self.grid.stride
-            self.tree.hold(node)
-            children.append(self._new_branch(branch.group, node))
+        with self._mutex:
+            self._check_idle(branch)
+            for number, ids in enumerate(runs):
+                shift = longest - len(ids) if self.positions == "shared" else 0
+                node = self.tree.add((branch.tip,), ids, branch.tip.end + shift)
+                if self.grid is not None:
+                    node.x += number * self.grid.stride
+                self.tree.hold(node)
+                children.append(self._new_branch(branch.group, node))
         return children
 
     def join(self, branches: Sequence[Branch], text: Text) -> Branch:
         """A branch that sees all of the given branches, and starts where the farthest ends."""
         if not branches:
             raise UserError("join was given no branches", "give at least one")
-        for branch in branches:
-            self._check_idle(branch)
-        if len({branch.group for branch in branches}) > 1:
-            raise UserError("join was given branches of different groups", "join within one group")
-        ids = self._ids(text, "the text of a join")
-        tips = tuple(dict.fromkeys(branch.tip for branch in branches))
-        node = self.tree.add(tips, ids)
-        self.tree.hold(node)
-        return self._new_branch(branches[0].group, node)
+        ids = self._ids(text, "the text of a join", continuation_ids_of)
+        with self._mutex:
+            for branch in branches:
+                self._check_idle(branch)
+            if len({branch.group for branch in branches}) > 1:
+                raise UserError("join was given branches of different groups", "join within one group")
+            tips = tuple(dict.fromkeys(branch.tip for branch in branches))
+            node = self.tree.add(tips, ids)
+            self.tree.hold(node)
+            return self._new_branch(branches[0].group, node)
 
     async def generate(
         self,
@@ -142,25 +155,36 @@ class TreeEngine:
         """Append tokens to `branch` until a stop rule; a number is a budget of greedy tokens.
 
         The stop token itself does not stay in the branch: to generate again without new text goes on
-        from the last token before it.
+        from the last token before it. Cancelled, it ends at once, and the branch keeps what it has.
         """
-        self._check_idle(branch)
         rules = Rules(rules) if isinstance(rules, int) else rules
-        self._check_rules(rules)
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._start(branch, rules, future, on_token, is_ask=False)
-        return await future
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Completion] = loop.create_future()
+        with self._mutex:
+            self._check_idle(branch)
+            check_rules(rules, self.model, self.tokenizer)
+            check_reach(branch.tip.end, rules, self.max_context)
+            self._check_loop(loop)
+            generating = self._start(branch, rules, future, on_token, is_ask=False)
+        self._driver.watch(loop)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            with self._mutex:
+                self._scheduler.drop(generating)
+            raise
 
     def release(self, branch: Branch) -> None:
         """Let go of a branch; its tokens leave unless another branch inherits them.
 
         Raises UserError for one that still generates.
         """
-        if branch.is_generating:
-            raise UserError(
-                "the branch is still generating", "await generate() first, or close its group"
-            )
-        self._scheduler.release(branch)
+        with self._mutex:
+            if branch.is_generating:
+                raise UserError(
+                    "the branch is still generating", "await generate() first, or close its group"
+                )
+            self._scheduler.release(branch)
 
     # ----- the decoder protocol -----
 
@@ -169,32 +193,52 @@ class TreeEngine:
 
         Raises UserError for rules that this decoder cannot follow.
         """
-        self._check_rules(request.rules)
-        self._queue.append(request)
+        loop = request.future.get_loop()
+        with self._mutex:
+            check_rules(request.rules, self.model, self.tokenizer)
+            check_reach(len(request.prompt_ids), request.rules, self.max_context)
+            self._check_loop(loop)
+            self._queue.append(request)
+        self._driver.watch(loop)
 
     def step(self) -> bool:
         """One forward pass over everything pending. False when nothing is."""
-        before = self._scheduler.num_ended
-        self._admit_requests()
-        self._scheduler.admit()
-        tips = self._scheduler.tips
+        with self._mutex:
+            try:
+                return self._step()
+            except BaseException as error:
+                self._start_anew(error)
+                raise
+
+    def _step(self) -> bool:
+        scheduler = self._scheduler
+        before = scheduler.num_ended
+        if self._queue:
+            self._admit_requests()
+        scheduler.admit()
+        tips = scheduler.tips
         if tips:
-            self._scheduler.take(self._forward(tips))
+            scheduler.take(self._forward(tips))
             return True
         # Branches that wait for others of their hook are not work (those may wait for a timer), unless
         # one of these has just been refused.
-        return self._scheduler.choose() or self._scheduler.num_ended > before
+        return scheduler.choose() or scheduler.num_ended > before
 
     def close(self, group: Hashable) -> None:
         """Drop all that is kept for `group`, branches that still run included."""
-        self._queue = [request for request in self._queue if request.group != group]
-        self._scheduler.close(group)
-        if not self.slots_in_use:
-            self._forward.forget()
+        with self._mutex:
+            for request in self._queue:
+                if request.group == group:
+                    request.future.cancel()
+            self._scheduler.close(group)
+            if not self.slots_in_use:
+                self._forward.forget()
 
     def attached(self) -> AbstractContextManager[None]:
         """The tree's attention in the model; see `ForwardPass.attached`."""
         return self._forward.attached()
+
+    # ----- counters -----
 
     @property
     def weight_layout(self) -> str:
@@ -233,14 +277,14 @@ class TreeEngine:
 
     # ----- pieces -----
 
-    def _ids(self, text: Text, what: str) -> list[int]:
+    def _ids(self, text: Text, what: str, encode: Callable[[Any, str], list[int]]) -> list[int]:
         if isinstance(text, str):
             if self.tokenizer is None:
                 raise UserError(
                     f"{what} is a string, but the decoder has no tokenizer",
                     "give a tokenizer to TreeDecoder, or lists of token ids only",
                 )
-            text = self.tokenizer.encode(text, add_special_tokens=False)
+            text = encode(self.tokenizer, text)
         if not len(text):
             raise UserError(f"{what} is empty", "give at least one token")
         return list(text)
@@ -257,33 +301,58 @@ class TreeEngine:
             raise UserError("the branch is still generating", "await generate() first")
         state = self._scheduler.groups.get(branch.group)
         if state is None or branch not in state.branches:
-            raise UserError("the branch was released", "fork or join before you release it")
-
-    def _check_rules(self, rules: Rules) -> None:
-        if rules.stop_texts and self.tokenizer is None:
-            raise UserError("stop texts need a tokenizer", "give one to TreeDecoder, or use stop_ids")
-        size = self.model.config.get_text_config().vocab_size
-        beyond = [i for i in rules.banned_ids if not 0 <= i < size]
-        if beyond or len(rules.banned_ids) == size:
             raise UserError(
-                f"banned ids {sorted(beyond)} are not in the vocabulary"
-                if beyond
-                else "all ids are banned",
-                f"ban some of 0 to {size - 1}",
+                "the branch was released, or lost when an error ended a step",
+                "fork or join before you release it; open it again after an error",
             )
 
-    def _start(self, branch: Branch, rules: Rules, future: Any, on_token: Any, is_ask: bool) -> None:
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whoever waits on another loop would never be woken from this one."""
+        for run in self._scheduler.runs:
+            other = run.future.get_loop()
+            if other is loop:
+                continue
+            if not other.is_closed():
+                raise UserError(
+                    "the decoder is in use on another event loop (another thread's?)",
+                    "use one decoder a thread, or one after the other",
+                )
+            self._scheduler.drop(run)
+
+    def _start(self, branch: Branch, rules: Rules, future: Any, on_token: Any, is_ask: bool) -> Run:
         generating = Run(rules, 0.0, on_token, branch=branch, future=future, is_ask=is_ask)
         generating.generator = generator_of(rules)
         self._scheduler.start(generating)
+        return generating
 
     def _admit_requests(self) -> None:
         """Put queued prompts into the tree, then let go of what none of them went on from."""
         touched = []
         requests, self._queue = self._queue, []
         for request in requests:
+            if request.future.done():
+                self._scheduler.miss(request.rules)
+                continue
             branch = self.open(request.prompt_ids, request.group)
             self._start(branch, request.rules, request.future, request.on_token, is_ask=True)
             touched.append(self._scheduler.groups[request.group])
         for state in touched:
             self._scheduler.admission.forget_lingering(state)
+
+    def _start_anew(self, error: BaseException) -> None:
+        """Drop all that is in flight: a step was left in the middle, so nothing of it can be trusted."""
+        waiting = [run.future for run in self._scheduler.runs]
+        waiting += [request.future for request in self._queue]
+        self.tree = TokenTree(self.device)
+        self._forward.start_anew(self.tree)
+        for run in self._scheduler.runs:
+            run.is_over, run.branch.is_generating = True, False
+        self._scheduler = Scheduler(self.tree, self.stop_ids, self.tokenizer, self.max_cache_tokens)
+        self._queue = []
+        for future in waiting:
+            if future.done() or future.get_loop().is_closed():
+                continue
+            if isinstance(error, Exception):
+                future.set_exception(error)
+            else:
+                future.cancel()

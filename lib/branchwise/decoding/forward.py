@@ -4,7 +4,7 @@ Shape legend: N tokens of a step, R rows whose logits are asked for, V words of 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -12,14 +12,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from branchwise.decoding.attention.interface import tree_attention
-from branchwise.decoding.attention.plan import Plan
+from branchwise.decoding.attention.kernel import Kernel
+from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.held.cache import TreeCache
 from branchwise.decoding.held.positions import Grid2D, GridRotary
 from branchwise.decoding.held.tree import Node, Pending, TokenTree
+from branchwise.decoding.models.usable import check_mode
 from branchwise.decoding.products.packed import PackedWeights
+from branchwise.decoding.seat import seat_of
 from branchwise.decoding.torch_compile import compiled
+from branchwise.errors import UserError
 
 
 class Outcome(NamedTuple):
@@ -49,58 +53,63 @@ class ForwardPass:
     ) -> None:
         self.model = model
         self._call = model if compile_mode is None else compiled(model, compile_mode)
-        self.tree = tree
-        self.kernel = kernel
+        self._compiles = compile_mode is not None
         self.max_step_tokens = max_step_tokens
         self.max_cache_tokens = max_cache_tokens
-        self.cache = TreeCache(max_cache_tokens)
+        self._kernel_type = KERNELS[kernel]
         self.num_passes = 0
         self.num_rows = 0
         self.peak_tokens = 0
         self.peak_copied_bytes = 0
-        self.weights = PackedWeights(model if packed_weights else None)
         self._rotary = GridRotary(model, grid) if grid is not None else None
-        self._attached = False
-        self._last: tuple[int, list[Node], Plan] | None = None
+        self.weights = PackedWeights(model if packed_weights else None, self._compiles)
+        self._seat = seat_of(model)
+        self.start_anew(tree)
+
+    def start_anew(self, tree: TokenTree) -> None:
+        """Go on with another tree, and nothing held of the old one."""
+        self.tree = tree
+        self.cache = TreeCache(self.max_cache_tokens, self._compiles)
+        self.kernel: Kernel = self._kernel_type(self.cache)
+
+    def attached(self) -> AbstractContextManager[None]:
+        """The tree's attention, packed weights and two-dimensional positions in the model, for as long
+        as this lasts. Passes outside of it attach for themselves. See `branchwise.decoding.seat`.
+        """
+        return self._seat.taken(self._changes)
 
     @contextmanager
-    def attached(self) -> Iterator[None]:
-        """The tree's attention, in the model for as long as the context lasts.
-
-        Every pass enters it by itself; entering it around many passes saves switching each time.
-        """
-        if self._attached:
-            yield
-            return
+    def _changes(self) -> Iterator[None]:
+        check_mode(self.model)
         rotary = self._rotary.attached() if self._rotary is not None else nullcontext()
-        with tree_attention(self.model, self.kernel), self.weights.attached(), rotary:
-            self._attached = True
-            try:
-                yield
-            finally:
-                self._attached = False
+        with tree_attention(self.model, self._compiles), self.weights.attached(), rotary:
+            yield
 
-    @torch.no_grad()
     def __call__(self, tips: Sequence[Node]) -> Outcome:
-        """Compute what is pending in `tips` and above them, up to `max_step_tokens` tokens."""
-        device = self.tree.device
-        pending = self.tree.pending(tips, self.max_step_tokens)
+        """Compute what is pending in `tips` and above them, up to `max_step_tokens` tokens.
+
+        An error leaves the tree with tokens that count as computed and are not: start anew.
+        """
+        if self._seat.is_used_by(self._changes):
+            return self._pass(tips)
+        with self.attached():
+            return self._pass(tips)
+
+    def _pass(self, tips: Sequence[Node]) -> Outcome:
+        tree, device = self.tree, self.tree.device
+        pending = tree.pending(tips, self.max_step_tokens)
         room = self.max_cache_tokens
-        over = room is not None and self.tree.slots.high + len(pending.tokens) > room
-        if self.tree.slots.is_sparse or over:
-            self.cache.move(self.tree.compact())
-        version = self.tree.version
-        slots_N = self.tree.place(pending)
-        self.cache.aim(slots_N, self.tree.slots.high)
+        over = room is not None and tree.slots.high + len(pending.tokens) > room
+        if tree.slots.is_sparse or over:
+            with torch.inference_mode():
+                self.cache.move(tree.compact())
+        slots = tree.place(pending)
+        slots_N = torch.tensor(slots, device=device)
+        self.cache.aim(slots, slots_N, tree.slots.high)
         position_N = torch.tensor(pending.positions, device=device)
         if self._rotary is not None:
             self._rotary.aim(torch.tensor(pending.x, device=device))
-        plan = self._plan_from_before(version, pending, slots_N)
-        # In the next step, too, every row may be the next token of its node.
-        keeps = len(set(pending.nodes)) == len(pending.nodes) and self.kernel == "cascade"
-        step = TreeStep(
-            self.tree, pending, slots_N, position_N, plan, kept_in=self.cache if keeps else None
-        )
+        self.kernel.begin(TreeStep(tree, pending, slots_N, position_N, tree.slots.high))
         last_row = {node: row for row, node in enumerate(pending.nodes)}
         ready = [node for node in dict.fromkeys(tips) if node in last_row and not node.num_pending]
         rows = [last_row[node] for node in ready]
@@ -110,19 +119,18 @@ class ForwardPass:
             "past_key_values": self.cache,
             "use_cache": True,
             "logits_to_keep": torch.tensor(rows, dtype=torch.long, device=device),
-            "tree_step": step,
+            "tree_kernel": self.kernel,
         }
-        with self.attached():
-            logits_RV, broken = self._logits(inputs, pending)
+        logits_RV, broken = self._logits(inputs, pending)
         self.num_passes += 1
         self.num_rows += len(pending.tokens)
-        self.peak_tokens = max(self.peak_tokens, self.tree.slots.num_used)
-        self._last = (version, pending.nodes, step.plan) if keeps else None
-        copied = [one.num_bytes for copies in step.copies for one in copies.values()]
-        self.peak_copied_bytes = max(self.peak_copied_bytes, sum(copied))
+        self.peak_tokens = max(self.peak_tokens, tree.slots.num_used)
+        self.peak_copied_bytes = max(self.peak_copied_bytes, self.kernel.copied_bytes)
         sound = [(n, row) for n, row in zip(ready, logits_RV, strict=True) if n.root_id not in broken]
         return Outcome(dict(sound), broken)
 
+    # Not merely without gradients: every operation is cheaper in inference mode.
+    @torch.inference_mode()
     def _logits(self, inputs: dict[str, Any], pending: Pending) -> tuple[Tensor, dict[int, str]]:
         """Logits of the rows that are asked for, fp32 (R, V), and the roots whose are not numbers.
 
@@ -145,30 +153,25 @@ class ForwardPass:
             ids[0, sorted(rows)] = int(ids[0, sound[0]])
             inputs = inputs | {"input_ids": ids}
             self.cache.clear_nan()
-            for copies in inputs["tree_step"].copies:
-                copies.clear()
+            self.kernel.forget_copies()
             logits_RV, is_sound = self._run(inputs)
         return logits_RV, broken
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
         logits_RV = self._call(**inputs).logits[0].float()
+        if not self.kernel.num_calls:
+            raise UserError(
+                f"{type(self.model).__name__} computed its attention by itself: its branches would see "
+                "each other",
+                "use decoder hf for this model, or say how it came to be changed",
+            )
         written = self.cache.last_values
         is_nan = logits_RV.isnan().any()
         if written is not None:
             is_nan = is_nan | written.isnan().any()
         return logits_RV, not bool(is_nan)
 
-    def _plan_from_before(self, version: int, pending: Pending, slots_N: Tensor) -> Plan | None:
-        """The last step's plan, grown by one key a row; None where more than that has changed."""
-        last, self._last = self._last, None
-        if last is None or last[:2] != (version, pending.nodes):
-            return None
-        # Buffers that grow lie elsewhere afterwards: copies that are found by their address are lost.
-        if self.tree.slots.high > self.cache.room:
-            return None
-        return last[2].grown(slots_N)
-
     def forget(self) -> None:
         """Let go of what is kept from step to step."""
-        self._last = None
+        self.kernel.forget()

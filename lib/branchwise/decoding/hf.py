@@ -1,26 +1,35 @@
 """The reference that everyone knows: `transformers` `generate` on a left-padded batch."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
+from branchwise.decoding.checks import check_reach
+from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of
+from branchwise.decoding.models.padding import padding_problem
+from branchwise.decoding.models.usable import check_mode, check_usable
 from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
+from branchwise.decoding.seat import seat_of
 from branchwise.errors import UserError
 
 
 class _Watch(StoppingCriteria):
-    """Reads along: notes each row's tokens and when its last one was known."""
+    """Reads along: notes each row's tokens and when its last one was known.
 
-    def __init__(self, rows: list[Running], stop_ids: frozenset[int]) -> None:
+    A row ends, too, when its listener fails (its error is kept) or when nobody waits for it any more.
+    """
+
+    def __init__(self, requests: list[Request], rows: list[Running], stop_ids: frozenset[int]) -> None:
+        self.requests = requests
         self.rows = rows
         self.stop_ids = stop_ids
-        self.ends: list[tuple[StopReason, float] | None] = [None] * len(rows)
+        self.ends: list[tuple[StopReason, float] | Exception | None] = [None] * len(rows)
         self.num_steps = 0
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
@@ -28,12 +37,22 @@ class _Watch(StoppingCriteria):
         now = time.perf_counter()
         for index, token in enumerate(input_ids[:, -1].tolist()):
             if self.ends[index] is None:
-                self.rows[index].num_steps = self.num_steps
-                stop = self.rows[index].take(token, self.stop_ids)
-                if stop is not None:
-                    self.ends[index] = (stop, now)
+                self.ends[index] = self._end(index, token, now)
         done = [end is not None for end in self.ends]
         return torch.tensor(done, device=input_ids.device)
+
+    def _end(self, index: int, token: int, now: float) -> tuple[StopReason, float] | Exception | None:
+        """How a row ends with a new token; None where it goes on."""
+        row = self.rows[index]
+        row.num_steps = self.num_steps
+        # What goes wrong in one row's listener is handed to whoever waits for that row.
+        try:
+            stop = row.take(token, self.stop_ids)
+        except Exception as error:
+            return error
+        if self.requests[index].future.done():
+            return ("length", now)
+        return None if stop is None else (stop, now)
 
 
 class HFDecoder:
@@ -41,10 +60,12 @@ class HFDecoder:
 
     Greedy whatever the model's own generation config says (its penalties and sampling would make
     answers differ from every other decoder's). Nothing is shared between prompts or kept between
-    batches, so `cached` is always zero.
+    batches, so `cached` is always zero. Where a padded batch gives other answers than a prompt alone,
+    prompts are asked one at a time, and `one_at_a_time` says why.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None) -> None:
+        check_usable(model)
         self.model = model
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
@@ -52,14 +73,22 @@ class HFDecoder:
         self.pad_id = pad if pad is not None else min(self.stop_ids, default=0)
         self.num_forward_passes = 0
         self._queue: list[Request] = []
+        self._seat = seat_of(model)
+        self._driver = Driver(self.step)
+        with self.attached():
+            self.one_at_a_time = padding_problem(model, self.pad_id)
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
+    def attached(self) -> AbstractContextManager[None]:
         """A neutral generation config in place of the model's own for as long as this lasts.
 
         `generate` fills every value that a call leaves open from the model's config, so a repetition
         penalty set there (Qwen2.5 ships 1.05) would silently change greedy answers.
         """
+        return self._seat.taken(self._changes)
+
+    @contextmanager
+    def _changes(self) -> Iterator[None]:
+        check_mode(self.model)
         before = self.model.generation_config
         self.model.generation_config = GenerationConfig()
         try:
@@ -74,19 +103,33 @@ class HFDecoder:
                 "decoder hf decodes greedily until the model stops, and no other way",
                 "use decoder tree for sampling, stop texts, bans and hooks",
             )
+        check_reach(len(request.prompt_ids), request.rules, self.max_context)
         self._queue.append(request)
+        self._driver.watch(request.future.get_loop())
 
-    def close(self, group: object) -> None:
+    def close(self, group: Hashable) -> None:
         """Forget what is queued for `group`; nothing else is kept."""
-        self._queue = [request for request in self._queue if request.group is not group]
+        for request in self._queue:
+            if request.group == group:
+                request.future.cancel()
+        self._queue = [request for request in self._queue if request.group != group]
 
     def step(self) -> bool:
         """Answer everything that is queued. False when nothing is."""
-        if not self._queue:
+        requests = [request for request in self._queue if not request.future.done()]
+        self._queue = []
+        if not requests:
             return False
-        requests, self._queue = self._queue, []
-        with self.attached():
-            self._answer(requests)
+        batches = [requests] if self.one_at_a_time is None else [[one] for one in requests]
+        try:
+            with self.attached():
+                for batch in batches:
+                    self._answer(batch)
+        except BaseException as error:
+            for request in requests:
+                if not request.future.done():
+                    _hand_over(request, error)
+            raise
         return True
 
     def _padded(self, requests: list[Request]) -> tuple[Tensor, Tensor]:
@@ -105,7 +148,7 @@ class HFDecoder:
         start = time.perf_counter()
         ids_BT, mask_BT = self._padded(requests)
         rows = [Running(request.rules, start, request.on_token) for request in requests]
-        watch = _Watch(rows, self.stop_ids)
+        watch = _Watch(requests, rows, self.stop_ids)
         config = GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -122,10 +165,22 @@ class HFDecoder:
         self.num_forward_passes += watch.num_steps
         for request, row, end in zip(requests, rows, watch.ends, strict=True):
             assert end is not None, "generate returned before every row had ended"
+            if request.future.done():
+                continue
+            if isinstance(end, Exception):
+                request.future.set_exception(end)
+                continue
             stop, now = end
             sent = len(request.prompt_ids)
             padding = ids_BT.shape[1] - sent + watch.num_steps - len(row.ids)
             tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
             completion = Completion(row.ids, stop, tokens, row.start_s, now, row.num_steps)
-            if not request.future.done():
-                request.future.set_result(completion)
+            request.future.set_result(completion)
+
+
+def _hand_over(request: Request, error: BaseException) -> None:
+    """An error that ended a batch, to whoever waits for one of its answers; an interrupt cancels."""
+    if isinstance(error, Exception):
+        request.future.set_exception(error)
+    else:
+        request.future.cancel()

@@ -7,6 +7,7 @@ barrier, and the same order of events on every run.
 """
 
 import asyncio
+import contextvars
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
@@ -36,40 +37,61 @@ class _IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
                 raise RuntimeError("every coroutine waits, and the decoder has nothing to do")
         return super().select(timeout)
 
+    def interrupt(self, error: BaseException) -> None:
+        """Have `error` raised at the next idle moment; may be called from another thread."""
+
+        def raise_it() -> bool:
+            raise error
+
+        self._on_idle = raise_it
+
     def disarm(self) -> None:
         """From now on an ordinary selector: what is left is only to be cancelled."""
         self._on_idle = None
 
 
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose idle moments belong to a decoder."""
+
+
 def run(coroutine: Coroutine[Any, Any, T], on_idle: Callable[[], bool]) -> T:
     """Run `coroutine` to its end, calling `on_idle` whenever everything waits.
 
-    Works inside a notebook, whose own loop is running already, by using a thread of its own.
+    Works inside a notebook, whose own loop is running already, by using a thread of its own. An
+    interrupt ends it: what still waits is cancelled, and the interrupt goes on.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _run(coroutine, on_idle)
+        return _run(coroutine, _IdleSelector(on_idle))
     results: list[T] = []
     errors: list[BaseException] = []
+    selector = _IdleSelector(on_idle)
 
     def in_thread() -> None:
         try:
-            results.append(_run(coroutine, on_idle))
+            results.append(_run(coroutine, selector))
         except BaseException as error:  # handed over to the calling thread below
             errors.append(error)
 
-    thread = threading.Thread(target=in_thread, name="branchwise-decoding")
+    # With a copy of the caller's context, so that what the caller has taken is the thread's own.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(in_thread,), name="branchwise-decoding")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException as interrupt:
+        # The thread is in the middle of a step: it stops before the next one.
+        selector.interrupt(interrupt)
+        thread.join()
+        raise
     if errors:
         raise errors[0]
     return results[0]
 
 
-def _run(coroutine: Coroutine[Any, Any, T], on_idle: Callable[[], bool]) -> T:
-    selector = _IdleSelector(on_idle)
-    loop = asyncio.SelectorEventLoop(selector)
+def _run(coroutine: Coroutine[Any, Any, T], selector: _IdleSelector) -> T:
+    loop = SteppedLoop(selector)
     try:
         return loop.run_until_complete(coroutine)
     finally:
@@ -85,3 +107,24 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+class Driver:
+    """Takes a decoder's steps on a loop that is not a `SteppedLoop`: somebody else's, where nobody else
+    would, so that whoever awaits an answer there gets one. One step a round of the loop.
+    """
+
+    def __init__(self, step: Callable[[], bool]) -> None:
+        self._step = step
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that there are steps while there is work, if `loop` runs and takes none itself."""
+        if loop.is_running() and not isinstance(loop, SteppedLoop) and loop not in self._loops:
+            self._loops.add(loop)
+            loop.call_soon(self._drive, loop)
+
+    def _drive(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loops.discard(loop)
+        if self._step():
+            self.watch(loop)

@@ -59,9 +59,11 @@ class Hook:
     """Changes the logits of a set of branches before tokens are chosen from them.
 
     `change` takes what each ready branch has generated so far, and their logits, fp32 (R, V); it
-    returns logits of the same shape. With `lockstep` branches the set moves together (fusion needs all
-    of them): no token is chosen before that many have begun, and none before all that have not ended
-    are ready; 0: as they come.
+    returns logits of the same shape, and must not call the model. With `lockstep` branches the set
+    moves together (fusion needs all of them): no token is chosen before that many have begun, and none
+    before all that have not ended are ready; 0: as they come. A member that ends, fails or is cancelled
+    leaves the rest of the set to go on without it; one that does not fit into memory has the whole set
+    refused.
     """
 
     change: Callable[[Sequence[list[int]], Tensor], Tensor]
@@ -85,6 +87,11 @@ class Rules:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise UserError(f"max_new_tokens is {self.max_new_tokens}", "give at least 1")
+        if isinstance(self.stop_texts, str):
+            raise UserError(
+                f"stop_texts is the string {self.stop_texts!r}",
+                f"give a tuple of strings: stop_texts=({self.stop_texts!r},)",
+            )
         if "" in self.stop_texts:
             raise UserError("a stop text is empty", "give at least one character")
 
@@ -143,9 +150,9 @@ class Decoder(Protocol):
         """The group is finished: forget whatever was kept for it."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Running:
-    """An answer in the making."""
+    """An answer in the making; equal to itself alone, so that lists remove the right one."""
 
     rules: Rules
     start_s: float

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -10,17 +12,18 @@ from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
 from branchwise.decoding.held.tree import Node, TokenTree
-from branchwise.decoding.requests import Hook
+from branchwise.decoding.requests import Hook, Rules
 from branchwise.decoding.sampling import choose
+from branchwise.decoding.stops import StopTexts
 from branchwise.errors import NotANumberError
 
 
-def _not_numbers(generating: Run, where: str) -> NotANumberError:
-    number = generating.num_sent + len(generating.ids)
-    return NotANumberError(
-        f"the logits after token {number} of {generating.branch} are not numbers, first in {where}",
-        "check the weights and the dtype (float32 rules out an overflow)",
-    )
+@dataclass(eq=False)
+class _Set:
+    """The branches of one hook: how many have begun so far, and those that have not ended."""
+
+    num_begun: int = 0
+    members: list[Run] = field(default_factory=list)
 
 
 class Scheduler:
@@ -31,11 +34,11 @@ class Scheduler:
     ) -> None:
         self.tree = tree
         self.stop_ids = stop_ids
-        self.tokenizer = tokenizer
+        self.stop_texts = StopTexts(tokenizer)
         self.groups: dict[Hashable, GroupState] = {}
         self.admission = Admission(tree, max_cache_tokens)
-        self._members: dict[Hook, list[Run]] = {}
-        self._complete: set[Hook] = set()
+        # Weak: a set all of whose branches were cancelled before they came is nobody's to take out.
+        self._sets: WeakKeyDictionary[Hook, _Set] = WeakKeyDictionary()
         self.num_ended = 0
 
     # ----- groups -----
@@ -58,15 +61,19 @@ class Scheduler:
 
     def close(self, group: Hashable) -> None:
         """Drop all that is kept for `group`; whoever waits for one of its branches is cancelled."""
-        for generating in [*self.admission.waiting, *self.admission.running]:
+        for generating in self.runs:
             if generating.branch.group == group:
-                self._end(generating)
-                generating.future.cancel()
+                self.drop(generating)
         state = self.groups.pop(group, None)
         if state is not None:
             for branch in state.branches:
                 self.tree.release(branch.tip)
             self.tree.release(state.root)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every branch that generates or waits to."""
+        return [*self.admission.waiting, *self.admission.running]
 
     # ----- a step -----
 
@@ -75,22 +82,29 @@ class Scheduler:
         generating.branch.is_generating = True
         generating.charge()
         self.admission.waiting.append(generating)
-        hook = generating.rules.hook
-        if hook is not None:
-            members = self._members.setdefault(hook, [])
-            members.append(generating)
-            if len(members) >= hook.lockstep:
-                self._complete.add(hook)
+        if generating.rules.hook is not None:
+            self._count(generating.rules.hook).members.append(generating)
+
+    def miss(self, rules: Rules) -> None:
+        """A branch was cancelled before it could start: its set does not wait for it."""
+        if rules.hook is not None:
+            self._count(rules.hook)
+
+    def _count(self, hook: Hook) -> _Set:
+        among = self._sets.setdefault(hook, _Set())
+        among.num_begun += 1
+        return among
 
     def admit(self) -> None:
         """Drop branches that nobody waits for any more, and let in what fits."""
-        for generating in [*self.admission.waiting, *self.admission.running]:
+        for generating in self.runs:
             if generating.future.done():
                 self._end(generating)
         while (never := self.admission.admit(self.groups)) is not None:
-            error = self.admission.refusal(never)
-            self._end(never)
-            never.fail(error)
+            # A set that moves together is refused whole: without one of it it would answer another thing.
+            hook = never.rules.hook
+            members = self._sets[hook].members if hook is not None and hook.lockstep else [never]
+            self._fail(list(members), self.admission.refusal(never))
 
     @property
     def tips(self) -> list[Node]:
@@ -102,13 +116,13 @@ class Scheduler:
         for generating in list(self.admission.running):
             generating.num_steps += 1
             tip = generating.branch.tip
-            if tip.root_id in outcome.broken:
+            if outcome.broken and tip.root_id in outcome.broken:
                 self._fail([generating], _not_numbers(generating, outcome.broken[tip.root_id]))
             elif generating.logits_V is None:
                 generating.logits_V = outcome.logits.get(tip)
         for root_id in outcome.broken:
             # Nothing may be built on what was computed there.
-            self.tree.evict(self.tree.nodes[root_id])
+            self.tree.evict(self.tree.of_root(root_id))
         self.choose()
 
     def choose(self) -> bool:
@@ -143,7 +157,8 @@ class Scheduler:
 
     def _all_ready(self, hook: Hook, members: list[Run]) -> bool:
         """Whether a lockstep set has once been whole, and all of it that has not ended is ready."""
-        return hook in self._complete and len(members) == len(self._members[hook])
+        among = self._sets.get(hook)
+        return among is None or (among.num_begun >= hook.lockstep and len(members) == len(among.members))
 
     def _tokens(self, hook: Hook | None, members: list[Run]) -> list[int]:
         logits_RV = torch.stack([member.logits_V for member in members])
@@ -158,37 +173,51 @@ class Scheduler:
 
     def _take(self, generating: Run, token: int, now: float) -> None:
         """Add a branch's next token, or end it."""
+        if generating.is_over:
+            # A hook or a listener has closed its group meanwhile.
+            return
         stop = generating.take(token, self.stop_ids)
+        if generating.is_over:
+            return
         text = None
         if stop != "stop" and generating.rules.stop_texts:
-            text = self._text_before_stop(generating)
+            text = self.stop_texts.cut(generating.ids, generating.rules.stop_texts)
             stop = "stop" if text is not None else stop
-        branch = generating.branch
-        ends_here = stop == "stop" and text is None
-        if not ends_here:
-            if not generating.has_tip:
-                tip = self.tree.add((branch.tip,))
-                tip.open_to_match = False
-                tip.is_charged = True
-                self.tree.hold(tip)
-                self.tree.release(branch.tip)
-                branch.tip = tip
-                generating.has_tip = True
-            branch.tip.tokens.append(token)
+        if stop != "stop" or text is not None:
+            self._append(generating, token)
         if stop is not None:
             completion = generating.completion(stop, now, text)
             self._end(generating)
-            generating.future.set_result(completion)
+            if not generating.future.done():
+                generating.future.set_result(completion)
 
-    def _text_before_stop(self, generating: Run) -> str | None:
-        """The answer up to its first stop text; None where it holds none yet."""
-        text = self.tokenizer.decode(generating.ids, skip_special_tokens=True)
-        found = [text.index(stop) for stop in generating.rules.stop_texts if stop in text]
-        return text[: min(found)] if found else None
+    def _append(self, generating: Run, token: int) -> None:
+        """A token more in the branch's own node, which begins with its first."""
+        branch = generating.branch
+        if not generating.has_tip:
+            tip = self.tree.add((branch.tip,))
+            tip.open_to_match = False
+            tip.is_charged = True
+            self.tree.hold(tip)
+            self.tree.release(branch.tip)
+            branch.tip = tip
+            generating.has_tip = True
+        branch.tip.tokens.append(token)
+
+    # ----- ends -----
+
+    def drop(self, generating: Run) -> None:
+        """End a branch that nobody waits for; whoever does all the same is cancelled."""
+        if generating.is_over:
+            return
+        self._end(generating)
+        if not generating.future.get_loop().is_closed():
+            generating.future.cancel()
 
     def _end(self, generating: Run) -> None:
         """The branch generates no longer; the branch of an ask leaves or lingers."""
         self.num_ended += 1
+        generating.is_over = True
         branch = generating.branch
         branch.is_generating = False
         branch.tip.open_to_match = True
@@ -200,10 +229,10 @@ class Scheduler:
             self.admission.waiting.remove(generating)
         hook = generating.rules.hook
         if hook is not None:
-            self._members[hook].remove(generating)
-            if not self._members[hook]:
-                del self._members[hook]
-                self._complete.discard(hook)
+            among = self._sets[hook]
+            among.members.remove(generating)
+            if not among.members:
+                del self._sets[hook]
         if generating.is_ask:
             if state.num_running == 0:
                 self.admission.forget_lingering(state)
@@ -214,5 +243,14 @@ class Scheduler:
     def _fail(self, members: Sequence[Run], error: Exception) -> None:
         """End branches with an error."""
         for member in members:
-            self._end(member)
-            member.fail(error)
+            if not member.is_over:
+                self._end(member)
+                member.fail(error)
+
+
+def _not_numbers(generating: Run, where: str) -> NotANumberError:
+    number = generating.num_sent + len(generating.ids)
+    return NotANumberError(
+        f"the logits after token {number} of {generating.branch} are not numbers, first in {where}",
+        "check the weights and the dtype (float32 rules out an overflow)",
+    )

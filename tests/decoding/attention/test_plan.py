@@ -70,7 +70,7 @@ def test_a_plan_is_the_mask(nodes, limits, replicated: int, long: int, more: int
             step = tree.pending(made, limit)
             if not step.tokens:
                 break
-            slots_N = tree.place(step)
+            slots_N = torch.tensor(tree.place(step))
             check(step, slots_N, make_plan(tree, step))
         # Leaves then take a token a step: the plan grows along.
         leaves = [tree.add((node,)) for node in made if not node.num_pending]
@@ -79,7 +79,7 @@ def test_a_plan_is_the_mask(nodes, limits, replicated: int, long: int, more: int
             for leaf in leaves:
                 leaf.tokens.append(0)
             step = tree.pending(leaves, 10**6)
-            slots_N = tree.place(step)
+            slots_N = torch.tensor(tree.place(step))
             plan = make_plan(tree, step) if plan is None else plan.grown(slots_N)
             check(step, slots_N, plan)
 

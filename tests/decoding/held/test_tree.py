@@ -41,10 +41,10 @@ def test_the_mask_is_the_rule(texts, limit: int) -> None:
     root = tree.add(())
     leaves = [tree.insert(root, text)[0] for text in texts]
     while (step := tree.pending(leaves, limit)).tokens:
-        slots_N = tree.place(step)
-        mask_NS = tree.mask(slots_N)
+        slots = tree.place(step)
+        mask_NS = tree.mask(torch.tensor(slots))
         assert mask_NS.any(1).all()
-        for row, slot in enumerate(slots_N.tolist()):
+        for row, slot in enumerate(slots):
             node = step.nodes[row]
             here = node.slots.index(slot)
             expected = {n.slots[i] for n, i in path(node) if n is not node or i <= here}

@@ -5,6 +5,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from branchwise import TreeDecoder
+from branchwise.decoding.attention.dense import Dense
 from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.models import exactness
 from branchwise.errors import UserError
@@ -85,6 +86,69 @@ def test_an_architecture_that_would_be_wrong_is_refused(name: str, more: dict, r
     assert "decoder hf" in str(caught.value)
 
 
+# ----- beyond the self-test's length, and in states that nobody has checked -----
+
+
+@pytest.mark.parametrize("window", [9, 300, 100_000])
+def test_a_window_that_only_a_mask_knows_is_refused(window: int) -> None:
+    """qwen2_moe hands its window to no attention: wrong beyond it, in every kernel."""
+    more = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 32}
+    more |= {"shared_expert_intermediate_size": 32, "use_sliding_window": True, "max_window_layers": 2}
+    model = unknown("qwen2_moe", sliding_window=window, num_key_value_heads=2, **more)
+    with pytest.raises(UserError, match="failed the exactness check"):
+        TreeDecoder(model, kernel="dense")
+    assert model.config.sliding_window == window
+
+
+def test_a_window_that_attention_knows_is_exact_beyond_it() -> None:
+    model = unknown("starcoder2", sliding_window=300, num_key_value_heads=2)
+    prompts = [[9 + i % 80 for i in range(420)] + [8 + j] for j in range(3)]
+    decoder = TreeDecoder(model, kernel="cascade")
+    assert decoder.complete(prompts, 4) == [greedy(model, prompt, 4) for prompt in prompts]
+    assert model.config.sliding_window == 300
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_known_type_that_was_modified_is_checked() -> None:
+    """Dynamic quantisation scales by what else is in the step: known types once were not looked at."""
+    model = unknown("llama", num_hidden_layers=2)
+    model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    with pytest.raises(UserError, match="failed the exactness check"):
+        TreeDecoder(model, kernel="dense")
+
+
+def test_a_modified_model_is_checked_though_its_configuration_passed_before(monkeypatch) -> None:
+    monkeypatch.setattr(exactness, "KNOWN_EXACT", frozenset())
+    model = unknown("llama", num_hidden_layers=2)
+    TreeDecoder(model, kernel="dense")
+    mlp = model.model.layers[0].mlp
+    plain = mlp.forward
+    # Depends on all rows of a step.
+    mlp.forward = lambda hidden: plain(hidden) * hidden.std()
+    with pytest.raises(UserError, match="failed the exactness check"):
+        TreeDecoder(model, kernel="dense")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_only_a_dtype_that_was_checked_skips_the_check(dtype, monkeypatch) -> None:
+    seen = []
+    difference = exactness._difference
+    monkeypatch.setattr(exactness, "_difference", lambda *args: seen.append(1) or difference(*args))
+    monkeypatch.setattr(exactness, "_exact", set())
+    TreeDecoder(unknown("qwen2", num_key_value_heads=2).to(dtype), kernel="dense")
+    assert bool(seen) == (dtype == torch.bfloat16)
+
+
+def test_few_positions_are_enough_for_the_check_and_refuse_what_is_longer() -> None:
+    """gpt2 with 48 positions: the check once was longer than the model."""
+    model = unknown("gpt2", n_embd=48, n_head=4, n_layer=2, n_positions=48)
+    decoder = TreeDecoder(model, kernel="dense")
+    short, long, also = decoder.complete_groups([[[9, 10]], [[9] * 47], [[9, 11]]], 4)
+    assert short == [greedy(model, [9, 10], 4)]
+    assert also == [greedy(model, [9, 11], 4)]
+    assert "47 tokens and 4 new ones exceed the model's context of 48" in str(long)
+
+
 def test_auto_takes_a_kernel_that_it_timed() -> None:
     decoder = TreeDecoder(model_of("qwen3"))
     assert decoder.kernel in KERNELS
@@ -108,19 +172,13 @@ def test_a_flash_backend_is_refused_with_the_reason() -> None:
 def test_a_difference_is_found_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model whose attention the tree would get wrong: here the kernel is made to be wrong."""
 
-    def wrong(query, key, value, step, scoring):
-        return KERNELS["dense"](query, key, value, step, scoring) * 1.01
-
-    from branchwise.decoding.attention import interface
-
+    attend = Dense._attend
+    monkeypatch.setattr(Dense, "_attend", lambda *args: attend(*args) * 1.01)
     monkeypatch.setattr(exactness, "KNOWN_EXACT", frozenset())
     monkeypatch.setattr(exactness, "_exact", set())
-    interface.AttentionInterface.register("branchwise_dense", interface._interface(wrong))
-    try:
-        with pytest.raises(UserError, match="failed the exactness check"):
-            TreeDecoder(model_of("llama"), kernel="dense")
-    finally:
-        interface.AttentionInterface.register("branchwise_dense", interface._interface(KERNELS["dense"]))
+    with pytest.raises(UserError, match="failed the exactness check"):
+        TreeDecoder(model_of("llama"), kernel="dense")
+    monkeypatch.undo()
     assert TreeDecoder(model_of("llama"), kernel="dense").complete([[9]], 1)
 
 

@@ -6,68 +6,81 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 
-from branchwise.decoding.attention.kernels import KERNELS, Kernel, Scoring
-from branchwise.decoding.attention.step import TreeStep
+from branchwise.decoding.attention.kernel import Kernel
+from branchwise.decoding.attention.scores import Scoring
 from branchwise.errors import UserError
 
-PREFIX = "branchwise_"
+NAME = "branchwise_tree"
+"""What transformers calls the tree's attention, whatever the kernel."""
+NAME_COMPILED = f"{NAME}_compiled"
+"""The same, for a model that goes through torch.compile."""
 
 
-def _interface(kernel: Kernel) -> Any:
-    """A kernel as transformers calls it."""
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    tree_kernel: Kernel | None = None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Query (1, A, N, D) over key and value (1, H, S, D); returns (1, N, A, D).
 
-    # What a step sees differs from step to step: torch.compile is to leave it alone.
-    @torch.compiler.disable
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        tree_step: TreeStep,
-        scaling: float | None = None,
-        sliding_window: int | None = None,
-        softcap: float | None = None,
-        s_aux: Tensor | None = None,
-        **_: Any,
-    ) -> tuple[Tensor, None]:
-        """Query (1, A, N, D) over key and value (1, H, S, D); returns (1, N, A, D).
-
-        Raises UserError for attention sinks.
-        """
-        if s_aux is not None:
-            raise UserError("attention sinks are not supported by the tree decoder", "use decoder hf")
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        scoring = Scoring(scale, softcap, sliding_window or None)
-        out = kernel(query[0], key[0], value[0], tree_step, scoring)
-        return out.transpose(0, 1).contiguous()[None], None
-
-    return attention
+    Raises UserError for attention sinks, and for a call that does not come from a decoder's step.
+    """
+    if tree_kernel is None:
+        raise UserError(
+            "the model was called by itself while a tree decoder has it in hand",
+            "call it before or after decoding, not from a hook, a listener or inside `attached()`",
+        )
+    if s_aux is not None:
+        raise UserError("attention sinks are not supported by the tree decoder", "use decoder hf")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return tree_kernel.attend(query, key, value, Scoring(scale, softcap, sliding_window or None)), None
 
 
 # Registered here alone and not with AttentionMaskInterface: transformers then builds no mask of its
-# own for these implementations, and the tree's rule arrives through `tree_step`.
-for _name, _kernel in KERNELS.items():
-    AttentionInterface.register(f"{PREFIX}{_name}", _interface(_kernel))
+# own for this implementation, and the tree's rule arrives through `tree_kernel`.
+AttentionInterface.register(NAME, attention)
+# What a step sees differs from step to step: torch.compile is to leave it alone. A name of its own, since
+# stepping out of torch.compile costs time in every layer where nothing is compiled, too.
+AttentionInterface.register(NAME_COMPILED, torch.compiler.disable(attention))
+
+
+def _configs(config: PreTrainedConfig) -> Iterator[PreTrainedConfig]:
+    """A config and all below it, parents first."""
+    yield config
+    for name in config.sub_configs:
+        below = getattr(config, name, None)
+        if isinstance(below, PreTrainedConfig):
+            yield from _configs(below)
 
 
 @contextmanager
-def tree_attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
-    """Switch `model` to a kernel's attention over the tree, and back when the context ends.
+def tree_attention(model: PreTrainedModel, compiles: bool = False) -> Iterator[None]:
+    """Switch `model` to attention over the tree; every part of it has its own back when this ends.
+    `compiles`: it goes through torch.compile.
 
     Raises UserError if the architecture does not dispatch its attention through transformers'
     interface: a silent fallback to plain attention would let branches see each other.
     """
-    before = model.config._attn_implementation
     if not model._can_set_attn_implementation():
         raise UserError(
             f"{type(model).__name__} does not take its attention from transformers' interface",
             "use decoder hf for this model",
         )
-    model.set_attn_implementation(f"{PREFIX}{kernel}")
+    before = [(config, config._attn_implementation) for config in _configs(model.config)]
     try:
+        model.set_attn_implementation(NAME_COMPILED if compiles else NAME)
         yield
     finally:
-        model.set_attn_implementation(before)
+        # Parents first: setting one sets all below it.
+        for config, implementation in before:
+            config._attn_implementation = implementation

@@ -14,11 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from branchwise.decoding.attention.scores import Index
 from branchwise.decoding.held.slots import runs_of
 from branchwise.decoding.held.tree import Node, Pending, TokenTree
-
-Index = slice | Tensor
-"""Positions along one dimension: a slice where they are consecutive, int64 otherwise."""
 
 LONG_RUN = 128
 """Shared runs of keys at least this long are read in place; shorter ones are gathered."""
@@ -57,8 +55,7 @@ class Gathered(NamedTuple):
 
     Problem p's rows see keys as `seen_PRK` (bool) says; rows and keys, int64, are padded with real
     ones. `row_M` lists the real rows, `at_M` (int64) where they stand among all P*R; None where all are
-    real. `copies` has, by
-    the addresses of a layer's keys and values, what was gathered in an earlier step.
+    real. `copies` has, by layer, what was gathered in an earlier step.
     """
 
     rows_PR: Tensor
@@ -66,7 +63,7 @@ class Gathered(NamedTuple):
     seen_PRK: Tensor
     row_M: Index
     at_M: Tensor | None
-    copies: dict[tuple[int, int], Copies]
+    copies: dict[int, Copies]
 
     def grown(self, slots_N: Tensor) -> "Gathered":
         """Problems of one row each, a step later, when each sees the key at its new slot too."""
@@ -91,7 +88,7 @@ class Plan(NamedTuple):
         return self._replace(own=tuple(part.grown(slots_N) for part in self.own))
 
     @property
-    def copies(self) -> list[dict[tuple[int, int], Copies]]:
+    def copies(self) -> list[dict[int, Copies]]:
         """What its parts have gathered."""
         return [part.copies for part in (*self.own, *self.shared) if isinstance(part, Gathered)]
 

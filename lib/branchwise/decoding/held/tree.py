@@ -8,7 +8,7 @@ mask. A node that has children takes no more tokens: what a child sees never cha
 Shape legend: N query tokens of a step, S key slots in use, M nodes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -217,24 +217,27 @@ class TokenTree:
                 stack.append((current, True))
                 stack.extend((parent, False) for parent in current.parents)
 
-    def place(self, pending: Pending) -> Tensor:
+    def place(self, pending: Pending) -> list[int]:
         """Give every pending token a slot and note its node, position and write order.
 
-        Returns the slots, int64 (N,). The tokens count as computed from here on.
+        Returns the slots. The tokens count as computed from here on.
         """
         slots: list[int] = []
-        for _, block in groupby(pending.nodes, key=lambda node: node.id):
-            slots += self.slots.take(len(list(block)))
+        for node, block in groupby(pending.nodes):
+            taken = self.slots.take(len(list(block)))
+            node.slots += taken
+            slots += taken
         self._grow(self.slots.high)
-        slots_N = torch.tensor(slots, device=self.device)
         first = self._num_written
         self._num_written += len(slots)
-        self.node_S[slots_N] = torch.tensor([n.id for n in pending.nodes], device=self.device)
-        self.order_S[slots_N] = torch.arange(first, self._num_written, device=self.device)
-        self.position_S[slots_N] = torch.tensor(pending.positions, device=self.device)
-        for node, slot in zip(pending.nodes, slots, strict=True):
-            node.slots.append(slot)
-        return slots_N
+        # Where they lie in one row, a slice: much cheaper to write to.
+        run = slots[-1] - slots[0] + 1 == len(slots) and slots == sorted(slots)
+        to = slice(slots[0], slots[-1] + 1) if run else torch.tensor(slots, device=self.device)
+        written = [[n.id for n in pending.nodes], range(first, self._num_written), pending.positions]
+        facts_3N = torch.tensor([list(row) for row in written], device=self.device)
+        for tensor, row_N in zip((self.node_S, self.order_S, self.position_S), facts_3N, strict=True):
+            tensor[to] = row_N
+        return slots
 
     def _grow(self, size: int) -> None:
         old = len(self.node_S)
@@ -262,14 +265,21 @@ class TokenTree:
         self.node_S[slot] = NOBODY
         self.slots.give_back([slot])
 
-    def evict(self, root: Node) -> None:
-        """Give up the keys and values of a whole tree: its tokens are pending again."""
-        self.version += 1
-        for node in self.nodes.values():
-            if node.root_id == root.id and node.slots:
+    def evict(self, nodes: Iterable[Node]) -> None:
+        """Give up keys and values: the tokens of these nodes are pending again.
+
+        Whatever inherits from one of them has to be among them.
+        """
+        for node in nodes:
+            if node.slots:
+                self.version += 1
                 self.node_S[node.slots] = NOBODY
                 self.slots.give_back(node.slots)
                 node.slots = []
+
+    def of_root(self, root_id: int) -> list[Node]:
+        """All nodes of one tree."""
+        return [node for node in self.nodes.values() if node.root_id == root_id]
 
     def compact(self) -> Tensor:
         """Move all tokens to the first slots, node by node, so that no holes are left.

@@ -4,13 +4,18 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
+from branchwise.decoding.models.templates import turn_end_ids_of
+
 
 def stop_ids_of(model: PreTrainedModel, tokenizer: Any = None) -> frozenset[int]:
-    """End-of-sequence ids of the generation config and, if given, of the tokenizer."""
+    """End-of-sequence ids of the generation config and, if given, of the tokenizer; and the id with which
+    its chat template ends the assistant's turn: base checkpoints name another one as their end.
+    """
     configured = model.generation_config.eos_token_id
     ids = set(configured) if isinstance(configured, (list, tuple)) else {configured}
     if tokenizer is not None:
-        ids.add(tokenizer.eos_token_id)
+        ids.add(getattr(tokenizer, "eos_token_id", None))
+        ids |= turn_end_ids_of(tokenizer)
     return frozenset(i for i in ids if i is not None)
 
 

@@ -1,0 +1,52 @@
+"""What a decoder is asked for and cannot do, said before it is tried."""
+
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from branchwise.decoding.requests import Rules
+from branchwise.errors import UserError
+
+
+def check_choices(**choices: tuple[Any, tuple[Any, ...]]) -> None:
+    """Raises UserError for an option, by name what was given and what is allowed, that there is not."""
+    for what, (given, allowed) in choices.items():
+        if given not in allowed:
+            why = " (flash attention takes no mask and gives no log-sum-exp)"
+            flash = why if "flash" in str(given) else ""
+            raise UserError(
+                f"{what} is {given!r}{flash}",
+                f"the tree decoder has: {', '.join(str(one) for one in allowed)}",
+            )
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raises UserError for a number of tokens, by its option's name, that is not one."""
+    for what, count in counts.items():
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise UserError(f"{what} is {count!r}", "give a whole number, at least 1")
+
+
+def check_rules(rules: Rules, model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raises UserError for rules that need a tokenizer where there is none, or ban what is not there."""
+    if rules.stop_texts and tokenizer is None:
+        raise UserError("stop texts need a tokenizer", "give one to TreeDecoder, or use stop_ids")
+    if not rules.banned_ids:
+        return
+    size = model.config.get_text_config().vocab_size
+    beyond = [i for i in rules.banned_ids if not 0 <= i < size]
+    if beyond or len(rules.banned_ids) == size:
+        raise UserError(
+            f"banned ids {sorted(beyond)} are not in the vocabulary" if beyond else "all ids are banned",
+            f"ban some of 0 to {size - 1}",
+        )
+
+
+def check_reach(position: int, rules: Rules, max_context: int) -> None:
+    """Raises UserError for an answer that could grow over the positions that a model has."""
+    if position + rules.max_new_tokens > max_context:
+        raise UserError(
+            f"{position} tokens and {rules.max_new_tokens} new ones exceed the model's context of "
+            f"{max_context}",
+            "shorten the prompt, lower max_new_tokens, or use a model with a longer context",
+        )

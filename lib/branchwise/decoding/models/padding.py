@@ -1,0 +1,98 @@
+"""Whether prompts of a left-padded batch get what each of them would get alone."""
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from branchwise.decoding.models.exactness import KNOWN_EXACT, is_unmodified
+from branchwise.decoding.models.facts import max_context_of
+from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
+from branchwise.errors import UserError
+
+LONG, LITTLE, NEW = 60, 7, 3
+"""Tokens of the two prompts that are compared, and of their answers."""
+
+_known: dict[tuple, str | None] = {}
+
+
+def padding_problem(model: PreTrainedModel, pad_id: int) -> str | None:
+    """Why this model's prompts have to be asked one at a time; None where a padded batch is as good.
+
+    Found by asking two random prompts of unequal length together and alone, once for a configuration.
+    Raises UserError for a model that transformers' `generate` cannot decode at all.
+    """
+    config = model.config.get_text_config()
+    if kinds := rotary_kinds_by_length(config):
+        return f"its rotary angles ({', '.join(sorted(kinds))}) depend on the longest prompt of a batch"
+    is_plain = is_unmodified(model)
+    if is_plain and model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32:
+        return None
+    key = (model.dtype, type(model), config.to_json_string())
+    if not is_plain or key not in _known:
+        problem = _compare(model, pad_id)
+        if not is_plain:
+            return problem
+        _known[key] = problem
+    return _known[key]
+
+
+def _compare(model: PreTrainedModel, pad_id: int) -> str | None:
+    generator = torch.Generator().manual_seed(0)
+    size = model.config.get_text_config().vocab_size
+    longest = min(LONG, max(2, max_context_of(model) - NEW))
+    prompts = [
+        torch.randint(0, size, (count,), generator=generator).to(model.device)
+        for count in (longest, min(LITTLE, longest - 1))
+    ]
+    with short_lengths(model):
+        try:
+            alone = [
+                _logits(model, prompt[None], torch.ones_like(prompt[None]), pad_id) for prompt in prompts
+            ]
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise UserError(
+                f"transformers' generate cannot decode {model.config.model_type} "
+                f"({type(error).__name__}: {said})",
+                "use another model",
+            ) from error
+        rest = longest - len(prompts[1])
+        ids = torch.stack([prompts[0], torch.nn.functional.pad(prompts[1], (rest, 0), value=pad_id)])
+        mask = torch.ones_like(ids)
+        mask[1, :rest] = 0
+        try:
+            together = _logits(model, ids, mask, pad_id)
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+            return f"a padded batch of it raises {type(error).__name__}"
+    spread = max(float(one.max() - one.min()) for one in alone)
+    allowed = spread * (1e-4 if model.dtype == torch.float32 else 0.1)
+    largest = max(float((together[:, row] - one[:, 0]).abs().max()) for row, one in enumerate(alone))
+    if largest <= allowed:
+        return None
+    return f"in a padded batch its logits differ by {largest:.3g} from those of one prompt"
+
+
+@torch.inference_mode()
+def _logits(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor, pad_id: int) -> Tensor:
+    """Logits of the prompts' next token, and of those behind fixed ones, fp32 (NEW, B, V)."""
+
+    def always_the_same(batch: int, given: Tensor) -> list[int]:
+        # Both runs say the same tokens, so that later steps can be compared as well.
+        return [1]
+
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=NEW,
+        min_new_tokens=NEW,
+        eos_token_id=None,
+        pad_token_id=pad_id,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    out = model.generate(
+        input_ids=ids_BT,
+        attention_mask=mask_BT,
+        generation_config=config,
+        prefix_allowed_tokens_fn=always_the_same,
+    )
+    return torch.stack(out.logits).float()

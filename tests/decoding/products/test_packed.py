@@ -1,0 +1,163 @@
+"""Packed weights follow the weights, whoever changes them and however."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from branchwise import TreeDecoder
+from branchwise.decoding.products.packed import SAMPLED, PackedWeights
+from tests.architectures import greedy, model_of
+
+
+def build(width: int = 40, outputs: int = 300) -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(width, outputs)
+
+
+ROWS = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
+
+
+def check(linear: nn.Module, weights: PackedWeights) -> None:
+    """Packed and plain give the same, and the module is as it was afterwards."""
+    own = vars(linear).get("forward")
+    with torch.no_grad():
+        plain = linear(ROWS)
+        with weights.attached():
+            packed = linear(ROWS)
+    torch.testing.assert_close(packed, plain, atol=1e-5, rtol=0)
+    assert vars(linear).get("forward") is own
+
+
+def written_in_place(linear: nn.Linear) -> None:
+    with torch.no_grad():
+        linear.weight.mul_(-1)
+
+
+def written_through_data(linear: nn.Linear) -> None:
+    linear.weight.data.mul_(-1)
+
+
+def merged_as_an_adapter(linear: nn.Linear) -> None:
+    linear.weight.data += torch.randn(300, 2) @ torch.randn(2, 40)
+
+
+def another_tensor(linear: nn.Linear) -> None:
+    linear.weight.data = torch.randn(300, 40)
+
+
+def another_parameter(linear: nn.Linear) -> None:
+    linear.weight = nn.Parameter(torch.randn(300, 40))
+
+
+def loaded(linear: nn.Linear) -> None:
+    linear.load_state_dict(build().state_dict() | {"weight": torch.randn(300, 40)})
+
+
+def another_forward(linear: nn.Linear) -> None:
+    linear.forward = lambda rows: nn.functional.linear(rows, linear.weight) * 2
+
+
+def a_hook_before(linear: nn.Linear) -> None:
+    linear.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+
+
+def a_hook_behind(linear: nn.Linear) -> None:
+    linear.register_forward_hook(lambda module, args, out: out * 2)
+
+
+def a_norm_of_weights(linear: nn.Linear) -> None:
+    parametrizations.weight_norm(linear)
+    with torch.no_grad():
+        linear.parametrizations.weight.original0.mul_(3)
+
+
+def an_old_norm_of_weights(linear: nn.Linear) -> None:
+    nn.utils.weight_norm(linear)
+    with torch.no_grad():
+        linear.weight_g.mul_(3)
+
+
+CHANGES = (
+    written_in_place, written_through_data, merged_as_an_adapter, another_tensor, another_parameter,
+    loaded, another_forward, a_hook_before, a_hook_behind, a_norm_of_weights, an_old_norm_of_weights,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`")
+def test_a_change_is_followed(change) -> None:
+    linear = build()
+    weights = PackedWeights(linear)
+    check(linear, weights)
+    change(linear)
+    check(linear, weights)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.sampled_from([*SAMPLED, 2 * SAMPLED[0], 300, 512]),
+    part=st.sampled_from(["row", "column"]),
+    data=st.data(),
+)
+def test_no_row_or_column_changes_unseen(width: int, part: str, data: st.DataObject) -> None:
+    """Through `.data`, where nothing is counted: any whole row or column of `SAMPLED` or more."""
+    linear = nn.Linear(width, 300)
+    weights = PackedWeights(linear)
+    rows = torch.randn(2, width)
+    if part == "row":
+        linear.weight.data[data.draw(st.integers(0, 299))] = 0.5
+    else:
+        linear.weight.data[:, data.draw(st.integers(0, width - 1))] = 0.5
+    with torch.no_grad():
+        plain = linear(rows)
+        with weights.attached():
+            torch.testing.assert_close(linear(rows), plain, atol=1e-4, rtol=0)
+
+
+def test_a_few_weights_past_all_counting_are_followed_on_request() -> None:
+    linear = nn.Linear(600, 300)
+    weights = PackedWeights(linear)
+    linear.weight.data[5, 77] = 30.0
+    weights.refresh()
+    rows = torch.randn(2, 600)
+    with torch.no_grad():
+        plain = linear(rows)
+        with weights.attached():
+            torch.testing.assert_close(linear(rows), plain, atol=1e-4, rtol=0)
+
+
+class Halved(torch.Tensor):
+    """A tensor that is not what its numbers say, as quantised ones are."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is nn.functional.linear:
+            with torch._C.DisableTorchFunctionSubclass():
+                rows, weight, *rest = args
+                return function(rows, weight / 2, *rest)
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_a_subclass_of_tensors_is_never_packed() -> None:
+    linear = build()
+    linear.weight = nn.Parameter(linear.weight.detach().as_subclass(Halved))
+    weights = PackedWeights(linear)
+    assert weights.layout == "plain"
+    check(linear, weights)
+
+
+def test_a_decoder_follows_an_adapter_that_is_merged() -> None:
+    """The whole way: the old answer was given after `merge_adapter`."""
+    torch.manual_seed(3)
+    model = type(model_of("llama"))(model_of("llama").config).eval()
+    prompts = [[9, 10, 11, 12 + i] for i in range(4)]
+    decoder = TreeDecoder(model, kernel="dense", packed_weights=True)
+    before = decoder.complete(prompts, 5)
+    for layer in model.model.layers:
+        linear = layer.mlp.down_proj
+        linear.weight.data += torch.randn(len(linear.weight), 1) @ torch.randn(1, linear.in_features)
+    after = decoder.complete(prompts, 5)
+    assert after == [greedy(model, prompt, 5) for prompt in prompts] != before
