@@ -37,7 +37,7 @@ def depend(
     torch.set_num_threads(experiment.threads)
     loaded = load_model(named(experiment, "model", model))
     # A planner may be held to a form, which the tree decoder can.
-    decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
+    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
     states = named(experiment, "dataset", dataset).source == "worlds"
     depending = Depending(dependencies, entry, loaded.chat, decoder, states)
     # Of a hub model the files that were loaded count, whatever revision the entry names.

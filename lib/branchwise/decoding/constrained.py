@@ -42,7 +42,7 @@ class _Constraint:
             raise UserError(
                 f"no token continues {self.tokenizer.decode(made[row])!r} within the pattern "
                 f"{self.pattern!r}",
-                "give a pattern whose matches this tokenizer can write, and a model that has a stop token",
+                "give a pattern that this tokenizer can write, and a model that has a stop token",
             )
         return logits_RV.masked_fill(~fits_RV.to(logits_RV.device), -torch.inf)
 

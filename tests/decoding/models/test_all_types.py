@@ -22,6 +22,7 @@ from branchwise.errors import UserError
 from tests.architectures import VOCABULARY
 
 WINDOW, PROMPT = 300, 425
+MOST_PARAMETERS = 30e6
 SMALL = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model", "dim", "word_embed_proj_dim"), 64),
     **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "dim_ff", "d_ff", "ffn_hidden_size",
@@ -75,14 +76,17 @@ def build(name: str, rope: str | None) -> PreTrainedModel:
         try:
             torch.manual_seed(0)
             fitting = {key: value for key, value in settings.items() if key not in left_out}
-            model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[name](**fitting)).eval()
+            config = CONFIG_MAPPING[name](**fitting)
+            with torch.device("meta"):
+                size = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+            if size > MOST_PARAMETERS:
+                raise LookupError(f"it stays large: {size / 1e6:.0f} M parameters")
+            model = AutoModelForCausalLM.from_config(config).eval()
             with torch.no_grad():
                 model(torch.tensor([prompts()[0]]), use_cache=False)
         except Exception as error:  # whatever it is, these settings do not fit; the last one is raised
             last = error
             continue
-        if sum(parameter.numel() for parameter in model.parameters()) > 30e6:
-            raise LookupError("it stays large")
         return model
     raise last
 

@@ -183,33 +183,33 @@ def _copied(key: Tensor, value: Tensor, part: Gathered, written: Written | None)
     architectures make others of it in every step.
     """
     if written is None:
-        keys, values = (_select(tensor, part.keys_PK) for tensor in (key, value))
-        return keys.transpose(1, 2), values.transpose(1, 2)
+        return _select(key, part.keys_PK), _select(value, part.keys_PK)
     had, num_keys = part.copies.get(written.layer), part.keys_PK.shape[1]
-    count = had.count if had else 0
-    if had is None or count < num_keys:
-        new = (_select(tensor, part.keys_PK[:, count:]) for tensor in (key, value))
-        if had:
-            old = (had.keys_PKHD, had.values_PKHD)
-            new = (_appended(a, b, count) for a, b in zip(old, new, strict=True))
-        had = part.copies[written.layer] = Copies(*new, num_keys)
-    tensors = (had.keys_PKHD, had.values_PKHD)
-    keys, values = (tensor[:, :num_keys].transpose(1, 2) for tensor in tensors)
-    return keys, values
+    if had is None:
+        keys, values = (_select(one, part.keys_PK).contiguous() for one in (key, value))
+        part.copies[written.layer] = Copies(keys, values, num_keys)
+        return keys, values
+    if had.count < num_keys:
+        new = (_select(one, part.keys_PK[:, had.count :]) for one in (key, value))
+        old = (had.keys_PHKD, had.values_PHKD)
+        more = (_appended(a, b, had.count) for a, b in zip(old, new, strict=True))
+        had = part.copies[written.layer] = Copies(*more, num_keys)
+    return had.keys_PHKD[:, :, :num_keys], had.values_PHKD[:, :, :num_keys]
 
 
-def _appended(old_PKHD: Tensor, new_PKHD: Tensor, count: int) -> Tensor:
+def _appended(old_PHKD: Tensor, new_PHKD: Tensor, count: int) -> Tensor:
     """`old` with `new` behind its first `count` keys: in place where it has room."""
-    total = count + new_PKHD.shape[1]
-    if old_PKHD.shape[1] < total:
-        larger = old_PKHD.new_empty(len(old_PKHD), total + _MORE_ROOM, *old_PKHD.shape[2:])
-        larger[:, :count] = old_PKHD[:, :count]
-        old_PKHD = larger
-    old_PKHD[:, count:total] = new_PKHD
-    return old_PKHD
+    total = count + new_PHKD.shape[2]
+    if old_PHKD.shape[2] < total:
+        num_problems, num_heads, _, width = old_PHKD.shape
+        larger = old_PHKD.new_empty(num_problems, num_heads, total + _MORE_ROOM, width)
+        larger[:, :, :count] = old_PHKD[:, :, :count]
+        old_PHKD = larger
+    old_PHKD[:, :, count:total] = new_PHKD
+    return old_PHKD
 
 
 def _select(tensor: Tensor, slots_PK: Tensor) -> Tensor:
-    """Keys or values (H, S, D) of each problem, (P, K, H, D)."""
-    chosen = tensor.transpose(0, 1).index_select(0, slots_PK.flatten())
-    return chosen.view(*slots_PK.shape, len(tensor), -1)
+    """Keys or values (H, S, D) of each problem, (P, H, K, D)."""
+    chosen = tensor.index_select(1, slots_PK.flatten())
+    return chosen.view(len(tensor), *slots_PK.shape, -1).transpose(0, 1)

@@ -36,18 +36,18 @@ class InPlace(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Keys and values that were gathered already, with room for more: each (P, room, H, D), of which
+    """Keys and values that were gathered already, with room for more: each (P, H, room, D), of which
     the first `count` of the room are filled.
     """
 
-    keys_PKHD: Tensor
-    values_PKHD: Tensor
+    keys_PHKD: Tensor
+    values_PHKD: Tensor
     count: int
 
     @property
     def num_bytes(self) -> int:
         """Memory that they take."""
-        return self.keys_PKHD.nbytes + self.values_PKHD.nbytes
+        return self.keys_PHKD.nbytes + self.values_PHKD.nbytes
 
 
 class Gathered(NamedTuple):

@@ -34,8 +34,7 @@ class TreeCache(Cache):
 
     def __init__(self, capacity: int | None = None, compiles: bool = False) -> None:
         super().__init__(layer_class_to_replicate=DynamicLayer)
-        # Memory is laid out slot by slot (S, H, D), so that gathering slots copies whole rows; kept are
-        # views of it in the models' order, keys and values (1, H, S, D).
+        # Keys and values (1, H, S, D), head by head: read in place, a head's keys follow each other.
         self._buffers: dict[int, tuple[Tensor, Tensor]] = {}
         self._capacity = capacity
         self._slots: slice | Tensor | None = None
@@ -87,9 +86,7 @@ class TreeCache(Cache):
         size = max(FEWEST_SLOTS, self._used, 2 * room)
         if self._capacity is not None:
             size = max(self._capacity, self._used)
-        keys, values = (
-            one.new_zeros(size, one.shape[1], one.shape[3]).transpose(0, 1)[None] for one in like
-        )
+        keys, values = (one.new_zeros(1, one.shape[1], size, one.shape[3]) for one in like)
         if old is not None:
             keys[:, :, :room], values[:, :, :room] = old
         self._buffers[layer] = keys, values

@@ -222,6 +222,8 @@ class TokenTree:
 
         Returns the slots. The tokens count as computed from here on.
         """
+        if not pending.tokens:
+            return []
         slots: list[int] = []
         for node, block in groupby(pending.nodes):
             taken = self.slots.take(len(list(block)))

@@ -22,14 +22,18 @@ def padding_problem(model: PreTrainedModel, pad_id: int) -> str | None:
     Raises UserError for a model that transformers' `generate` cannot decode at all.
     """
     config = model.config.get_text_config()
-    if kinds := rotary_kinds_by_length(config):
-        return f"its rotary angles ({', '.join(sorted(kinds))}) depend on the longest prompt of a batch"
     is_plain = is_unmodified(model)
-    if is_plain and model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32:
+    kinds = rotary_kinds_by_length(config)
+    known = model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32
+    if is_plain and known and not kinds:
         return None
     key = (model.dtype, type(model), config.to_json_string())
     if not is_plain or key not in _known:
         problem = _compare(model, pad_id)
+        if kinds:
+            # Beyond the lengths that were compared.
+            named = ", ".join(sorted(kinds))
+            problem = f"its rotary angles ({named}) depend on the longest prompt of a batch"
         if not is_plain:
             return problem
         _known[key] = problem

@@ -131,11 +131,8 @@ def _is_plain(module: nn.Module) -> bool:
     if type(module) is not nn.Linear or "forward" in vars(module) or module._forward_pre_hooks:
         return False
     weight = module._parameters.get("weight")
-    return type(weight) is nn.Parameter and _is_cpu_fp32(weight) and weight.layout == torch.strided
-
-
-def _is_cpu_fp32(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
+    is_matrix = type(weight) is nn.Parameter and weight.layout == torch.strided
+    return is_matrix and weight.is_cpu and weight.dtype == torch.float32
 
 
 def _forward(module: nn.Linear, packed: Tensor, kernel: RowKernel | None) -> Callable[[Tensor], Tensor]:
@@ -145,15 +142,15 @@ def _forward(module: nn.Linear, packed: Tensor, kernel: RowKernel | None) -> Cal
 
     def forward(rows: Tensor) -> Tensor:
         num_rows = rows.numel() // rows.shape[-1]
-        fits = _is_cpu_fp32(rows) and rows.shape[-1] == depth
+        fits = rows.dtype == torch.float32 and rows.is_cpu and rows.shape[-1] == depth
         if not fits or not fewest <= num_rows <= MOST_ROWS:
             return functional.linear(rows, weight, bias)
-        flat = rows.reshape(num_rows, -1)
+        flat = rows.reshape(num_rows, depth)
         if kernel is None:
             out = torch.ops.mkldnn._linear_pointwise(flat, packed, bias, "none", [], "")
         else:
             out = kernel(flat, packed, num_outputs)
             out = out if bias is None else out.add_(bias)
-        return out.reshape(*rows.shape[:-1], -1)
+        return out.view(*rows.shape[:-1], num_outputs)
 
     return forward

@@ -1,0 +1,66 @@
+"""One pass by itself: logits of the asked rows, counters, chunks, and what it refuses."""
+
+import pytest
+import torch
+
+from branchwise.decoding.forward import ForwardPass
+from branchwise.decoding.held.tree import TokenTree
+from branchwise.errors import UserError
+from tests.architectures import model_of
+
+
+def forward_of(name: str = "llama", kernel: str = "dense", limit: int = 4096, **more):
+    model = model_of(name)
+    tree = TokenTree(model.device)
+    return ForwardPass(model, tree, kernel, limit, packed_weights=False, **more), tree
+
+
+def plain(name: str, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return model_of(name)(torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+
+@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+def test_logits_of_every_tip_that_is_complete(kernel: str) -> None:
+    forward, tree = forward_of(kernel=kernel)
+    root = tree.add((), [9, 10, 11])
+    tips = [tree.add((root,), ids) for ids in ([12], [13, 14])]
+    outcome = forward(tips)
+    assert set(outcome.logits) == set(tips)
+    assert not outcome.broken
+    for tip in tips:
+        expected = plain("llama", [9, 10, 11, *tip.tokens])
+        torch.testing.assert_close(outcome.logits[tip], expected, atol=1e-4, rtol=0)
+    assert (forward.num_passes, forward.num_rows, forward.peak_tokens) == (1, 6, 6)
+
+
+def test_long_prompts_go_in_chunks() -> None:
+    forward, tree = forward_of(limit=4)
+    tip = tree.add((), list(range(9, 19)))
+    outcomes = [forward([tip]) for _ in range(3)]
+    assert [bool(outcome.logits) for outcome in outcomes] == [False, False, True]
+    torch.testing.assert_close(
+        outcomes[-1].logits[tip], plain("llama", list(range(9, 19))), atol=1e-4, rtol=0
+    )
+    assert (forward.num_passes, forward.num_rows) == (3, 10)
+
+
+def test_it_starts_anew_with_nothing_of_the_old_tree() -> None:
+    forward, tree = forward_of()
+    forward([tree.add((), [9, 10])])
+    held = forward.cache.num_bytes
+    tree = TokenTree(torch.device("cpu"))
+    forward.start_anew(tree)
+    assert held > forward.cache.num_bytes == 0
+    tip = tree.add((), [9, 30])
+    torch.testing.assert_close(forward([tip]).logits[tip], plain("llama", [9, 30]), atol=1e-4, rtol=0)
+
+
+def test_a_model_that_attends_by_itself_is_found_out(monkeypatch) -> None:
+    """A silent fallback to plain attention would let branches see each other."""
+    forward, tree = forward_of()
+    model = forward.model
+    with forward.attached():
+        model.config._attn_implementation = "sdpa"
+        with pytest.raises(UserError, match="computed its attention by itself"):
+            forward([tree.add((), [9, 10])])
