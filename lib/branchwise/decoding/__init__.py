@@ -2,18 +2,19 @@
 
 In the order in which it is read:
 
-1. `requests`: what a decoder is asked for and gives back. `branches`: places in the tree, and answers in
-   the making there.
+1. `requests`: what a decoder is asked for and gives back. `branches`: places in the tree, and answers
+   in the making there.
 2. `held/`: what is held between steps. `tree` (which token sees which), `slots` (where its keys and
    values lie), `cache` (the keys and values), `positions` (two-dimensional ones).
-3. `engine`: the four verbs and the step. `scheduler` (whose turn it is; `admission`: who fits; `stops` and
-   `sampling`: which token), `forward` (one pass; `diagnosis`: where a number was lost).
-4. `attention/`: what one pass does in every layer. `interface` (how transformers calls it), `kernel` (what
-   every kernel is), `dense`, `cascade` with its `plan`, `flex`; `scores` (attention of some rows over some
-   keys), `step` (what they all know of a pass).
+3. `engine`: the four verbs and the step. `scheduler` (whose turn it is; `admission`: who fits; `stops`
+   and `sampling`: which token), `forward` (one pass; `diagnosis`: where a number was lost).
+4. `attention/`: what one pass does in every layer. `interface` (how transformers calls it), `kernel`
+   (what every kernel is), `dense`, `cascade` with its `plan`, `flex`; `scores` (attention of some rows
+   over some keys), `step` (what they all know of a pass).
 5. `products/`: how a CPU multiplies by a few rows. `packed` (the weights), `row_kernel` with `rows.c`.
-6. `models/`: what has to be known of a model. `facts`, `text` (text to ids), `chat` with `templates`;
-   `exactness`, `usable`, `padding`, `lengths` (whether it can be decoded rightly), `speed` (what is fast).
+6. `models/`: what has to be known of a model. `facts`, `text` (text to ids), `chat` with `templates`,
+   `weights` (whether a checkpoint is whole); `exactness`, `usable`, `padding`, `lengths` (whether it
+   can be decoded rightly), `speed` (what is fast).
 7. Around them: `loop` (a decoder steps when everybody waits), `seat` (who has a model in hand),
    `constrained` (answers held to a pattern), `torch_compile`, `checks`, and `hf`, the reference.
 """

@@ -110,7 +110,7 @@ def alone(model: PreTrainedModel, prompt: list[int], count: int) -> tuple[list[i
         first, second = logits.topk(2).values.tolist()
         clear &= first - second > 1e-4 * float(logits.max() - logits.min())
         ids.append(int(logits.argmax()))
-        if ids[-1] == model.config.get_text_config().eos_token_id:
+        if ids[-1] == SMALL["eos_token_id"]:
             break
     return ids[len(prompt) :], clear
 

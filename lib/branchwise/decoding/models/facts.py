@@ -20,9 +20,11 @@ def stop_ids_of(model: PreTrainedModel, tokenizer: Any = None) -> frozenset[int]
 
 
 def max_context_of(model: PreTrainedModel) -> int:
-    """The longest sequence that the model was made for, in tokens."""
-    config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", 0) or 1_000_000_000)
+    """The longest sequence that the model was made for, in tokens; a milliard where it names none (some
+    say so by 0 or -1).
+    """
+    reach = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+    return int(reach) if reach > 0 else 1_000_000_000
 
 
 class Heads(NamedTuple):

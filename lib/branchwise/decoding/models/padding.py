@@ -1,7 +1,7 @@
 """Whether prompts of a left-padded batch get what each of them would get alone."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from branchwise.decoding.models.exactness import KNOWN_EXACT, is_unmodified
@@ -9,8 +9,9 @@ from branchwise.decoding.models.facts import max_context_of
 from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
 from branchwise.errors import UserError
 
-LONG, LITTLE, NEW = 60, 7, 3
-"""Tokens of the two prompts that are compared, and of their answers."""
+PROMPTS, NEW = (60, 50, 7), 3
+"""Tokens of the prompts that are compared, and of their answers. The second is padded, and still longer
+than the lengths beyond which models attend differently, as they are set for the comparison."""
 
 _known: dict[tuple, str | None] = {}
 
@@ -18,7 +19,7 @@ _known: dict[tuple, str | None] = {}
 def padding_problem(model: PreTrainedModel, pad_id: int) -> str | None:
     """Why this model's prompts have to be asked one at a time; None where a padded batch is as good.
 
-    Found by asking two random prompts of unequal length together and alone, once for a configuration.
+    Found by asking three random prompts of unequal length together and alone, once for a configuration.
     Raises UserError for a model that transformers' `generate` cannot decode at all.
     """
     config = model.config.get_text_config()
@@ -43,11 +44,12 @@ def padding_problem(model: PreTrainedModel, pad_id: int) -> str | None:
 def _compare(model: PreTrainedModel, pad_id: int) -> str | None:
     generator = torch.Generator().manual_seed(0)
     size = model.config.get_text_config().vocab_size
-    longest = min(LONG, max(2, max_context_of(model) - NEW))
+    longest = min(PROMPTS[0], max(2, max_context_of(model) - NEW))
     prompts = [
-        torch.randint(0, size, (count,), generator=generator).to(model.device)
-        for count in (longest, min(LITTLE, longest - 1))
+        torch.randint(0, size, (min(count, longest - (count < longest)),), generator=generator)
+        for count in PROMPTS
     ]
+    prompts = [prompt.to(model.device) for prompt in prompts]
     with short_lengths(model):
         try:
             alone = [
@@ -60,12 +62,10 @@ def _compare(model: PreTrainedModel, pad_id: int) -> str | None:
                 f"({type(error).__name__}: {said})",
                 "use another model",
             ) from error
-        rest = longest - len(prompts[1])
-        ids = torch.stack([prompts[0], torch.nn.functional.pad(prompts[1], (rest, 0), value=pad_id)])
-        mask = torch.ones_like(ids)
-        mask[1, :rest] = 0
+        rows = [nn.functional.pad(one, (longest - len(one), 0), value=pad_id) for one in prompts]
+        seen = [nn.functional.pad(torch.ones_like(one), (longest - len(one), 0)) for one in prompts]
         try:
-            together = _logits(model, ids, mask, pad_id)
+            together = _logits(model, torch.stack(rows), torch.stack(seen), pad_id)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
             return f"a padded batch of it raises {type(error).__name__}"
     spread = max(float(one.max() - one.min()) for one in alone)
