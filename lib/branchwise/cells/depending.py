@@ -127,7 +127,9 @@ class Depending:
                 completion = run(plan(), self.decoder.step)
             finally:
                 self.decoder.close(group.id)
-        return completion, self.chat.decode(completion.ids)
+        # A pattern leaves no room for a thought, so there is none to cut off.
+        read = self.chat.decode if entry.constrained else self.chat.answer_text
+        return completion, read(completion.ids)
 
 
 def _control(group: Group, entry: ControlEntry) -> list[Edge]:

@@ -9,6 +9,7 @@ from branchwise.decoding.branches import Branch
 from branchwise.decoding.engine import TreeEngine
 from branchwise.decoding.held.tree import Node
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Completion, Decoder, Request, Rules
 from branchwise.errors import UserError
 from branchwise.prompts import Message, PromptStyle
@@ -92,11 +93,12 @@ class GroupDesk:
 
     def fork(self, branch: Branch, texts: Sequence[str]) -> list[Branch]:
         """Children that see their ancestors and not each other."""
-        return self._branches.fork(branch, [self.chat.encode(text) for text in texts])
+        runs = [continuation_ids_of(self.chat.tokenizer, text) for text in texts]
+        return self._branches.fork(branch, runs)
 
     def join(self, branches: Sequence[Branch], text: str) -> Branch:
         """A branch that sees all of the given ones."""
-        return self._branches.join(branches, self.chat.encode(text))
+        return self._branches.join(branches, continuation_ids_of(self.chat.tokenizer, text))
 
     def release(self, branch: Branch) -> None:
         """Let go of a branch that nothing forks or joins any more."""
@@ -145,8 +147,7 @@ class GroupDesk:
         self._asks.append(None)
         completion = await answer
         self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after), prompt)
-        text = completion.text
-        return Reply(index, self.chat.decode(completion.ids) if text is None else text)
+        return Reply(index, self.chat.answer_text(completion.ids, completion.text))
 
     def _check_length(self, prompt_tokens: int, budget: int) -> None:
         limit = self.decoder.max_context

@@ -1,9 +1,11 @@
 """Models from a local folder or the hub, on a device and in a dtype that are chosen or given."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -12,15 +14,22 @@ from branchwise.decoding.engine import TreeEngine
 from branchwise.decoding.held.positions import Grid2D
 from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.models.usable import check_usable
+from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
 
 
 class Loaded(NamedTuple):
-    """A model ready to decode, with its tokenizer and the folder that it came from."""
+    """A model ready to decode, with its tokenizer and the folder that it came from.
+
+    `notes` are plain sentences on what readers of the results must know of how it was loaded and how
+    its prompts are made.
+    """
 
     model: PreTrainedModel
     chat: ChatTokenizer
     folder: Path
+    notes: tuple[str, ...] = ()
 
 
 def choose_device(given: str) -> torch.device:
@@ -39,21 +48,108 @@ def choose_device(given: str) -> torch.device:
 
 
 def load_model(entry: ModelEntry) -> Loaded:
-    """Load what an entry names. Raises UserError where there is no such model."""
+    """Load what an entry names.
+
+    Raises UserError where there is no such model, where weights or tokenizer are broken or incomplete,
+    and where it does not fit the device.
+    """
     transformers_logging.disable_progress_bar()
     folder = _folder(entry)
     device = choose_device(entry.device)
+    # The tokenizer first: it is read in no time, and as easily broken.
+    chat = ChatTokenizer.load(folder, entry.thinking, entry.template_date)
+    model, notes = _read_weights(folder, entry, device)
+    _check_quantization(model, folder)
+    _check_vocabulary(model, chat, folder)
+    return Loaded(_placed(model, device, folder), chat, folder, (*notes, *chat.notes))
+
+
+def _read_weights(
+    folder: Path, entry: ModelEntry, device: torch.device
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """The model of a folder, read whole, and notes on weights that it does not use."""
+    _check_generation_config(folder)
     try:
-        config = AutoConfig.from_pretrained(folder)
-        dtype = _dtype(entry.dtype, device, config)
-        model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        with quiet_report():
+            # No code of the folder is run, and nobody is asked on the terminal whether it may be.
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=_dtype(entry.dtype, device, config),
+                trust_remote_code=False,
+                output_loading_info=True,
+                # Not to be let through, but to be named: see check_complete.
+                ignore_mismatched_sizes=True,
+            )
+    except Exception as error:  # the files are the user's, and what broken ones raise is not settled
         raise UserError(
-            f"no model could be loaded from {folder}: {reason}",
-            "give a folder with config.json and safetensors weights, or a hub id",
+            f"no model could be loaded from {folder}: {reason_of(error)}", _remedy(error)
         ) from error
-    return Loaded(model.to(device).eval(), ChatTokenizer.load(folder), folder)
+    return model, check_complete(info, str(folder))
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error of loading."""
+    if isinstance(error, ImportError):
+        return "install what it names, or give a folder whose weights are not quantised"
+    if isinstance(error, SafetensorError):
+        return "the weights are cut off or broken: download them anew"
+    if "does not recognize this architecture" in str(error):
+        return "update transformers, or correct model_type in config.json"
+    if "custom code" in str(error):
+        return "give a model that transformers has code for: code from a model's folder is not run"
+    return "give a folder with config.json and safetensors weights, or a hub id"
+
+
+def _check_generation_config(folder: Path) -> None:
+    """Raises UserError for a generation config that cannot be read: transformers then takes none, and
+    with it the end-of-sequence ids are gone.
+    """
+    path = folder / "generation_config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {reason_of(error)}", "mend it, or remove it") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no JSON object", "mend it, or remove it")
+
+
+def _check_quantization(model: PreTrainedModel, folder: Path) -> None:
+    """Raises UserError where weights are quantised and were read as if they were not."""
+    given = getattr(model.config, "quantization_config", None)
+    if isinstance(given, dict) and getattr(model, "hf_quantizer", None) is None:
+        raise UserError(
+            f"the weights in {folder} are quantised by {given.get('quant_method')!r}, which transformers "
+            "does not know",
+            "update transformers, or give a folder whose weights are not quantised",
+        )
+
+
+def _check_vocabulary(model: PreTrainedModel, chat: ChatTokenizer, folder: Path) -> None:
+    """Raises UserError where the tokenizer makes ids that the model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    prompt = chat.prompt_ids([{"role": "user", "content": "Who?"}])
+    largest = max(chat.tokenizer.vocab_size - 1, *prompt)
+    if largest >= rows:
+        raise UserError(
+            f"the tokenizer in {folder} has token ids up to {largest}, the model has {rows} embeddings",
+            "take tokenizer and weights of the same model",
+        )
+
+
+def _placed(model: PreTrainedModel, device: torch.device, folder: Path) -> PreTrainedModel:
+    """The model on its device. Raises UserError where weights are not in memory, or do not fit there."""
+    check_usable(model)
+    if not getattr(model, "is_quantized", False):  # quantised weights lie where they were made
+        try:
+            model = model.to(device)
+        except RuntimeError as error:
+            raise UserError(
+                f"the model in {folder} cannot be put on {device}: {reason_of(error)}",
+                "set `device: cpu`, a smaller `dtype`, or take a smaller model",
+            ) from error
+    return model.eval()
 
 
 def _folder(entry: ModelEntry) -> Path:

@@ -101,7 +101,7 @@ def _depend(experiment: Any, name: str, loaded: Any, group: QuestionGroup) -> An
     from branchwise.config.entries import TreeEntry
 
     entry = experiment.catalogues.dependencies[name]
-    decoder = make_decoder(TreeEntry(kind="tree", kernel="dense"), loaded)
+    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
     return Depending(name, entry, loaded.chat, decoder, states=False).find(group)
 
 
@@ -118,7 +118,7 @@ def _show(group: QuestionGroup, record: Any, heading: str) -> None:
 
 
 def _group(context: str | None, questions: Sequence[str], file: Path | None) -> QuestionGroup:
-    """The group to ask: from a file, from options, or typed in."""
+    """The group to ask: from a file, from options, or typed in. Raises UserError for an empty text."""
     if file is not None:
         if context is not None or questions:
             raise UserError("--file stands beside --context or --question", "give one of them")
@@ -136,6 +136,11 @@ def _group(context: str | None, questions: Sequence[str], file: Path | None) -> 
             questions.append(line)
     if not questions:
         raise UserError("there is no question", "give --question, --file, or type one in")
+    if not context.strip():
+        raise UserError("the context is empty", "give a text to answer from")
+    for number, text in enumerate(questions, start=1):
+        if not text.strip():
+            raise UserError(f"question {number} is empty", "write it out, or leave it out")
     asked = tuple(
         # Nobody knows the right answer here; the gold is a formality of the type.
         Question(id=f"q{number}", text=text, golds=("?",))

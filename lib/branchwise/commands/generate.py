@@ -112,8 +112,10 @@ def run_cell(
             warnings.append(message)
             console.print(f"warning: {message}", markup=False)
 
-    if loaded.chat.merges_system:
-        warn("the chat template has no system role: its text is put on top of the first user turn")
+    for note in loaded.notes:
+        warn(note)
+    if reason := getattr(decoder, "one_at_a_time", None):
+        warn(f"prompts are asked one at a time: {reason}")
     if journal.num_broken:
         warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
     with progress_bar(str(cell)) as progress:
@@ -162,6 +164,8 @@ def _run_record(
             "kernel_self_test_s": decoder.self_test,
             "resolved_weights": decoder.weight_layout,
         }
+    else:
+        settings["resolved_batching"] = "one at a time" if decoder.one_at_a_time else "padded batch"
     return RunRecord(
         cell=cell._asdict(),
         settings=settings,

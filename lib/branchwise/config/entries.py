@@ -1,5 +1,6 @@
 """Types of catalogue entries: what a name in a config stands for."""
 
+from datetime import date
 from typing import Annotated, Literal, Union
 
 from pydantic import Field, model_validator
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 from branchwise.data.sources import SOURCES
 from branchwise.data.types import Record, Scorer
 from branchwise.data.worlds.groups import WorldsSpec
+from branchwise.decoding.models.templates import FIXED_DATE
 from branchwise.dependencies.entries import DependencyEntry
 from branchwise.prompts.rendering import PromptStyle
 
@@ -37,6 +39,14 @@ class ModelEntry(Record):
         "auto", description="auto: float32 on a CPU, else what the checkpoint was saved in."
     )
     device: str = Field("auto", description="auto: cuda, then mps, then cpu; or a torch device.")
+    thinking: bool = Field(
+        False,
+        description="Whether the model may think before it answers (`enable_thinking` of its chat "
+        "template); the thought counts against max_new_tokens and is no part of the answer.",
+    )
+    template_date: date = Field(
+        FIXED_DATE, description="The day that a chat template is told where it asks for today's."
+    )
     label: str | None = Field(None, description="Name in tables and figures; default: the key.")
 
     @model_validator(mode="after")

@@ -28,6 +28,8 @@ class JsonlDataset(FileDataset):
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A line: a whole group. Ids of questions need only be unique in their group."""
         group = Group.model_validate(row)
+        if group.context and not group.context.strip():
+            raise ValueError(f"group {group.id}: a context of spaces alone; leave it out")
         whole = self.grouping in ("context", "chunk", "dialogue")
         for question in group:
             _check(question)

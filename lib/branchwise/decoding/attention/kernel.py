@@ -37,7 +37,7 @@ class Kernel(ABC):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
         """Query (1, A, N, D) over key and value (1, H, S, D), as the cache gave them or as the model
-        made them anew from that; returns (1, N, A, D).
+        made them anew from that; returns (1, N, A, D), contiguous (some models take a view of it).
         """
         self.num_calls += 1
         window = scoring.window
@@ -46,7 +46,7 @@ class Kernel(ABC):
             self._unmasked[window] = self.step.sees_everything(window)
         if self._unmasked[window]:
             return whole(query, key, value, scoring)
-        return self._attend(query, key, value, scoring)
+        return self._attend(query, key, value, scoring).contiguous()
 
     @abstractmethod
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
