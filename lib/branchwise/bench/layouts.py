@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from branchwise.api import TreeDecoder
+from branchwise.decoding.completing import CompletingEngine
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 
@@ -171,7 +171,7 @@ class Tree(Layout):
     def __init__(self, model: PreTrainedModel, prefix_P: Tensor, questions_BQ: Tensor) -> None:
         super().__init__(model, prefix_P, questions_BQ)
         # Packing weights is part of loading a model, not of answering.
-        self.decoder = TreeDecoder(
+        self.decoder = CompletingEngine(
             model,
             kernel=self.kernel,
             packed_weights=self.packed_weights,

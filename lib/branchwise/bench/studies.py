@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from branchwise.api import TreeDecoder
 from branchwise.bench.floor import clock
 from branchwise.bench.layouts import Tree
 from branchwise.bench.runner import QUESTION_TOKENS, Log, draw
+from branchwise.decoding.completing import CompletingEngine
 
 
 def _prompts(model: PreTrainedModel, prefix: int, count: int, seed: int = 0) -> list[list[int]]:
@@ -66,8 +66,8 @@ def in_flight(
     length. Also what the tree holds at most, at the end, and after doing it again.
     """
     prompts = [_prompts(model, prefix, count, seed=group) for group in range(num_groups)]
-    one = TreeDecoder(model, packed_weights=None)
-    all_at_once = TreeDecoder(model, kernel="cascade", packed_weights=None)
+    one = CompletingEngine(model, packed_weights=None)
+    all_at_once = CompletingEngine(model, kernel="cascade", packed_weights=None)
     one.complete(prompts[0], 2)
     started = clock(model.device)
     separate = [one.complete(some, num_tokens) for some in prompts]
@@ -138,7 +138,7 @@ def agreement(
     prompts = _prompts(model, prefix, count)
     half = copy.deepcopy(model).to(torch.bfloat16)
     answers = {
-        dtype: TreeDecoder(half.to(dtype), kernel="cascade").complete(prompts, num_tokens)
+        dtype: CompletingEngine(half.to(dtype), kernel="cascade").complete(prompts, num_tokens)
         for dtype in (torch.bfloat16, torch.float32)
     }
     shares = []

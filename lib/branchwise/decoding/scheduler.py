@@ -231,7 +231,8 @@ class Scheduler:
         if hook is not None:
             among = self._sets[hook]
             among.members.remove(generating)
-            if not among.members:
+            # Not before it was whole: who comes later is counted beside those who have ended.
+            if not among.members and among.num_begun >= hook.lockstep:
                 del self._sets[hook]
         if generating.is_ask:
             if state.num_running == 0:
