@@ -15,7 +15,7 @@ from branchwise.bench.layouts import LAYOUTS
 from branchwise.bench.published import SHAPES
 from branchwise.bench.runner import end_to_end, measure
 from branchwise.bench.shapes import build
-from branchwise.bench.studies import agreement, early_finish
+from branchwise.bench.studies import agreement, early_finish, one_row
 from branchwise.commands.main import app
 from branchwise.commands.registered import import_all
 from branchwise.errors import UserError
@@ -93,6 +93,13 @@ def test_the_command_writes_a_result(tmp_path: Path) -> None:
     assert row["layout"] == "tree"
     wrong = CliRunner().invoke(app, ["bench", "--layers", "1", "--layout", "magic"])
     assert wrong.exit_code == 2
+
+
+def test_one_row_is_timed_beside_generate_and_generate_beside_itself(model) -> None:
+    result = one_row(model, 12, 5, repeats=2, log=quiet)["layouts"]
+    assert set(result) == {"generate", "generate, again", "tree, dense", "tree, cascade"}
+    assert result["generate"]["over_generate"] == 1
+    assert all(len(one["step_s_all"]) == 2 for one in result.values())
 
 
 def test_decoding_and_bench_run_on_a_bare_gpu_machine() -> None:

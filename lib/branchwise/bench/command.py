@@ -32,6 +32,10 @@ def bench(
     agree: Annotated[
         int, typer.Option(min=0, help="Also compare so many tokens in bfloat16 with fp32; 0: do not.")
     ] = 0,
+    alone: Annotated[
+        int,
+        typer.Option(min=0, help="Also time one prompt's steps beside generate's, so many; 0: do not."),
+    ] = 0,
     path: Annotated[
         Path | None, typer.Option(help="A model folder instead of a shape with random weights.")
     ] = None,
@@ -53,7 +57,7 @@ def bench(
     from branchwise.bench.layouts import ExpandedBatch, PaddedBatch, SequentialReuse, Tree, by_name
     from branchwise.bench.runner import end_to_end, measure
     from branchwise.bench.shapes import build, load
-    from branchwise.bench.studies import agreement, early_finish, in_flight, whole_paged
+    from branchwise.bench.studies import agreement, early_finish, in_flight, one_row, whole_paged
 
     log = Console(stderr=True, highlight=False, soft_wrap=True).print
     torch.set_num_threads(threads)
@@ -92,6 +96,8 @@ def bench(
         result["uneven"] = early_finish(model, longest, most, 8, 128, log)
     if groups:
         result["in_flight"] = in_flight(model, groups, min(prefix), min(most, 8), whole or 32, log)
+    if alone:
+        result["one_row"] = one_row(model, min(prefix), max(alone, 2), log=log)
     if agree:
         result["agreement"] = agreement(model, min(prefix), min(most, 8), agree, log)
     save(result)

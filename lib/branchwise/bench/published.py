@@ -11,6 +11,16 @@ SHAPES: dict[str, dict] = {
         "vocab_size": 151936,
         "tie_word_embeddings": True,
     },
+    "smollm2-135m": {
+        "model_type": "llama",
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    },
     "qwen2.5-7b": {
         "model_type": "qwen2",
         "hidden_size": 3584,

@@ -1,7 +1,9 @@
 """What else is to know about the tree decoder: many groups, early ends, bfloat16, continuous batching."""
 
 import copy
+import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -151,3 +153,50 @@ def agreement(
         f"of an answer before its first other token, {100 * result['branches']:.0f} % of answers the same"
     )
     return {"prefix": prefix, "count": count, "num_tokens": num_tokens, **result}
+
+
+@torch.inference_mode()
+def one_row(
+    model: PreTrainedModel, prefix: int, num_tokens: int, repeats: int = 7, log: Log = print
+) -> dict[str, Any]:
+    """One prompt alone: the tree's step beside that of transformers' `generate`, and `generate` against
+    itself. In turn; a step is what `num_tokens` take over one token, divided by their number.
+    """
+    from transformers import GenerationConfig
+
+    (prompt,) = _prompts(model, prefix, 1)
+    ids = torch.tensor([prompt], device=model.device)
+
+    def generate(count: int) -> Any:
+        config = GenerationConfig(
+            max_new_tokens=count, min_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
+        mask = torch.ones_like(ids)
+        return model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+
+    works: dict[str, Callable[[int], Any]] = {"generate": generate, "generate, again": generate}
+    for kernel in ("dense", "cascade"):
+        engine = CompletingEngine(model, kernel=kernel, packed_weights=None)
+        engine.stop_ids = engine._scheduler.stop_ids = frozenset()
+        works[f"tree, {kernel}"] = lambda count, engine=engine: engine.complete([prompt], count)
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    steps: dict[str, list[float]] = {name: [] for name in works}
+    try:
+        for _ in range(repeats):
+            for name, work in works.items():
+                started = clock(model.device)
+                work(1)
+                middle = clock(model.device)
+                work(num_tokens)
+                more = clock(model.device) - middle - (middle - started)
+                steps[name].append(more / (num_tokens - 1))
+    finally:
+        model.generation_config = own
+    base = steps["generate"]
+    result = {}
+    for name, all_s in steps.items():
+        ratio = statistics.median(a / b for a, b in zip(all_s, base, strict=True))
+        result[name] = {"step_s": statistics.median(all_s), "step_s_all": all_s, "over_generate": ratio}
+        step_ms = 1e3 * result[name]["step_s"]
+        log(f"P={prefix} one row, {name:18} step {step_ms:8.3f} ms  {ratio:.3f} of generate's")
+    return {"prefix": prefix, "tokens": num_tokens, "layouts": result}
