@@ -46,7 +46,7 @@ class Bench:
                     row = torch.zeros(VOCABULARY)
                     row[self.tokens[run][len(run.ids)]] = 1.0
                     logits[run.branch.tip] = row
-            self.scheduler.take(Outcome(logits, {}))
+            self.scheduler.advance(Outcome(logits, {}))
         return len(tips)
 
     def all_steps(self) -> list[int]:
@@ -141,7 +141,7 @@ def test_what_is_not_a_number_fails_its_own_tree() -> None:
     bench.tree.place(bench.tree.pending(bench.scheduler.tips, 99))
     row = torch.zeros(VOCABULARY)
     root = broken.branch.tip.root_id
-    bench.scheduler.take(Outcome({sound.branch.tip: row}, {root: "layer 3"}))
+    bench.scheduler.advance(Outcome({sound.branch.tip: row}, {root: "layer 3"}))
     with pytest.raises(NotANumberError, match="branch 1 of group b are not numbers, first in layer 3"):
         broken.future.result()
     assert not sound.future.done()

@@ -218,7 +218,7 @@ class TreeEngine:
         scheduler.admit()
         tips = scheduler.tips
         if tips:
-            scheduler.take(self._forward(tips))
+            scheduler.advance(self._forward(tips))
             return True
         # Branches that wait for others of their hook are not work (those may wait for a timer), unless
         # one of these has just been refused.

@@ -47,7 +47,7 @@ class _Watch(StoppingCriteria):
         row.num_steps = self.num_steps
         # What goes wrong in one row's listener is handed to whoever waits for that row.
         try:
-            stop = row.take(token, self.stop_ids)
+            stop = row.add(token, self.stop_ids)
         except Exception as error:
             return error
         if self.requests[index].future.done():

@@ -160,7 +160,7 @@ class Running:
     ids: list[int] = field(default_factory=list)
     num_steps: int = 0
 
-    def take(self, token: int, stop_ids: frozenset[int]) -> StopReason | None:
+    def add(self, token: int, stop_ids: frozenset[int]) -> StopReason | None:
         """Note a new token; says why the answer ends with it, or None."""
         self.ids.append(token)
         if self.on_token is not None:

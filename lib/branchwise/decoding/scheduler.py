@@ -111,7 +111,7 @@ class Scheduler:
         """Nodes that the next pass is to complete."""
         return [r.branch.tip for r in self.admission.running if r.logits_V is None]
 
-    def take(self, outcome: Outcome) -> None:
+    def advance(self, outcome: Outcome) -> None:
         """Note a pass: fail what is broken, and go on by a token wherever one can be chosen."""
         for generating in list(self.admission.running):
             generating.num_steps += 1
@@ -150,7 +150,7 @@ class Scheduler:
             for member, token in zip(members, tokens, strict=True):
                 member.logits_V = None
                 try:
-                    self._take(member, token, now)
+                    self._add(member, token, now)
                 except Exception as error:
                     self._fail([member], error)
         return chosen
@@ -171,12 +171,12 @@ class Scheduler:
         rules = [member.rules for member in members]
         return choose(logits_RV, rules, [member.generator for member in members])
 
-    def _take(self, generating: Run, token: int, now: float) -> None:
+    def _add(self, generating: Run, token: int, now: float) -> None:
         """Add a branch's next token, or end it."""
         if generating.is_over:
             # A hook or a listener has closed its group meanwhile.
             return
-        stop = generating.take(token, self.stop_ids)
+        stop = generating.add(token, self.stop_ids)
         if generating.is_over:
             return
         text = None

@@ -75,7 +75,7 @@ def test_kernels_agree_on_any_tree(runs, window, groups, cap, data: st.DataObjec
     step = step_of(tree, nodes)
     generator = torch.Generator().manual_seed(1)
     query = torch.randn(1, 2 * groups, len(step.slots_N), 8, generator=generator)
-    key, value = torch.randn(2, 1, 2, step.num_used, 8, generator=generator)
+    key, value = torch.randn(2, 1, 2, step.num_slots, 8, generator=generator)
     scores = query @ key.repeat_interleave(groups, 1).transpose(-1, -2) * 0.3
     scores = scores if cap is None else cap * torch.tanh(scores / cap)
     weights = scores.masked_fill(~step.mask(window), -torch.inf).softmax(-1)

@@ -71,9 +71,9 @@ class Cascade(Kernel):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
         _, num_heads, num_queries, width = query.shape
         num_kv_heads = key.shape[1]
-        num_groups = num_heads // num_kv_heads
-        query_HNGD = query.view(num_kv_heads, num_groups, num_queries, width).transpose(1, 2)
-        merge = Merge(num_kv_heads, num_queries, num_groups, value.shape[-1], query)
+        heads_per_kv = num_heads // num_kv_heads
+        query_HNGD = query.view(num_kv_heads, heads_per_kv, num_queries, width).transpose(1, 2)
+        merge = Merge(num_kv_heads, num_queries, heads_per_kv, value.shape[-1], query)
         written = self.cache.written_as(key, value) if self._keeps else None
         number = 0
         for parts, note in ((self.plan.own, merge.put), (self.plan.shared, merge.add)):
@@ -98,12 +98,12 @@ class Cascade(Kernel):
     ) -> tuple[Tensor, Tensor]:
         """Rows against one run of keys (H, S, D), which is read where it lies."""
         rows_HnGD = query_HNGD[:, part.rows]
-        num_heads, num_rows, num_groups, width = rows_HnGD.shape
+        num_heads, num_rows, heads_per_kv, width = rows_HnGD.shape
         near = self._within(part, number, scoring.window)
         if part.causal:
             # Causality is between tokens, so query groups stay apart; key heads are expanded, not copied.
-            keys = key[:, None, part.keys].expand(-1, num_groups, -1, -1)
-            values = value[:, None, part.keys].expand(-1, num_groups, -1, -1)
+            keys = key[:, None, part.keys].expand(-1, heads_per_kv, -1, -1)
+            values = value[:, None, part.keys].expand(-1, heads_per_kv, -1, -1)
             rows = rows_HnGD.transpose(1, 2)
             if near is None:
                 out, lse = partial(rows, keys, values, scoring, causal=True)
@@ -111,14 +111,14 @@ class Cascade(Kernel):
                 out, lse = explicit(rows, keys, values, scoring, near.tril())
             return out.transpose(1, 2), lse.transpose(1, 2)
         # Rows and query groups folded into one (n*G, D) matrix: all of them see all keys.
-        rows = rows_HnGD.reshape(1, num_heads, num_rows * num_groups, width)
+        rows = rows_HnGD.reshape(1, num_heads, num_rows * heads_per_kv, width)
         keys, values = key[None, :, part.keys], value[None, :, part.keys]
         if near is None:
             out, lse = partial(rows, keys, values, scoring)
         else:
             # A window may leave a row nothing of this part to see: only the written-out form says so.
-            out, lse = explicit(rows, keys, values, scoring, near.repeat_interleave(num_groups, dim=0))
-        shape = (num_heads, num_rows, num_groups)
+            out, lse = explicit(rows, keys, values, scoring, near.repeat_interleave(heads_per_kv, dim=0))
+        shape = (num_heads, num_rows, heads_per_kv)
         return out.reshape(*shape, -1), lse.reshape(shape)
 
     def _gathered(
@@ -131,17 +131,17 @@ class Cascade(Kernel):
         scoring: Scoring,
     ) -> tuple[Tensor, Tensor]:
         """Problems become the batch; keys and values (P, H, K, D)."""
-        num_heads, _, num_groups, width = query_HNGD.shape
+        num_heads, _, heads_per_kv, width = query_HNGD.shape
         num_problems, num_rows = part.rows_PR.shape
         rows_HPRGD = query_HNGD[:, part.row_M if part.at_M is None else part.rows_PR.flatten()]
-        rows = rows_HPRGD.reshape(num_heads, num_problems, num_rows * num_groups, width).transpose(0, 1)
-        mask = self._seen(part, number, scoring.window, num_groups)
+        rows = rows_HPRGD.reshape(num_heads, num_problems, num_rows * heads_per_kv, width).transpose(0, 1)
+        mask = self._seen(part, number, scoring.window, heads_per_kv)
         if scoring.window is None:
             out, lse = partial(rows, keys, values, scoring, mask)
         else:
             # A window may leave a row nothing of this part to see: only the written-out form says so.
             out, lse = explicit(rows, keys, values, scoring, mask.seen)
-        shape = (num_heads, num_problems * num_rows, num_groups)
+        shape = (num_heads, num_problems * num_rows, heads_per_kv)
         out_HMGD, lse_HMG = out.transpose(0, 1).reshape(*shape, -1), lse.transpose(0, 1).reshape(shape)
         if part.at_M is not None:
             out_HMGD, lse_HMG = out_HMGD.index_select(1, part.at_M), lse_HMG.index_select(1, part.at_M)
@@ -160,9 +160,9 @@ class Cascade(Kernel):
             self._near[number, window] = None if bool(near.all()) else near
         return self._near[number, window]
 
-    def _seen(self, part: Gathered, number: int, window: int | None, num_groups: int) -> Mask:
+    def _seen(self, part: Gathered, number: int, window: int | None, heads_per_kv: int) -> Mask:
         """Which keys each row sees, once for each of its query groups, bool (P, 1, R*G, K)."""
-        name = (number, window, num_groups)
+        name = (number, window, heads_per_kv)
         if name not in self._masks:
             assert self.step is not None
             seen_PRK = part.seen_PRK
@@ -170,7 +170,7 @@ class Cascade(Kernel):
                 keys_PK = self.step.slot_positions[part.keys_PK]
                 distance = self.step.position_N[part.rows_PR][..., None] - keys_PK[:, None]
                 seen_PRK = seen_PRK & (distance < window)
-            self._masks[name] = Mask.of(seen_PRK.repeat_interleave(num_groups, dim=1)[:, None])
+            self._masks[name] = Mask.of(seen_PRK.repeat_interleave(heads_per_kv, dim=1)[:, None])
         return self._masks[name]
 
 

@@ -23,20 +23,20 @@ class Dense(Kernel):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
         _, num_heads, num_queries, width = query.shape
         num_kv_heads = key.shape[1]
-        num_groups = num_heads // num_kv_heads
-        mask = self._mask(scoring.window, num_groups)
-        rows = query.reshape(1, num_kv_heads, num_groups * num_queries, width)
+        heads_per_kv = num_heads // num_kv_heads
+        mask = self._mask(scoring.window, heads_per_kv)
+        rows = query.reshape(1, num_kv_heads, heads_per_kv * num_queries, width)
         if scoring.softcap is None:
             out = functional.scaled_dot_product_attention(rows, key, value, mask, scale=scoring.scale)
         else:
             out = explicit(rows, key, value, scoring, mask)[0].to(query.dtype)
         return out.reshape(1, num_heads, num_queries, value.shape[-1]).transpose(1, 2)
 
-    def _mask(self, window: int | None, num_groups: int) -> Tensor:
+    def _mask(self, window: int | None, heads_per_kv: int) -> Tensor:
         """The step's mask once for each group of query heads, bool (G*N, S)."""
-        name = (window, num_groups)
+        name = (window, heads_per_kv)
         if name not in self._masks:
             assert self.step is not None, "begin() comes before every forward pass"
             mask = self.step.mask(window)
-            self._masks[name] = mask if num_groups == 1 else torch.cat([mask] * num_groups)
+            self._masks[name] = mask if heads_per_kv == 1 else torch.cat([mask] * heads_per_kv)
         return self._masks[name]

@@ -124,8 +124,8 @@ class Merge:
     the exponential of their log-sum-exp. All in fp32, whatever the parts were computed in.
     """
 
-    def __init__(self, num_heads: int, num_queries: int, num_groups: int, width: int, like: Tensor):
-        shape = (num_heads, num_queries, num_groups)
+    def __init__(self, num_heads: int, num_queries: int, heads_per_kv: int, width: int, like: Tensor):
+        shape = (num_heads, num_queries, heads_per_kv)
         self.out_HNGD = like.new_empty(*shape, width, dtype=torch.float32)
         self.lse_HNG = like.new_empty(shape, dtype=torch.float32)
 

@@ -13,7 +13,7 @@ from branchwise.decoding.held.tree import Pending, TokenTree
 @dataclass(eq=False)
 class TreeStep:
     """The tokens of a pass, after they were given their slots, int64 (N,); positions are logical ones,
-    int64 (N,). `num_used` slots are in use, from the first to the last.
+    int64 (N,). `num_slots` slots are in use, from the first to the last.
 
     A sliding window counts logical positions, so that what else is in the tree does not narrow it.
     """
@@ -22,7 +22,7 @@ class TreeStep:
     pending: Pending
     slots_N: Tensor
     position_N: Tensor
-    num_used: int
+    num_slots: int
 
     def sees_everything(self, window: int | None) -> bool:
         """Whether the step is one token that sees every slot in use: then nothing has to be masked."""
@@ -31,7 +31,7 @@ class TreeStep:
         (node,), (position,) = self.pending.nodes, self.pending.positions
         if window is not None and position >= window:
             return False
-        return self.num_used == len(node.slots) + sum(len(above.slots) for above in node.ancestors())
+        return self.num_slots == len(node.slots) + sum(len(above.slots) for above in node.ancestors())
 
     def mask(self, window: int | None) -> Tensor:
         """Which slots each token sees, bool (N, S), narrowed to the window if there is one."""
@@ -43,4 +43,4 @@ class TreeStep:
     @property
     def slot_positions(self) -> Tensor:
         """Logical position of the token in each slot in use, int64 (S,)."""
-        return self.tree.position_S[: self.num_used]
+        return self.tree.position_S[: self.num_slots]

@@ -31,7 +31,7 @@ def fastest_kernel(model: PreTrainedModel) -> tuple[str, dict[str, float]]:
     heads, kv_heads, width = heads_of(model)
     query, key, value = (
         torch.randn(1, count, rows, width, device=model.device, dtype=model.dtype)
-        for count, rows in ((heads, BRANCHES), (kv_heads, step.num_used), (kv_heads, step.num_used))
+        for count, rows in ((heads, BRANCHES), (kv_heads, step.num_slots), (kv_heads, step.num_slots))
     )
     scoring = Scoring(width**-0.5, None, None)
 
