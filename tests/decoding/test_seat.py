@@ -4,7 +4,7 @@ import _thread
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import permutations
 
 import pytest
@@ -230,6 +230,41 @@ def test_two_loops_at_once_are_refused() -> None:
         thread.join()
         decoder.close("b")
     assert decoder.complete([[9, 10]], 3) == [greedy(model_of("qwen3"), [9, 10], 3)]
+
+
+def test_a_thread_with_verbs_and_a_thread_with_complete_never_lock_each_other() -> None:
+    """One holds the model and wants the decoder, the other the decoder and wants the model."""
+    model = model_of("qwen3")
+    decoder, expected = TreeDecoder(model, kernel="dense"), answers(model)
+    wrong: list = []
+
+    async def script():
+        branch = decoder.open(PROMPTS[0], "verbs")
+        made = await decoder.generate(branch, 5)
+        return [i for i in made.ids if i not in decoder.stop_ids]
+
+    def verbs() -> None:
+        for _ in range(15):
+            try:
+                wrong.extend([1] * (run(script(), decoder.step) != expected[0]))
+            except UserError:
+                pass  # in use on the other thread's loop
+            finally:
+                decoder.close("verbs")
+
+    def complete() -> None:
+        for _ in range(15):
+            with suppress(UserError):
+                wrong.extend([1] * (decoder.complete(PROMPTS, 5) != expected))
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (verbs, complete)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not wrong
+    assert decoder.slots_in_use == 0
 
 
 # ----- parts of a model -----

@@ -203,12 +203,17 @@ class TreeEngine:
 
     def step(self) -> bool:
         """One forward pass over everything pending. False when nothing is."""
-        with self._mutex:
-            try:
+        try:
+            if self._forward.is_attached or not (self._queue or self._scheduler.runs):
+                with self._mutex:
+                    return self._step()
+            # The model's seat first: whoever has that may be waiting for the mutex.
+            with self.attached(), self._mutex:
                 return self._step()
-            except BaseException as error:
+        except BaseException as error:
+            with self._mutex:
                 self._start_anew(error)
-                raise
+            raise
 
     def _step(self) -> bool:
         scheduler = self._scheduler

@@ -78,6 +78,11 @@ class ForwardPass:
         """
         return self._seat.taken(self._changes)
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether it is attached already, by this thread of control."""
+        return self._seat.is_used_by(self._changes)
+
     @contextmanager
     def _changes(self) -> Iterator[None]:
         check_mode(self.model)
@@ -90,7 +95,7 @@ class ForwardPass:
 
         An error leaves the tree with tokens that count as computed and are not: start anew.
         """
-        if self._seat.is_used_by(self._changes):
+        if self.is_attached:
             return self._pass(tips)
         with self.attached():
             return self._pass(tips)
