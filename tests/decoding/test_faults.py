@@ -46,9 +46,6 @@ class Trial:
         self.num_right = 0
         self.tasks: list[asyncio.Task] = []
 
-    def rules(self, tokens: int, hook: Hook | None) -> Rules:
-        return Rules(tokens, hook=hook)
-
     async def answer(self, group: str, number: int, tokens: int, hook: Hook | None, how: str) -> None:
         """One branch: asked or generated, listening or not, compared with plain decoding."""
 

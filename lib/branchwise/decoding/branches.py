@@ -76,11 +76,6 @@ class Run(Running):
         tokens = TokenCount(self.num_sent, self.num_unique, cached, len(self.ids), 0)
         return Completion(self.ids, stop, tokens, self.start_s, end_s, self.num_steps, text)
 
-    def fail(self, error: Exception) -> None:
-        """Hand an error to whoever waits for the answer."""
-        if not self.future.done() and not self.future.get_loop().is_closed():
-            self.future.set_exception(error)
-
 
 @dataclass(eq=False)
 class GroupState:

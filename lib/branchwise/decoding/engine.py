@@ -24,7 +24,7 @@ from branchwise.decoding.models.facts import max_context_of, stop_ids_of
 from branchwise.decoding.models.speed import fastest_kernel, packing_helps
 from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
 from branchwise.decoding.models.usable import check_usable
-from branchwise.decoding.requests import Completion, Request, Rules
+from branchwise.decoding.requests import Completion, Request, Rules, hand_over
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
 from branchwise.decoding.torch_compile import MODES
@@ -355,9 +355,4 @@ class TreeEngine:
         self._scheduler = Scheduler(self.tree, self.stop_ids, self.tokenizer, self.max_cache_tokens)
         self._queue = []
         for future in waiting:
-            if future.done() or future.get_loop().is_closed():
-                continue
-            if isinstance(error, Exception):
-                future.set_exception(error)
-            else:
-                future.cancel()
+            hand_over(future, error)

@@ -14,7 +14,14 @@ from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of
 from branchwise.decoding.models.padding import padding_problem
 from branchwise.decoding.models.usable import check_mode, check_usable
-from branchwise.decoding.requests import Completion, Request, Running, StopReason, TokenCount
+from branchwise.decoding.requests import (
+    Completion,
+    Request,
+    Running,
+    StopReason,
+    TokenCount,
+    hand_over,
+)
 from branchwise.decoding.seat import seat_of
 from branchwise.errors import UserError
 
@@ -127,8 +134,7 @@ class HFDecoder:
                     self._answer(batch)
         except BaseException as error:
             for request in requests:
-                if not request.future.done():
-                    _hand_over(request, error)
+                hand_over(request.future, error)
             raise
         return True
 
@@ -176,11 +182,3 @@ class HFDecoder:
             tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
             completion = Completion(row.ids, stop, tokens, row.start_s, now, row.num_steps)
             request.future.set_result(completion)
-
-
-def _hand_over(request: Request, error: BaseException) -> None:
-    """An error that ended a batch, to whoever waits for one of its answers; an interrupt cancels."""
-    if isinstance(error, Exception):
-        request.future.set_exception(error)
-    else:
-        request.future.cancel()

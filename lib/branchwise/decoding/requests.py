@@ -168,3 +168,15 @@ class Running:
         if token in stop_ids or token in self.rules.stop_ids:
             return "stop"
         return "length" if len(self.ids) >= self.rules.max_new_tokens else None
+
+
+def hand_over(future: asyncio.Future, error: BaseException) -> None:
+    """An error to whoever waits for an answer: an interrupt cancels it. Does nothing where it is known
+    already, or where the loop of whoever waited is gone.
+    """
+    if future.done() or future.get_loop().is_closed():
+        return
+    if isinstance(error, Exception):
+        future.set_exception(error)
+    else:
+        future.cancel()

@@ -12,7 +12,7 @@ from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
 from branchwise.decoding.held.tree import Node, TokenTree
-from branchwise.decoding.requests import Hook, Rules
+from branchwise.decoding.requests import Hook, Rules, hand_over
 from branchwise.decoding.sampling import choose
 from branchwise.decoding.stops import StopTexts
 from branchwise.errors import NotANumberError
@@ -246,7 +246,7 @@ class Scheduler:
         for member in members:
             if not member.is_over:
                 self._end(member)
-                member.fail(error)
+                hand_over(member.future, error)
 
 
 def _not_numbers(generating: Run, where: str) -> NotANumberError:

@@ -31,6 +31,9 @@ _PLAIN = (
 )
 """Where modules come from that nobody has exchanged for others."""
 
+FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError)
+"""What a model raises that cannot be run in the way in which it is tried."""
+
 _exact: set[tuple] = set()
 
 
@@ -44,23 +47,20 @@ def check_exactness(model: PreTrainedModel, kernel: str) -> None:
     name = model.config.model_type
     config = model.config.get_text_config()
     _refuse_known_wrong(name, config)
-    is_plain = is_unmodified(model)
-    if is_plain and name in KNOWN_EXACT and model.dtype == torch.float32:
+    if is_known_exact(model):
         return
+    is_plain = is_unmodified(model)
     key = (kernel, model.dtype, model.device.type, type(model), config.to_json_string())
     if is_plain and key in _exact:
         return
     try:
         difference, spread = _difference(model, kernel)
-    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
-        said = (str(error).splitlines() or [""])[0]
+    except FAILURES as error:
         raise UserError(
-            f"architecture {name} could not be checked with the tree decoder "
-            f"({type(error).__name__}: {said})",
+            f"architecture {name} could not be checked with the tree decoder ({told(error)})",
             "use decoder hf for this model",
         ) from error
-    # Rounding differs with the shape of a product: little in fp32, a few parts in a hundred in 16 bit.
-    allowed = spread * (1e-4 if model.dtype == torch.float32 else 0.1)
+    allowed = allowed_difference(model, spread)
     if not difference <= allowed:
         raise UserError(
             f"architecture {name} failed the exactness check of the tree decoder: its logits differ "
@@ -69,6 +69,24 @@ def check_exactness(model: PreTrainedModel, kernel: str) -> None:
         )
     if is_plain:
         _exact.add(key)
+
+
+def is_known_exact(model: PreTrainedModel) -> bool:
+    """Whether the project's tests speak for this model: its type, unmodified, in the dtype they use."""
+    known = model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32
+    return known and is_unmodified(model)
+
+
+def allowed_difference(model: PreTrainedModel, spread: float) -> float:
+    """How far logits may differ that lie `spread` apart: rounding differs with the shape of a product,
+    little in fp32, a few parts in a hundred in 16 bit.
+    """
+    return spread * (1e-4 if model.dtype == torch.float32 else 0.1)
+
+
+def told(error: BaseException) -> str:
+    """An error of somebody else's code in a line: its type, and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def is_unmodified(model: nn.Module) -> bool:

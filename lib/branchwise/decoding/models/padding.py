@@ -4,7 +4,13 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-from branchwise.decoding.models.exactness import KNOWN_EXACT, is_unmodified
+from branchwise.decoding.models.exactness import (
+    FAILURES,
+    allowed_difference,
+    is_known_exact,
+    is_unmodified,
+    told,
+)
 from branchwise.decoding.models.facts import max_context_of
 from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
 from branchwise.errors import UserError
@@ -23,11 +29,10 @@ def padding_problem(model: PreTrainedModel, pad_id: int) -> str | None:
     Raises UserError for a model that transformers' `generate` cannot decode at all.
     """
     config = model.config.get_text_config()
-    is_plain = is_unmodified(model)
     kinds = rotary_kinds_by_length(config)
-    known = model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32
-    if is_plain and known and not kinds:
+    if not kinds and is_known_exact(model):
         return None
+    is_plain = is_unmodified(model)
     key = (model.dtype, type(model), config.to_json_string())
     if not is_plain or key not in _known:
         problem = _compare(model, pad_id)
@@ -55,21 +60,19 @@ def _compare(model: PreTrainedModel, pad_id: int) -> str | None:
             alone = [
                 _logits(model, prompt[None], torch.ones_like(prompt[None]), pad_id) for prompt in prompts
             ]
-        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
-            said = (str(error).splitlines() or [""])[0]
+        except FAILURES as error:
             raise UserError(
-                f"transformers' generate cannot decode {model.config.model_type} "
-                f"({type(error).__name__}: {said})",
+                f"transformers' generate cannot decode {model.config.model_type} ({told(error)})",
                 "use another model",
             ) from error
         rows = [nn.functional.pad(one, (longest - len(one), 0), value=pad_id) for one in prompts]
         seen = [nn.functional.pad(torch.ones_like(one), (longest - len(one), 0)) for one in prompts]
         try:
             together = _logits(model, torch.stack(rows), torch.stack(seen), pad_id)
-        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        except FAILURES as error:
             return f"a padded batch of it raises {type(error).__name__}"
     spread = max(float(one.max() - one.min()) for one in alone)
-    allowed = spread * (1e-4 if model.dtype == torch.float32 else 0.1)
+    allowed = allowed_difference(model, spread)
     largest = max(float((together[:, row] - one[:, 0]).abs().max()) for row, one in enumerate(alone))
     if largest <= allowed:
         return None
