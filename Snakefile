@@ -1,23 +1,27 @@
 """Branchwise: from a config to tables and figures. `snakemake --cores all` runs config/demo.yaml."""
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 if "experiment" not in config:
 
-    configfile: "config/demo.yaml"
+    configfile: os.path.join(workflow.basedir, "config/demo.yaml")
 
 
 include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    dataset="|".join(EXPERIMENT.catalogues.datasets),
-    model="|".join(name.replace(".", r"\.") for name in EXPERIMENT.catalogues.models),
-    strategy="|".join(EXPERIMENT.catalogues.strategies),
-    decoder="|".join(EXPERIMENT.catalogues.decoders),
-    dependencies="|".join(EXPERIMENT.catalogues.dependencies),
+    dataset=names_of("datasets"),
+    model=names_of("models"),
+    strategy=names_of("strategies"),
+    decoder=names_of("decoders"),
+    dependencies=names_of("dependencies"),
+    settings="[0-9a-f]{8}",
+    scoring="[0-9a-f]{8}",
 
 
 localrules:

@@ -15,8 +15,8 @@ from branchwise.cells.runner import GroupRunner
 from branchwise.config import load_experiment
 from branchwise.data.prepare import groups_of
 from branchwise.data.types import Group
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.reference import HFDecoder
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies import load
 from tests.architectures import model_of

@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -11,21 +12,28 @@ from typing import Any, TextIO
 from branchwise.errors import UserError
 
 
+def file_hash(path: Path) -> str | None:
+    """Hash of a file, read whole; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
+
+
 @contextmanager
-def atomic_writer(path: Path) -> Iterator[TextIO]:
-    """A text file under a temporary name beside `path`, put in its place when the block ends well.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, put in its place when the block ends well.
 
     On an error nothing of it stays. Raises UserError where the disk is full or not writable.
     """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+        os.close(handle)
         temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         # mkstemp makes files private; results are to be read like any other file.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -37,6 +45,15 @@ def atomic_writer(path: Path) -> Iterator[TextIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[TextIO]:
+    """A text file that takes the place of `path` when the block ends well; see `atomic_path`."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

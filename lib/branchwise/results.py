@@ -6,28 +6,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from branchwise.data.types import AnswerType, Record
+from branchwise.data.types import AnswerType
 from branchwise.dependencies.graph import Edge
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer, write_text
+from branchwise.records import Record
+from branchwise.trace import GroupTrace, Tokens
 
-SCHEMA_VERSION: Literal[2] = 2
-
-
-class Tokens(Record):
-    """The ledger, in tokens. Of an answer that shared its prompt with others: an equal share."""
-
-    sent: float = Field(description="Prompts as an API would bill them.")
-    unique: float = Field(description="Of these, computed (the rest was cached).")
-    cached: float = Field(description="Of these, found in the token tree.")
-    generated: float = Field(description="Made by the model, end-of-turn tokens included.")
-    padding: float = Field(description="Computed beside them for nothing, to fill a batch.")
-
-    @classmethod
-    def total(cls, parts: Iterable["Tokens"]) -> "Tokens":
-        """The sum of several ledgers."""
-        parts = list(parts)
-        return cls(**{name: sum(getattr(p, name) for p in parts) for name in cls.model_fields})
+SCHEMA_VERSION: Literal[3] = 3
 
 
 class AnswerRow(Record):
@@ -44,9 +30,11 @@ class AnswerRow(Record):
     raw: str = Field(description="The whole reply that holds the answer.")
     answer: str = Field(description="The answer read from it; empty where there is none.")
     well_formed: bool
-    ask: int = Field(description="Number of the prompt in its group.")
-    prompt: str | None = Field(description="The prompt, on the first row of those that share it.")
-    tokens: Tokens
+    asks: tuple[int, ...] = Field(
+        description="The asks that made it, in the group's line of trace.jsonl; none where the strategy "
+        "gave no answer."
+    )
+    tokens: Tokens = Field(description="Its share of the group's ledger; shares sum up to it.")
     start_s: float = Field(description="On the group's clock: its first token was computed.")
     end_s: float = Field(description="On the group's clock: its last token was known.")
 
@@ -79,26 +67,38 @@ class GroupRun(Record):
     forward_passes: int
     num_asks: int
     tokens: Tokens
+    tokens_by_role: dict[str, Tokens] = Field(description="The same, by the role of the model asked.")
     dependencies: GroupDependencies | None = Field(
         None, description="Of strategies that follow any; their cost is in no other field here."
     )
 
 
 class GroupRecord(Record):
-    """One finished group: its answers and how it ran. What the journal keeps."""
+    """One finished group: its answers, how it ran, and all that was asked. What the journal keeps."""
 
     answers: tuple[AnswerRow, ...]
     run: GroupRun
+    trace: GroupTrace
+
+
+class Identity(Record):
+    """What a result is: all that it depends on. Equal identities, equal results."""
+
+    settings: dict[str, Any] = Field(description="Settings; data and models by their content.")
+    code: str = Field(description="Hash of the code, by its imports.")
+    dependencies_code: str | None = Field(
+        None, description="Hash of the code that found the dependencies, where any are followed."
+    )
 
 
 class RunRecord(Record):
     """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     cell: dict[str, str]
-    settings: dict[str, Any] = Field(description="All settings as resolved.")
-    code_hash: str = Field(description="Of the modules that the result depends on.")
-    model_hash: str = Field(description="Of the model's files.")
+    identity: Identity
+    resolved: dict[str, Any] = Field(description="What was chosen where settings leave it open.")
+    model_files: dict[str, str | None] = Field(description="Hash of the files loaded, by role.")
     versions: dict[str, str]
     commit: str | None
     dirty: bool | None = Field(description="Whether tracked files differed from the commit.")
@@ -110,6 +110,9 @@ class RunRecord(Record):
     num_groups: int
     num_resumed: int = Field(description="Groups taken from the journal of a killed run.")
     totals: Tokens
+    totals_by_role: dict[str, Tokens] = Field(
+        description="By the role of the model asked, and `dependencies`, the stage before."
+    )
     forward_passes: int
     warnings: tuple[str, ...]
     groups: tuple[GroupRun, ...]
@@ -168,8 +171,10 @@ class GroupScore(Record):
 class Scores(Record):
     """scores.json: what tables and figures are made of."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     cell: dict[str, str]
+    identity: Identity = Field(description="Of the answers.")
+    scoring: Identity = Field(description="Of the scores, beside the answers.")
     hardware: dict[str, Any]
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
@@ -205,6 +210,21 @@ def read_json(path: Path, model: type[R]) -> R:
             f"{place}: {first['msg']}",
             "make it anew",
         ) from None
+
+
+def only_folder(folder: Path, name: str) -> Path:
+    """The folder, if it holds a file of this name; else the only folder in it that does: a cell's files
+    lie under the hash of their settings. Raises UserError where there is none, or several.
+    """
+    if (folder / name).is_file():
+        return folder
+    inside = sorted(path.parent for path in folder.glob(f"*/{name}"))
+    if len(inside) == 1:
+        return inside[0]
+    if inside:
+        found = ", ".join(path.name for path in inside)
+        raise UserError(f"{folder} holds results of several settings: {found}", "name one of them")
+    raise UserError(f"{folder} holds no {name}", "run the stage that makes it, or `snakemake`")
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel]) -> None:

@@ -107,7 +107,8 @@ def test_decoding_and_bench_run_on_a_bare_gpu_machine() -> None:
     script = (
         "import sys\n"
         "import branchwise.bench.command, branchwise.bench.runner, branchwise.bench.shapes\n"
-        "import branchwise.decoding.engine, branchwise.decoding.hf, branchwise.decoding.models.chat\n"
+        "import branchwise.decoding.engine, branchwise.decoding.reference\n"
+        "import branchwise.decoding.models.chat\n"
         "mine = {m for m in sys.modules if m.startswith('branchwise')}\n"
         "rooms = ('branchwise.decoding', 'branchwise.bench')\n"
         "print(sorted(m for m in mine if not m.startswith(rooms)))\n"

@@ -7,12 +7,12 @@ import pytest
 
 from branchwise.api import TreeDecoder
 from branchwise.cells.desk import GroupDesk
-from branchwise.cells.loading import load_model
-from branchwise.config.entries import ModelEntry
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.loading import load_model
+from branchwise.decoding.reference import HFDecoder
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies import Answered
@@ -75,5 +75,5 @@ def test_a_function_runs_as_a_strategy_in_a_notebook(loaded) -> None:
 
 def test_the_reference_decoder_has_no_branches(loaded) -> None:
     desk = GroupDesk(GROUP, HFDecoder(loaded.model, loaded.chat.tokenizer), loaded.chat, PromptStyle(), 6)
-    with pytest.raises(UserError, match="no branches"):
+    with pytest.raises(UserError, match="needs fork, which the decoder does not offer"):
         desk.open(single(GROUP, GROUP.questions[0], PromptStyle()))

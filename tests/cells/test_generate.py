@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from branchwise.config.entries import WorldsDataset
 from branchwise.data.prepare import prepare_groups
+from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
 
 NUM_GROUPS = 30
@@ -80,8 +80,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(root: Path, work: Path) -> None:
 def test_run_json_says_what_is_needed_to_believe_it(root: Path, work: Path) -> None:
     assert run(root, command(work)).returncode == 0
     record = read_json(work / "cell/run.json", RunRecord)
-    assert record.settings["max_new_tokens"] == 12
-    assert record.settings["resolved_dtype"] == "float32"
+    assert record.identity.settings["max_new_tokens"] == 12
+    assert record.resolved["dtype"] == "float32"
     assert record.versions["torch"]
     assert all(len(group.wall_s) == 2 for group in record.groups)
     assert record.totals.sent == sum(group.tokens.sent for group in record.groups)

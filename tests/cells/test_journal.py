@@ -4,7 +4,8 @@ from pathlib import Path
 
 from branchwise.cells.journal import Journal
 from branchwise.data.worlds import WorldsSpec, make_groups
-from branchwise.results import GroupRecord, GroupRun, Tokens
+from branchwise.results import GroupRecord, GroupRun
+from branchwise.trace import GroupTrace, Tokens
 
 GROUPS = list(make_groups(WorldsSpec(kinds=("look_up",), num_groups=3)))
 TOKENS = Tokens(sent=1, unique=1, cached=0, generated=1, padding=0)
@@ -19,8 +20,9 @@ def record(name: str) -> GroupRecord:
         forward_passes=1,
         num_asks=1,
         tokens=TOKENS,
+        tokens_by_role={},
     )
-    return GroupRecord(answers=(), run=run)
+    return GroupRecord(answers=(), run=run, trace=GroupTrace(group=name, asks=()))
 
 
 def test_what_was_written_is_found_again(tmp_path: Path) -> None:

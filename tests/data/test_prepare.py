@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.config.entries import WorldsDataset
-from branchwise.data.prepare import groups_of, prepare_groups, read_groups, read_preparation
+from branchwise.data.groups_file import read_groups, read_preparation
+from branchwise.data.prepare import groups_of, prepare_groups
 from branchwise.data.sources.jsonl import JsonlDataset
+from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.errors import UserError
 
 

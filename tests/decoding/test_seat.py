@@ -13,8 +13,8 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from branchwise import TreeDecoder
 from branchwise.decoding.attention.interface import NAME, tree_attention
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Hook, Request, Rules
 from branchwise.decoding.seat import seat_of
 from branchwise.errors import UserError

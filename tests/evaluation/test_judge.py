@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.config.entries import JudgeEntry
 from branchwise.errors import UserError
+from branchwise.evaluation.entries import JudgeEntry
 from branchwise.evaluation.judge import (
     GRADES,
     grade_schema,

@@ -23,6 +23,7 @@ from branchwise.reporting.frames import Results, family, load_results
 from branchwise.results import (
     AnswerRow,
     GroupRun,
+    Identity,
     RunRecord,
     Scores,
     Tokens,
@@ -32,6 +33,8 @@ from branchwise.results import (
 
 NUM_GROUPS = 8
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
+IDENTITY = Identity(settings={}, code="")
+SCORING = Identity(settings={"scorer": "squad", "bootstrap_draws": 200, "seed": 0}, code="")
 
 
 def made_scores(cell: Cell, right: float, wall_s: float):
@@ -53,8 +56,7 @@ def made_scores(cell: Cell, right: float, wall_s: float):
                     raw="Oslo",
                     answer="Oslo" if good else "Rome",
                     well_formed=True,
-                    ask=0,
-                    prompt=None,
+                    asks=(0,),
                     tokens=TOKENS,
                     start_s=0.0,
                     end_s=0.1,
@@ -69,14 +71,15 @@ def made_scores(cell: Cell, right: float, wall_s: float):
                 forward_passes=size,
                 num_asks=1,
                 tokens=TOKENS,
+                tokens_by_role={"answerer": TOKENS},
             )
         )
     run = RunRecord(
         cell=cell._asdict(),
-        settings={},
+        identity=IDENTITY,
+        resolved={},
+        model_files={},
         data={},
-        code_hash="",
-        model_hash="",
         versions={},
         commit=None,
         dirty=None,
@@ -87,11 +90,12 @@ def made_scores(cell: Cell, right: float, wall_s: float):
         num_groups=NUM_GROUPS,
         num_resumed=0,
         totals=TOKENS,
+        totals_by_role={"answerer": TOKENS},
         forward_passes=1,
         warnings=(),
         groups=tuple(runs),
     )
-    return score_cell(rows, run, "squad", 200, 0)
+    return score_cell(rows, run, SCORING)
 
 
 @pytest.fixture
@@ -167,7 +171,7 @@ def test_missing_cells_are_named(experiment: Experiment, tmp_path: Path) -> None
 def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
     write_json(path, made_scores(experiment.cells[0], 1, 1))
-    assert read_json(path, Scores).schema_version == 2
-    path.write_text(path.read_text().replace('"schema_version":2', '"schema_version":3'))
-    with pytest.raises(UserError, match="not a Scores of schema version 2: schema_version"):
+    assert read_json(path, Scores).schema_version == 3
+    path.write_text(path.read_text().replace('"schema_version":3', '"schema_version":4'))
+    with pytest.raises(UserError, match="not a Scores of schema version 3: schema_version"):
         read_json(path, Scores)

@@ -7,15 +7,17 @@ from itertools import pairwise
 import pytest
 
 from branchwise.api import TreeDecoder
-from branchwise.cells.depending import Depending, find_all, with_found
-from branchwise.cells.loading import load_model
+from branchwise.cells.depending import Depending, find_all, generator_of
+from branchwise.cells.found import with_found
+from branchwise.cells.generators.llm import planner
 from branchwise.cells.runner import GroupRunner
-from branchwise.config.entries import ModelEntry
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.constrained import constrained_to
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.loading import load_model
+from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Rules
 from branchwise.dependencies.entries import ControlEntry, HeuristicEntry, LlmEntry
 from branchwise.dependencies.graph import Edge, with_edges
@@ -23,6 +25,7 @@ from branchwise.dependencies.llm import read_edges, reply_pattern
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
+from branchwise.trace import closure
 
 GROUPS = list(
     make_groups(WorldsSpec(kinds=("two_hop",), group_size=6, num_groups=3, min_facts=8, seed=5))
@@ -39,8 +42,12 @@ def decoder(loaded) -> Iterator[TreeDecoder]:
     yield TreeDecoder(loaded.model, loaded.chat.tokenizer, kernel="dense")
 
 
+LAYERS = {"collab_layers": ("collab", {"wait": "layers"})}
+
+
 def runner(loaded, decoder, strategy: str) -> GroupRunner:
-    return GroupRunner(load(strategy), decoder, loaded.chat, PromptStyle(), 12, repeats=1)
+    module, options = LAYERS.get(strategy, (strategy, {}))
+    return GroupRunner(load(module, options), decoder, loaded.chat, PromptStyle(), 12, repeats=1)
 
 
 def without(group: Group) -> Group:
@@ -98,7 +105,8 @@ def test_a_question_starts_when_what_it_needs_is_known(loaded, decoder) -> None:
     ends = {ask.questions[0].id: ask.completion.end_s for ask in timed.asks}
     for ask in timed.asks:
         (question,) = ask.questions
-        assert [timed.asks[i].questions[0].id for i in ask.after] == list(question.needs)
+        waited = closure({n: a.after for n, a in enumerate(timed.asks)}, ask.after)
+        assert {timed.asks[i].questions[0].id for i in waited} == set(question.needs)
         assert all(ask.completion.start_s >= ends[name] for name in question.needs)
         for name in question.needs:
             assert "Known:" in ask.prompt
@@ -170,7 +178,9 @@ def test_circles_are_refused(loaded, decoder) -> None:
 
 
 def depending(loaded, decoder, entry) -> Depending:
-    return Depending("test", entry, loaded.chat, decoder, states=True)
+    is_llm = isinstance(entry, LlmEntry)
+    generate = planner(entry, loaded.chat, decoder) if is_llm else generator_of(entry, None)
+    return Depending("test", entry, generate, lambda text: len(loaded.chat.encode(text)), states=True)
 
 
 def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:

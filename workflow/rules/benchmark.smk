@@ -15,8 +15,8 @@ rule bench:
     message:
         "timing every layout on the shape of {wildcards.shape}"
     shell:
-        "python -m branchwise bench --shape {wildcards.shape} --whole 32 --uneven --paged --agree 32 "
-        "--out {output} 2>&1 | tee {log}"
+        "python -m branchwise bench --shape {wildcards.shape:q} --whole 32 --uneven --paged --agree 32 "
+        "--out {output:q} 2>&1 | tee {log:q}"
 
 
 rule speed:
@@ -42,4 +42,4 @@ rule speed:
     message:
         "drawing {output[0]}"
     shell:
-        "python -m branchwise speed {input} --out {params.stem} 2> {log}"
+        "python -m branchwise speed {input:q} --out {params.stem:q} 2> {log:q}"

@@ -1,56 +1,96 @@
 """The typed experiment, the command line that repeats it, and helpers for the rules."""
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
 
 import yaml
 
-from branchwise.config import Cell, hashing
-from branchwise.config.load import parse_experiment, read_configs
-from branchwise.config.settings import as_param, resolved_settings
+from branchwise.config import Cell, hashing, identity
+from branchwise.config.load import load_experiment
+from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
+from branchwise.locks import join_runs
 from branchwise.reporting import figures_of, tables_of
+from branchwise.reporting.cells import scores_file
 
-# Relative where possible: the same command in another folder is the same command.
+# Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+ROOT = Path(workflow.basedir)
+HOME = os.path.relpath(ROOT)
+
+
+class Unwatched:
+    """A param that a command needs and no result depends on. Snakemake compares params of plain types
+    between runs, and no others.
+    """
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return self.text
+
+
+def overrides():
+    """What `--config` gave, over the config files."""
+    from branchwise.config.load import merge
+
+    from_files = {}
+    for path in CONFIG_FILES:
+        from_files = merge(from_files, read_yaml(Path(path)))
+    return {key: value for key, value in config.items() if from_files.get(key) != value}
+
+
+def config_arguments(given):
+    """Arguments that make a command read the very config that Snakemake read."""
+    words = [word for path in CONFIG_FILES for word in ("--config", path)]
+    for key, value in given.items():
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+        words += ["--set", f"{key}={text.removesuffix('...').strip()}"]
+    return shlex.join(words)
+
 
 try:
-    EXPERIMENT = parse_experiment(config, ", ".join(CONFIG_FILES) or "--config")
-    from_files = read_configs(CONFIG_FILES)
+    GIVEN = overrides()
+    EXPERIMENT = load_experiment(CONFIG_FILES, GIVEN)
+    CELLS = EXPERIMENT.cells_folder
+    if not EXPERIMENT.cached:
+        identity.check_present(EXPERIMENT)
+    SCORES = [
+        str(scores_file(EXPERIMENT, cell, Path(CELLS))) for cell in EXPERIMENT.cells
+    ]
 except UserError as error:
     # The message alone: a traceback through Snakemake would bury it.
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
+CONFIG = Unwatched(config_arguments(GIVEN))
 RESULTS = EXPERIMENT.results
 NAME = EXPERIMENT.experiment
 FIGURES = figures_of(EXPERIMENT)
 TABLES = tables_of(EXPERIMENT)
-CELLS = EXPERIMENT.cells_folder
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
 FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"
-CELL_FOLDER = f"{CELLS}/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}"
-SCORES = [f"{CELLS}/{cell}/scores.json" for cell in EXPERIMENT.cells]
-
-
-def config_arguments():
-    """Arguments that make a command read the very config that Snakemake read."""
-    words = [word for path in CONFIG_FILES for word in ("--config", path)]
-    for key, value in config.items():
-        if from_files.get(key) != value:
-            text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
-            words += ["--set", f"{key}={text.removesuffix('...').strip()}"]
-    return shlex.join(words)
-
-
-CONFIG = config_arguments()
+CELL = "{dataset}/{model}/{strategy}/{decoder}/{settings}"
+CELL_FOLDER = f"{CELLS}/{CELL}"
 
 # Jobs use the library beside the Snakefile, also inside a conda environment that holds only its
 # dependencies.
-LIBRARY = Path(workflow.basedir) / "lib"
-shell.prefix(f"export PYTHONPATH={shlex.quote(str(LIBRARY))}; ")
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(ROOT / 'lib'))}; ")
+
+if workflow.is_main_process:
+    # A killed run leaves its locks; nobody should have to know of --unlock.
+    RUNS, num_stale = join_runs(Path(".snakemake"))
+    if num_stale:
+        print("locks of a killed run were removed", file=sys.stderr)
+
+
+def names_of(catalogue):
+    """A pattern that fits the names of a catalogue, and nothing else."""
+    return "|".join(map(re.escape, getattr(EXPERIMENT.catalogues, catalogue)))
 
 
 def cells_folder(wildcards):
@@ -58,33 +98,37 @@ def cells_folder(wildcards):
     return CELLS
 
 
-def dataset_entry(wildcards):
-    """The catalogue entry of a data set: a change of it makes the groups anew."""
-    return EXPERIMENT.catalogues.datasets[wildcards.dataset].model_dump_json()
+def groups_of(wildcards):
+    """The file of a data set's groups."""
+    name = identity.groups_name(EXPERIMENT, wildcards.dataset)
+    return f"{RESULTS}/groups/{wildcards.dataset}/{name}.jsonl"
 
 
-def dataset_code(wildcards):
-    """Hash of the modules that load the data set."""
-    return hashing.groups_hash(EXPERIMENT, wildcards.dataset)
+def data_file(wildcards):
+    """The file that a data set is read from, if it is; its content is part of the groups' name."""
+    path = getattr(EXPERIMENT.catalogues.datasets[wildcards.dataset], "path", None)
+    return ancient(path) if path else []
 
 
-def scoring(wildcards):
-    """What a cell's scores depend on beside its answers."""
-    scorer = EXPERIMENT.catalogues.datasets[wildcards.dataset].scorer
-    draws, seed = EXPERIMENT.bootstrap_draws, EXPERIMENT.seed
-    return f"{scorer} {draws} {seed} {hashing.scores_hash()}"
+def groups_code(wildcards):
+    """Hash of the code that makes the groups."""
+    return hashing.groups_code(EXPERIMENT, wildcards.dataset)
 
 
 def option_if_any(name):
     """A param: the option of this name with the input of this name, where a job has one."""
-    return lambda wildcards, input: f"--{name} {input[name]}" if input[name] else ""
+
+    def option(wildcards, input):
+        return f"--{name} {shlex.quote(str(input[name]))}" if input[name] else ""
+
+    return option
 
 
 def judged(wildcards):
     """The judge's verdicts, where the experiment asks for any on this data set."""
-    return (
-        f"{CELL_FOLDER}/judged.json" if wildcards.dataset in EXPERIMENT.judged else []
-    )
+    if wildcards.dataset not in EXPERIMENT.judged:
+        return []
+    return f"{CELL_FOLDER}/{{scoring}}/judged.json"
 
 
 def dependencies_of(wildcards):
@@ -92,23 +136,23 @@ def dependencies_of(wildcards):
     name = EXPERIMENT.catalogues.strategies[wildcards.strategy].dependencies
     if name is None:
         return []
-    return f"{RESULTS}/dependencies/{wildcards.dataset}/{wildcards.model}/{name}.jsonl"
-
-
-def dependency_identity(wildcards):
-    """Everything that found dependencies depend on."""
-    return as_param(
-        hashing.dependency_identity(EXPERIMENT, wildcards.dependencies, wildcards.model)
+    model = identity.dependency_model(EXPERIMENT, name, wildcards.model)
+    file = identity.dependencies_name(
+        EXPERIMENT, name, wildcards.dataset, wildcards.model
     )
+    return f"{RESULTS}/dependencies/{wildcards.dataset}/{model}/{name}/{file}.jsonl"
 
 
-def cell_identity(wildcards):
-    """Everything that a cell's answers depend on: its settings, its code, and its model."""
-    cell = Cell(*wildcards)
-    return as_param(
-        {
-            "settings": resolved_settings(EXPERIMENT, cell),
-            "code": hashing.answers_hash(EXPERIMENT, cell),
-            "model": hashing.model_hash(EXPERIMENT, cell.model),
-        }
+def dependencies_code(wildcards):
+    """Hash of the code that finds dependencies."""
+    return hashing.dependencies_code(EXPERIMENT, wildcards.dependencies)
+
+
+def answers_code(wildcards):
+    """Hash of the code that a cell's answers depend on; all else is in the name of its folder."""
+    cell = Cell(
+        wildcards.dataset, wildcards.model, wildcards.strategy, wildcards.decoder
+    )
+    return identity.as_param(
+        identity.cell_identity(EXPERIMENT, cell).model_dump(exclude={"settings"})
     )

@@ -1,8 +1,10 @@
 rule prepare:
+    input:
+        data=data_file,
     output:
-        f"{RESULTS}/groups/{{dataset}}.jsonl",
+        f"{RESULTS}/groups/{{dataset}}/{{settings}}.jsonl",
     log:
-        "logs/prepare/{dataset}.log",
+        "logs/prepare/{dataset}/{settings}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -10,9 +12,9 @@ rule prepare:
         runtime=30,
     params:
         config=CONFIG,
-        entry=dataset_entry,
-        code=dataset_code,
+        code=groups_code,
     message:
         "preparing the groups of {wildcards.dataset}"
     shell:
-        "python -m branchwise prepare {params.config} --dataset {wildcards.dataset} --out {output} 2> {log}"
+        "python -m branchwise prepare {params.config} --dataset {wildcards.dataset:q} "
+        "--settings {wildcards.settings} --out {output:q} 2> {log:q}"

@@ -1,10 +1,10 @@
 rule depend:
     input:
-        groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
+        groups=groups_of,
     output:
-        f"{RESULTS}/dependencies/{{dataset}}/{{model}}/{{dependencies}}.jsonl",
+        f"{RESULTS}/dependencies/{{dataset}}/{{model}}/{{dependencies}}/{{settings}}.jsonl",
     log:
-        "logs/depend/{dataset}/{model}/{dependencies}.log",
+        "logs/depend/{dataset}/{model}/{dependencies}/{settings}.log",
     conda:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
@@ -14,10 +14,10 @@ rule depend:
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,
-        identity=dependency_identity,
+        code=dependencies_code,
     message:
         "finding the dependencies {wildcards.dependencies} of {wildcards.dataset}"
     shell:
-        "python -m branchwise depend {params.config} --dataset {wildcards.dataset} "
-        "--model {wildcards.model} --dependencies {wildcards.dependencies} "
-        "--groups {input.groups} --out {output} 2> {log}"
+        "python -m branchwise depend {params.config} --dataset {wildcards.dataset:q} "
+        "--model {wildcards.model:q} --dependencies {wildcards.dependencies:q} "
+        "--settings {wildcards.settings} --groups {input.groups:q} --out {output:q} 2> {log:q}"

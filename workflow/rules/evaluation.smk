@@ -1,11 +1,11 @@
 rule judge:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
-        groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
+        groups=groups_of,
     output:
-        f"{CELL_FOLDER}/judged.json",
+        f"{CELL_FOLDER}/{{scoring}}/judged.json",
     log:
-        "logs/judge/{dataset}/{model}/{strategy}/{decoder}.log",
+        f"logs/judge/{CELL}/{{scoring}}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -13,24 +13,25 @@ rule judge:
         runtime=60,
     params:
         config=CONFIG,
-        judge=as_param(EXPERIMENT.judge and EXPERIMENT.judge.model_dump(mode="json")),
-        code=hashing.judge_hash(),
-        journal=f"{RESULTS}/journal/judge/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
+        code=hashing.judge_code(),
+        cell=subpath(input.answers, parent=True),
+        journal=f"{RESULTS}/journal/judge/{CELL}/{{scoring}}.jsonl",
     message:
         "judging {input.answers}"
     shell:
-        "python -m branchwise judge {params.config} --cell $(dirname {output}) "
-        "--groups {input.groups} --out {output} --journal {params.journal} 2> {log}"
+        "python -m branchwise judge {params.config} --cell {params.cell:q} "
+        "--groups {input.groups:q} --out {output:q} --journal {params.journal:q} 2> {log:q}"
 
 
 rule evaluate:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
+        run=f"{CELL_FOLDER}/run.json",
         judged=judged,
     output:
-        f"{CELL_FOLDER}/scores.json",
+        f"{CELL_FOLDER}/{{scoring}}/scores.json",
     log:
-        "logs/evaluate/{dataset}/{model}/{strategy}/{decoder}.log",
+        f"logs/evaluate/{CELL}/{{scoring}}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -38,10 +39,11 @@ rule evaluate:
         runtime=10,
     params:
         config=CONFIG,
-        scoring=scoring,
+        code=hashing.scores_code(),
+        cell=subpath(input.answers, parent=True),
         judged=option_if_any("judged"),
     message:
         "scoring {input.answers}"
     shell:
-        "python -m branchwise evaluate cell {params.config} --cell $(dirname {output}) "
-        "--out {output} {params.judged} 2> {log}"
+        "python -m branchwise evaluate cell {params.config} --cell {params.cell:q} "
+        "--settings {wildcards.scoring} --out {output:q} {params.judged} 2> {log:q}"

@@ -1,12 +1,13 @@
 rule generate:
     input:
-        groups=f"{RESULTS}/groups/{{dataset}}.jsonl",
+        groups=groups_of,
         dependencies=dependencies_of,
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
+        trace=f"{CELL_FOLDER}/trace.jsonl",
         run=f"{CELL_FOLDER}/run.json",
     log:
-        "logs/generate/{dataset}/{model}/{strategy}/{decoder}.log",
+        f"logs/generate/{CELL}.log",
     conda:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
@@ -16,13 +17,15 @@ rule generate:
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,
-        identity=cell_identity,
+        code=answers_code,
         dependencies=option_if_any("dependencies"),
-        journal=f"{RESULTS}/journal/{{dataset}}/{{model}}/{{strategy}}/{{decoder}}.jsonl",
+        out=subpath(output.run, parent=True),
+        journal=f"{RESULTS}/journal/{CELL}.jsonl",
     message:
         "generating {output.answers}"
     shell:
-        "python -m branchwise generate {params.config} --dataset {wildcards.dataset} "
-        "--model {wildcards.model} --strategy {wildcards.strategy} "
-        "--decoder {wildcards.decoder} --groups {input.groups} --out $(dirname {output.run}) "
-        "--journal {params.journal} {params.dependencies} 2> {log}"
+        "python -m branchwise generate {params.config} --dataset {wildcards.dataset:q} "
+        "--model {wildcards.model:q} --strategy {wildcards.strategy:q} "
+        "--decoder {wildcards.decoder:q} --settings {wildcards.settings} "
+        "--groups {input.groups:q} --out {params.out:q} --journal {params.journal:q} "
+        "{params.dependencies} 2> {log:q}"

@@ -23,12 +23,12 @@ rule tables:
         config=CONFIG,
         cells=cells_folder,
         out=subpath(output[0], parent=True),
-        experiment=as_param(EXPERIMENT.model_dump(mode="json")),
-        code=hashing.reporting_hash(),
+        experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
+        code=hashing.reporting_code(),
     message:
         "writing the tables of {NAME}"
     shell:
-        "python -m branchwise tabulate {params.config} --cells {params.cells} --out {params.out} 2> {log}"
+        "python -m branchwise tabulate {params.config} --cells {params.cells:q} --out {params.out:q} 2> {log:q}"
 
 
 rule draw:
@@ -58,9 +58,9 @@ rule draw:
         config=CONFIG,
         cells=cells_folder,
         out=subpath(output[0], parent=True),
-        experiment=as_param(EXPERIMENT.model_dump(mode="json")),
-        code=hashing.reporting_hash(),
+        experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
+        code=hashing.reporting_code(),
     message:
         "drawing the figures of {NAME}"
     shell:
-        "python -m branchwise draw {params.config} --cells {params.cells} --out {params.out} 2> {log}"
+        "python -m branchwise draw {params.config} --cells {params.cells:q} --out {params.out:q} 2> {log:q}"

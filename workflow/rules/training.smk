@@ -1,9 +1,9 @@
 rule tiny_model:
     input:
-        recipe="config/tiny_model.yaml",
+        recipe=f"{HOME}/config/tiny_model.yaml",
     output:
         multiext(
-            "resources/models/tiny/",
+            f"{HOME}/resources/models/tiny/",
             "model.safetensors",
             "config.json",
             "generation_config.json",
@@ -26,9 +26,9 @@ rule tiny_model:
     params:
         out=subpath(output[0], parent=True),
         work="results/training/tiny",
-        code=hashing.training_hash(),
+        code=hashing.training_code(),
     message:
         "training the tiny model from nothing (about an hour and a half on two cores)"
     shell:
-        "python -m branchwise train --recipe {input.recipe} --work {params.work} --out {params.out} "
-        "--threads {threads} 2>&1 | tee {log}"
+        "python -m branchwise train --recipe {input.recipe:q} --work {params.work:q} --out {params.out:q} "
+        "--threads {threads} 2>&1 | tee {log:q}"

@@ -1,57 +1,101 @@
 """The desk at which a strategy asks, and the trace of what was asked there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
+from branchwise.cells.waits import Waits
+from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
-from branchwise.decoding.engine import TreeEngine
-from branchwise.decoding.held.tree import Node
+from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
-from branchwise.decoding.requests import Completion, Decoder, Request, Rules
+from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import UserError
-from branchwise.prompts import Message, PromptStyle
-from branchwise.strategies.base import Reply
+from branchwise.prompts import Message
+from branchwise.strategies.base import Prompt, Reply, Text
+from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
 
 OnToken = Callable[[tuple[Question, ...], int], None]
 """Called with the questions that a prompt asks and each token id made for it."""
 
 
+class Asked(NamedTuple):
+    """A model that may be asked: its decoder, and its tokenizer where it is not a served one."""
+
+    decoder: Decoder
+    chat: ChatTokenizer | None
+
+
 @dataclass(frozen=True)
 class Ask:
-    """One prompt of a group: what it asked, what came back, and which asks it waited for."""
+    """One ask of a group: what it was for, what came back, and which asks it waited for."""
 
     completion: Completion
     questions: tuple[Question, ...]
     after: tuple[int, ...]
     prompt: str
+    raw: str = ""
+    role: str = "answer"
+    by: str = ANSWERER
+    messages: tuple[Message, ...] | None = None
+    branch: int | None = None
 
-    @property
-    def duration_s(self) -> float:
-        """From its first token computed to its last token known."""
-        return self.completion.end_s - self.completion.start_s
+    def record(self, begin_s: float) -> AskRecord:
+        """As it is written; `begin_s` is the beginning of the group's clock."""
+        made = self.completion
+        return AskRecord(
+            role=self.role,
+            by=self.by,
+            questions=tuple(question.id for question in self.questions),
+            after=self.after,
+            messages=None if self.messages is None else tuple(dict(m) for m in self.messages),
+            branch=self.branch,
+            prompt=self.prompt,
+            raw=self.raw,
+            stop=made.stop,
+            tokens=Tokens(**made.tokens._asdict()),
+            num_steps=made.num_steps,
+            start_s=made.start_s - begin_s,
+            end_s=made.end_s - begin_s,
+        )
+
+
+class _Held(NamedTuple):
+    """A branch that the strategy holds: its number and record, and the asks whose tokens it sees."""
+
+    number: int
+    record: BranchRecord
+    asks: set[int]
 
 
 @dataclass(eq=False)
 class GroupDesk:
-    """Asks a decoder on behalf of one group and keeps the trace.
+    """Asks decoders on behalf of one group and keeps the trace.
 
     `max_new_tokens` is the budget of one answer; a prompt that asks for n answers gets n budgets.
+    `needs` are the verbs that the strategy's entry states, None for any; `others` the models of further
+    roles.
     """
 
     group: Group
     decoder: Decoder
-    chat: ChatTokenizer
+    chat: ChatTokenizer | None
     style: PromptStyle
     max_new_tokens: int
     on_token: OnToken | None = None
+    needs: frozenset[Verb] | None = None
+    others: Mapping[str, Asked] = field(default_factory=dict)
     _asks: list[Ask | None] = field(default_factory=list)
+    _held: dict[Branch, _Held] = field(default_factory=dict)
+    _branches: list[BranchRecord] = field(default_factory=list)
+    _waits: Waits = field(default_factory=Waits)
 
     @property
     def asks(self) -> list[Ask]:
-        """The trace, in the order of asking. Complete once the strategy has ended.
+        """The asks so far, in the order of asking. Complete once the strategy has ended.
 
         Raises RuntimeError where an ask failed and the strategy went on: its cost would be missing.
         """
@@ -59,6 +103,11 @@ class GroupDesk:
         if len(done) < len(self._asks):
             raise RuntimeError(f"group {self.label}: an ask has no answer, but the strategy has ended")
         return done
+
+    def trace(self, begin_s: float) -> GroupTrace:
+        """Everything that was asked, as it is written."""
+        asks = tuple(ask.record(begin_s) for ask in self.asks)
+        return GroupTrace(group=self.group.id, asks=asks, branches=tuple(self._branches))
 
     @property
     def label(self) -> str:
@@ -68,66 +117,146 @@ class GroupDesk:
     async def ask(
         self,
         messages: Sequence[Message],
-        questions: Sequence[Question],
+        questions: Sequence[Question] = (),
+        *,
+        role: str | None = None,
+        by: str = ANSWERER,
         after: Sequence[Reply] = (),
+        rules: Rules | None = None,
     ) -> Reply:
         """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
+        decoder, chat = self.others.get(by) or Asked(self.decoder, self.chat)
         asked = tuple(questions)
-        prompt = self.prompt_text(messages)
-        ids = self.chat.encode(prompt)
-        budget = self.max_new_tokens * len(asked)
-        self._check_length(len(ids), budget)
+        rules = self._rules(rules, asked)
+        ids: list[int] = []
+        prompt = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
+        if chat is not None:
+            prompt = chat.prompt_text(messages)
+            ids = chat.encode(prompt)
+            self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self.decoder.submit(Request(ids, Rules(budget), self, future, self._hear(asked)))
-        return await self._reply(future, asked, after, prompt)
+        request = Request(ids, rules, self, future, self._hear(asked), tuple(messages))
+        decoder.submit(request)
+        facts = {"by": by, "messages": tuple(messages)}
+        return await self._reply(future, chat, asked, role, (r.index for r in after), prompt, facts)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
-        return self.chat.prompt_text(messages)
+        return self._tokenizer.prompt_text(messages)
 
     # ----- branches, on a decoder that has them -----
 
-    def open(self, messages: Sequence[Message]) -> Branch:
-        """A root branch that holds a prompt up to where the model's turn begins."""
-        return self._branches.open(self.chat.prompt_ids(messages), self)
+    def open(self, prompt: Prompt) -> Branch:
+        """A root branch: messages up to where the model's turn begins, token ids, or text as it is."""
+        messages = None
+        if isinstance(prompt, str):
+            ids = self._tokenizer.encode(prompt)
+        elif prompt and isinstance(prompt[0], int):
+            ids = list(cast(Sequence[int], prompt))
+        else:
+            messages = cast(Sequence[Message], prompt)
+            ids = self._tokenizer.prompt_ids(messages)
+        branch = self._with_branches("fork").open(ids, self)
+        self._hold(branch, "open", (), ids, messages)
+        return branch
 
-    def fork(self, branch: Branch, texts: Sequence[str]) -> list[Branch]:
+    def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
         """Children that see their ancestors and not each other."""
-        runs = [continuation_ids_of(self.chat.tokenizer, text) for text in texts]
-        return self._branches.fork(branch, runs)
+        runs = [self._ids(text) for text in texts]
+        children = self._with_branches("fork").fork(branch, runs)
+        for child, ids in zip(children, runs, strict=True):
+            self._hold(child, "fork", (branch,), ids)
+        return children
 
-    def join(self, branches: Sequence[Branch], text: str) -> Branch:
+    def join(self, branches: Sequence[Branch], text: Text) -> Branch:
         """A branch that sees all of the given ones."""
-        return self._branches.join(branches, continuation_ids_of(self.chat.tokenizer, text))
+        ids = self._ids(text)
+        branch = self._with_branches("join").join(branches, ids)
+        self._hold(branch, "join", branches, ids)
+        return branch
 
     def release(self, branch: Branch) -> None:
         """Let go of a branch that nothing forks or joins any more."""
-        self._branches.release(branch)
+        self._with_branches("fork").release(branch)
 
     async def generate(
         self,
         branch: Branch,
-        questions: Sequence[Question],
+        questions: Sequence[Question] = (),
+        *,
+        role: str | None = None,
         after: Sequence[Reply] = (),
         rules: Rules | None = None,
     ) -> Reply:
         """Tokens appended to `branch`; the budget is that of `questions` unless `rules` says more."""
         asked = tuple(questions)
-        rules = rules or Rules(self.max_new_tokens * len(asked))
-        self._check_length(branch.num_tokens, rules.max_new_tokens)
-        # As the branch stands: what it inherits, then its own words.
-        ids = [token for node in _from_the_root(branch.tip) for token in node.tokens]
-        prompt = self.chat.tokenizer.decode(ids)
-        made = self._branches.generate(branch, rules, self._hear(asked))
-        return await self._reply(made, asked, after, prompt)
+        rules = self._rules(rules, asked)
+        self._check_length(self.decoder, branch.num_tokens, rules.max_new_tokens)
+        prompt = self._tokenizer.tokenizer.decode(branch.token_ids)
+        made = self._with_branches("fork").generate(branch, rules, self._hear(asked))
+        held = self._held[branch]
+        stated = [*held.asks, *(reply.index for reply in after)]
+        held.asks.add(len(self._asks))
+        facts = {"branch": held.number}
+        return await self._reply(made, self.chat, asked, role, stated, prompt, facts)
+
+    def _with_branches(self, verb: Verb) -> BranchingDecoder:
+        if verb not in self.decoder.offers:
+            raise UserError(
+                f"the strategy needs {verb}, which the decoder does not offer", "use decoder tree for it"
+            )
+        self._check_stated(verb)
+        return cast(BranchingDecoder, self.decoder)
+
+    def _check_stated(self, verb: Verb) -> None:
+        """A verb that the entry leaves out would fail on the next decoder, in the middle of a run."""
+        if self.needs is not None and verb not in self.needs:
+            raise UserError(
+                f"the strategy uses {verb}, which its catalogue entry does not state",
+                f"write `needs: [{', '.join(sorted({*self.needs, verb}))}]` there",
+            )
+
+    def _hold(
+        self,
+        branch: Branch,
+        verb: Any,
+        parents: Sequence[Branch],
+        ids: Sequence[int],
+        messages: Sequence[Message] | None = None,
+    ) -> None:
+        """Note a new branch."""
+        held = [self._held[parent] for parent in parents]
+        record = BranchRecord(
+            verb=verb,
+            parents=tuple(one.number for one in held),
+            messages=None if messages is None else tuple(dict(m) for m in messages),
+            text=self._tokenizer.tokenizer.decode(ids),
+        )
+        seen = {index for one in held for index in one.asks}
+        self._held[branch] = _Held(len(self._branches), record, seen)
+        self._branches.append(record)
+
+    def _ids(self, text: Text) -> list[int]:
+        if isinstance(text, str):
+            return continuation_ids_of(self._tokenizer.tokenizer, text)
+        return list(text)
 
     @property
-    def _branches(self) -> TreeEngine:
-        if not isinstance(self.decoder, TreeEngine):
-            raise UserError("the decoder has no branches", "use decoder tree for this strategy")
-        return self.decoder
+    def _tokenizer(self) -> ChatTokenizer:
+        if self.chat is None:
+            raise UserError(
+                "a served model has no tokenizer here", "use decoder tree or hf for this strategy"
+            )
+        return self.chat
 
     # ----- the trace -----
+
+    def _rules(self, given: Rules | None, asked: Sequence[Question]) -> Rules:
+        if given is None:
+            return Rules(self.max_new_tokens * max(1, len(asked)))
+        if not given.is_plain:
+            self._check_stated("hook")
+        return given
 
     def _hear(self, asked: tuple[Question, ...]) -> Callable[[int], None] | None:
         if self.on_token is None:
@@ -138,49 +267,35 @@ class GroupDesk:
     async def _reply(
         self,
         answer: Awaitable[Completion],
+        chat: ChatTokenizer | None,
         asked: tuple[Question, ...],
-        after: Sequence[Reply],
+        role: str | None,
+        stated: Any,
         prompt: str,
+        facts: dict[str, Any],
     ) -> Reply:
         """Wait for an answer and note it under the number that it has in the order of asking."""
         index = len(self._asks)
         self._asks.append(None)
-        completion = await answer
-        self._asks[index] = Ask(completion, asked, tuple(reply.index for reply in after), prompt)
-        return Reply(index, self.chat.answer_text(completion.ids, completion.text))
+        after = self._waits.begins(index, stated)
+        made = await answer
+        raw = made.text or "" if chat is None else chat.answer_text(made.ids, made.text)
+        role = role or ("answer" if asked else "intermediate")
+        self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts)
+        self._waits.ended(index, self._moment)
+        return Reply(index, raw, made.ids, self._waits.heard)
 
-    def _check_length(self, prompt_tokens: int, budget: int) -> None:
-        limit = self.decoder.max_context
+    @property
+    def _moment(self) -> int:
+        """Passes of all decoders so far: the same for answers that were known together."""
+        decoders = [self.decoder, *(asked.decoder for asked in self.others.values())]
+        return sum(decoder.num_forward_passes for decoder in decoders)
+
+    def _check_length(self, decoder: Decoder, prompt_tokens: int, budget: int) -> None:
+        limit = decoder.max_context
         if prompt_tokens + budget > limit:
             raise UserError(
                 f"group {self.group.id}: a prompt of {prompt_tokens} tokens and {budget} new ones "
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
-
-
-def _from_the_root(tip: Node) -> list[Node]:
-    """A node and all above it, each after its parents, those of a join one after another."""
-    found: dict[Node, None] = {}
-
-    def visit(node: Node) -> None:
-        for parent in node.parents:
-            if parent not in found:
-                visit(parent)
-        found[node] = None
-
-    visit(tip)
-    return list(found)
-
-
-def ideal_latency_s(asks: Sequence[Ask]) -> float:
-    """Latency on unbounded machines: the longest chain of asks that waited for each other.
-
-    Taken from the measured durations of one run, so work that the asks shared in that run (steps of
-    a joint batch) makes it an upper bound.
-    """
-    finished: list[float] = []
-    for ask in asks:
-        begin = max((finished[index] for index in ask.after), default=0.0)
-        finished.append(begin + ask.duration_s)
-    return max(finished, default=0.0)

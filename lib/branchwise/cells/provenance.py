@@ -37,17 +37,17 @@ def commit() -> tuple[str | None, bool | None]:
     return head, None if status is None else bool(status)
 
 
-def hardware(device: torch.device, threads: int) -> dict[str, Any]:
+def hardware(device: torch.device | str, threads: int) -> dict[str, Any]:
     """What the cell ran on. No host name: it says nothing about the result."""
     facts: dict[str, Any] = {
-        "device": device.type,
+        "device": "remote" if isinstance(device, str) else device.type,
         "machine": platform.machine(),
         "system": platform.system(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": threads,
     }
-    if device.type == "cuda":
+    if not isinstance(device, str) and device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
         facts["gpu_memory_mib"] = torch.cuda.get_device_properties(device).total_memory // 2**20
     return facts
@@ -62,9 +62,9 @@ def _cpu_name() -> str:
     return platform.processor() or "unknown"
 
 
-def peak_memory_mib(device: torch.device) -> float:
+def peak_memory_mib(device: torch.device | str) -> float:
     """Peak of the device's memory on a GPU, of the process's resident memory elsewhere."""
-    if device.type == "cuda":
+    if not isinstance(device, str) and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -2,24 +2,30 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import torch
-
-from branchwise.cells.desk import Ask, GroupDesk, OnToken, ideal_latency_s
+from branchwise.cells.desk import Ask, Asked, GroupDesk, OnToken
 from branchwise.cells.journal import Journal
-from branchwise.data.types import Group
-from branchwise.decoding.engine import TreeEngine
-from branchwise.decoding.hf import HFDecoder
+from branchwise.data.style import PromptStyle
+from branchwise.data.types import Group, Question
+from branchwise.decoding.contract import Decoder, Verb
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
-from branchwise.prompts import PromptStyle
-from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun, Tokens
+from branchwise.errors import UserError
+from branchwise.prompts import Reading
+from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun
 from branchwise.strategies import Answered, Strategy
-
-AnyDecoder = TreeEngine | HFDecoder
+from branchwise.trace import (
+    GroupTrace,
+    Tokens,
+    ideal_latency_s,
+    question_tokens,
+    tokens_by_role,
+    total_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -28,39 +34,82 @@ class Timed:
 
     answers: list[Answered]
     asks: list[Ask]
-    begin_s: float
+    trace: GroupTrace
     wall_s: float
     forward_passes: int
 
 
 @dataclass
 class GroupRunner:
-    """Runs groups with everything else held fixed."""
+    """Runs groups with everything else held fixed.
+
+    `needs` are the verbs that the strategy's entry states (None: any); `others` the models of further
+    roles, with their decoders.
+    """
 
     strategy: Strategy
-    decoder: AnyDecoder
-    chat: ChatTokenizer
+    decoder: Decoder
+    chat: ChatTokenizer | None
     style: PromptStyle
     max_new_tokens: int
     repeats: int
+    needs: frozenset[Verb] | None = None
+    others: Mapping[str, Asked] = field(default_factory=dict)
 
     def once(self, group: Group, on_token: OnToken | None = None) -> Timed:
-        """Ask `group` once. The clock covers rendering and tokenisation, never model loading."""
-        desk = GroupDesk(group, self.decoder, self.chat, self.style, self.max_new_tokens, on_token)
-        device = self.decoder.model.device
-        before = self.decoder.num_forward_passes
-        with self.decoder.attached():
-            _synchronize(device)
+        """Ask `group` once. The clock covers rendering and tokenisation, never model loading.
+
+        Raises UserError where the strategy gives an answer that no ask of its question made.
+        """
+        desk = GroupDesk(
+            group,
+            self.decoder,
+            self.chat,
+            self.style,
+            self.max_new_tokens,
+            on_token,
+            self.needs,
+            self.others,
+        )
+        before = self._num_forward_passes
+        with self._attached():
+            self._synchronize()
             begin = time.perf_counter()
             try:
-                answers = run(self._answers(group, desk), self.decoder.step)
+                answers = run(self._answers(group, desk), self._step)
             finally:
-                self.decoder.close(desk)
-            _synchronize(device)
+                for decoder in self._decoders:
+                    decoder.close(desk)
+            self._synchronize()
             wall = time.perf_counter() - begin
-        passes = self.decoder.num_forward_passes - before
-        _check_complete(group, answers)
-        return Timed(answers, desk.asks, begin, wall, passes)
+        passes = self._num_forward_passes - before
+        asks = desk.asks
+        _check_answers(group, answers, asks)
+        return Timed(answers, asks, desk.trace(begin), wall, passes)
+
+    @property
+    def _decoders(self) -> list[Decoder]:
+        return [self.decoder, *(asked.decoder for asked in self.others.values())]
+
+    @property
+    def _num_forward_passes(self) -> int:
+        return sum(decoder.num_forward_passes for decoder in self._decoders)
+
+    def _synchronize(self) -> None:
+        for decoder in self._decoders:
+            decoder.synchronize()
+
+    @contextmanager
+    def _attached(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for decoder in self._decoders:
+                stack.enter_context(decoder.attached())
+            yield
+
+    def _step(self) -> bool:
+        """One step of every decoder that has something to do."""
+        done = [decoder.step() for decoder in self._decoders]
+        return any(done)
 
     def warm_up(self, group: Group) -> None:
         """Run `group` untimed with one token per answer, so that kernels are chosen and memory is
@@ -92,68 +141,94 @@ class GroupRunner:
             warn(f"group {group.id}: answers differ between repeats")
         middle = statistics.median_low([timed.wall_s for timed in runs])
         chosen = next(timed for timed in runs if timed.wall_s == middle)
-        ledger = Tokens.total(_tokens(ask) for ask in chosen.asks)
+        asks = chosen.trace.asks
+        if left_out := len(group) - len(chosen.answers):
+            warn(f"group {group.id}: the strategy left {left_out} questions without an answer")
         group_run = GroupRun(
             id=group.id,
             num_questions=len(group),
             wall_s=tuple(timed.wall_s for timed in runs),
-            ideal_s=ideal_latency_s(chosen.asks),
+            ideal_s=ideal_latency_s(asks),
             forward_passes=chosen.forward_passes,
-            num_asks=len(chosen.asks),
-            tokens=ledger,
+            num_asks=len(asks),
+            tokens=total_tokens(asks),
+            tokens_by_role=tokens_by_role(asks),
             dependencies=found,
         )
-        return GroupRecord(answers=tuple(_rows(group, chosen)), run=group_run)
+        return GroupRecord(answers=tuple(_rows(group, chosen)), run=group_run, trace=chosen.trace)
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _check_answers(group: Group, answers: Sequence[Answered], asks: Sequence[Ask]) -> None:
+    """A strategy answers no question twice, and each from asks that asked it."""
+    given: set[str] = set()
+    known = {question.id for question in group}
+    for answered in answers:
+        name = answered.question.id
+        if name not in known or name in given:
+            how = "twice" if name in given else "which it was not asked"
+            raise UserError(
+                f"group {group.id}: the strategy answers question {name} {how}",
+                "let it yield one answer for each question of its group",
+            )
+        given.add(name)
+        _check_made_by(group, answered, asks)
 
 
-def _check_complete(group: Group, answers: Sequence[Answered]) -> None:
-    """A strategy must answer each question exactly once."""
-    asked = sorted(question.id for question in group)
-    given = sorted(answered.question.id for answered in answers)
-    if asked != given:
-        raise RuntimeError(f"group {group.id}: asked {asked}, but the strategy answered {given}")
-
-
-def _tokens(ask: Ask, share: int = 1) -> Tokens:
-    return Tokens(**{k: v / share for k, v in ask.completion.tokens._asdict().items()})
+def _check_made_by(group: Group, answered: Answered, asks: Sequence[Ask]) -> None:
+    name = answered.question.id
+    numbers = answered.asks
+    remedy = "give the `index` of every reply that made it, as a tuple"
+    if not isinstance(numbers, tuple) or not all(n in range(len(asks)) for n in numbers):
+        raise UserError(
+            f"group {group.id}: the answer to {name} names asks {numbers!r} of {len(asks)}", remedy
+        )
+    asked = [{question.id for question in asks[number].questions} for number in numbers]
+    wrong = [number for number, names in zip(numbers, asked, strict=True) if names and name not in names]
+    if wrong or not any(name in names for names in asked):
+        what = "no ask that asked it"
+        if wrong:
+            others = ", ".join(sorted(asked[numbers.index(wrong[0])]))
+            what = f"ask {wrong[0]}, which asked {others}"
+        raise UserError(
+            f"group {group.id}: the answer to {name} comes from {what}",
+            "give each ask the questions that it asks, and each answer the asks that made it",
+        )
 
 
 def _rows(group: Group, timed: Timed) -> list[AnswerRow]:
-    """Answers in the order of the group's questions, each with its share of its ask's ledger."""
+    """Answers in the order of the group's questions, each with its share of the ledger."""
     by_question = {answered.question.id: answered for answered in timed.answers}
-    rows = []
-    shown: set[int] = set()
-    for question in group:
-        answered = by_question[question.id]
-        ask = timed.asks[answered.ask]
-        prompt = None if answered.ask in shown else ask.prompt
-        shown.add(answered.ask)
-        rows.append(
-            AnswerRow(
-                group=group.id,
-                question=question.id,
-                text=question.text,
-                kind=question.kind,
-                answer_type=question.answer,
-                golds=question.golds,
-                gold_spans=question.gold_spans,
-                guess=question.guess,
-                raw=answered.raw,
-                answer=answered.reading.answer,
-                well_formed=answered.reading.well_formed and ask.completion.stop == "stop",
-                ask=answered.ask,
-                prompt=prompt,
-                tokens=_tokens(ask, len(ask.questions)),
-                start_s=ask.completion.start_s - timed.begin_s,
-                end_s=ask.completion.end_s - timed.begin_s,
-            )
-        )
-    return rows
+    made_by = {q.id: by_question[q.id].asks if q.id in by_question else () for q in group}
+    tokens = question_tokens(timed.trace.asks, made_by)
+    return [
+        _row(group, question, by_question.get(question.id), timed.trace, tokens[question.id])
+        for question in group
+    ]
+
+
+def _row(
+    group: Group, question: Question, answered: Answered | None, trace: GroupTrace, tokens: Tokens
+) -> AnswerRow:
+    reading = answered.reading if answered else Reading("", False)
+    numbers = answered.asks if answered else ()
+    asks = [trace.asks[number] for number in numbers]
+    return AnswerRow(
+        group=group.id,
+        question=question.id,
+        text=question.text,
+        kind=question.kind,
+        answer_type=question.answer,
+        golds=question.golds,
+        gold_spans=question.gold_spans,
+        guess=question.guess,
+        raw=answered.raw if answered else "",
+        answer=reading.answer,
+        well_formed=reading.well_formed and all(ask.stop == "stop" for ask in asks),
+        asks=numbers,
+        tokens=tokens,
+        start_s=min((ask.start_s for ask in asks), default=0.0),
+        end_s=max((ask.end_s for ask in asks), default=0.0),
+    )
 
 
 def run_groups(

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
-from branchwise.config.entries import ModelEntry, missing_verbs
+from branchwise.config.catalogues import missing_verbs
 from branchwise.data.types import Group as QuestionGroup
 from branchwise.data.types import Question, Record
 from branchwise.errors import UserError
@@ -63,29 +63,32 @@ def ask(
             f"strategy {strategy} needs {' and '.join(missing)}, which decoder {decoder} does not offer",
             "choose another decoder",
         )
+    from branchwise.decoding.models.entry import ModelEntry
+
     is_folder = model not in experiment.catalogues.models and Path(model).is_dir()
     entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
     console = Console(stderr=True)
     with console.status("loading the model"):
-        from branchwise.cells.depending import with_found
-        from branchwise.cells.loading import load_model, make_decoder
+        from branchwise.cells.found import with_found
         from branchwise.cells.runner import GroupRunner
+        from branchwise.decoding.models.source import ModelSource
         from branchwise.prompts import PromptStyle
         from branchwise.strategies import load
 
-        loaded = load_model(entry)
-        made_decoder = make_decoder(decoder_entry, loaded)
+        checkpoint = Path(strategy_entry.checkpoint) if strategy_entry.checkpoint else None
+        source = ModelSource(entry, checkpoint)
         runner = GroupRunner(
-            load(strategy_entry.module),
-            made_decoder,
-            loaded.chat,
+            load(strategy_entry.module, strategy_entry.options),
+            decoder_entry.make(source),
+            source.chat,
             PromptStyle(),
             max_new_tokens,
             repeats=1,
+            needs=frozenset(strategy_entry.needs),
         )
         found = None
         if strategy_entry.dependencies:
-            found = _depend(experiment, strategy_entry.dependencies, loaded, group)
+            found = _depend(experiment, strategy_entry.dependencies, source, group)
             group = with_found(group, {group.id: found})
         runner.warm_up(group)
     timed = _run(runner, group, found)
@@ -94,15 +97,15 @@ def ask(
         _show(group, runner.record_of(group, [timed], console.print, found), heading)
 
 
-def _depend(experiment: Any, name: str, loaded: Any, group: QuestionGroup) -> Any:
+def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> Any:
     """What the strategy's dependencies are for this group."""
-    from branchwise.cells.depending import Depending
-    from branchwise.cells.loading import make_decoder
-    from branchwise.config.entries import TreeEntry
+    from branchwise.cells.depending import Depending, generator_of
+    from branchwise.config.identity import dependency_entry
 
-    entry = experiment.catalogues.dependencies[name]
-    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
-    return Depending(name, entry, loaded.chat, decoder, states=False).find(group)
+    entry = dependency_entry(experiment, name)
+    chat = source.loaded.chat
+    generate = generator_of(entry, source)
+    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
 
 
 def _show(group: QuestionGroup, record: Any, heading: str) -> None:

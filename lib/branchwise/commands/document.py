@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from branchwise.commands.main import command
+from branchwise.config.catalogues import ROOT
 
 
 @command("document")
 def document(
-    root: Annotated[Path, typer.Option(help="The repository.")] = Path(),
+    root: Annotated[Path, typer.Option(help="The repository.")] = ROOT,
 ) -> None:
     """Write the config reference and JSON schema anew."""
     from branchwise.config.document import documents

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from branchwise.commands.main import app, command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.commands.options import ConfigOption, SetOption, check_settings, experiment_from, named
 from branchwise.errors import UserError
 
 evaluation = typer.Typer(help="Score answers: of a cell, or of any file.", no_args_is_help=True)
@@ -21,10 +21,14 @@ def cell(
     folder: Annotated[Path, typer.Option("--cell", help="Folder with answers.jsonl and run.json.")],
     out: Annotated[Path, typer.Option(help="scores.json to write.")],
     judged: Annotated[Path | None, typer.Option(help="judged.json, where a judge was asked.")] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Refuse to score where the settings have not this hash.")
+    ] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
     """Score the answers of one cell, with bootstrap intervals over groups."""
+    from branchwise.config.identity import scoring_identity
     from branchwise.evaluation.judge import JudgeRecord
     from branchwise.evaluation.score import score_cell
     from branchwise.results import AnswerRow, RunRecord, read_json, read_rows, write_json
@@ -32,10 +36,12 @@ def cell(
     experiment = experiment_from(config, setting)
     rows = list(read_rows(folder / "answers.jsonl", AnswerRow))
     run = read_json(folder / "run.json", RunRecord)
-    scorer = named(experiment, "dataset", run.cell["dataset"]).scorer
+    dataset = run.cell["dataset"]
+    named(experiment, "dataset", dataset)
+    scoring = scoring_identity(experiment, dataset)
+    check_settings(settings, scoring.settings, f"the scoring of {dataset}")
     verdicts = read_json(judged, JudgeRecord) if judged else None
-    scores = score_cell(rows, run, scorer, experiment.bootstrap_draws, experiment.seed, verdicts)
-    write_json(out, scores)
+    write_json(out, score_cell(rows, run, scoring, verdicts))
 
 
 @command("rows", evaluation)
@@ -53,7 +59,7 @@ def rows(
     from branchwise.evaluation.rows import ROW_METRICS, score_row
 
     if metric not in ROW_METRICS:
-        from branchwise.config.load import nearest
+        from branchwise.config.mistakes import nearest
 
         raise UserError(f"unknown metric {metric}", nearest(metric, list(ROW_METRICS)))
     for number, row in _read(file):

@@ -24,7 +24,7 @@ def judge(
 
     The key is read from the environment variable that the config names, and is written nowhere.
     """
-    from branchwise.data.prepare import read_groups
+    from branchwise.data.groups_file import read_groups
     from branchwise.evaluation.judging import judge_rows
     from branchwise.results import AnswerRow, read_rows, write_json
 

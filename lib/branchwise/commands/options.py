@@ -17,10 +17,10 @@ from rich.progress import (
 )
 
 from branchwise.config import Cell, Experiment, load_experiment
-from branchwise.config.entries import missing_verbs
+from branchwise.config.catalogues import AXES, ROOT, missing_verbs
 from branchwise.errors import UserError
 
-DEFAULT_CONFIG = Path("config/demo.yaml")
+DEFAULT_CONFIG = ROOT / "config/demo.yaml"
 
 ConfigOption = Annotated[
     list[Path],
@@ -34,20 +34,23 @@ SetOption = Annotated[
 
 def experiment_from(configs: Sequence[Path], settings: Sequence[str]) -> Experiment:
     """The experiment that the shared options describe."""
-    import yaml
+    from branchwise.config.yaml_files import parsed
 
     overrides: dict[str, Any] = {}
     for setting in settings:
         key, separator, value = setting.partition("=")
-        if not separator:
-            raise UserError(f"--set {setting} has no =", "write --set KEY=VALUE")
-        overrides[key] = yaml.safe_load(value)
+        if not separator or not key.strip():
+            lacking = "key" if separator else "="
+            raise UserError(f"--set {setting} has no {lacking}", "write --set KEY=VALUE")
+        if key in overrides:
+            raise UserError(f"--set gives {key} twice", "leave one of them")
+        overrides[key] = parsed(value, f"--set {setting}")
     return load_experiment(list(configs) or [DEFAULT_CONFIG], overrides)
 
 
 def named(experiment: Experiment, axis: str, name: str) -> Any:
     """A catalogue entry by its name. Raises UserError with the nearest one."""
-    from branchwise.config.load import AXES, nearest
+    from branchwise.config.mistakes import nearest
 
     entries = getattr(experiment.catalogues, AXES.get(axis, axis))
     if name not in entries:
@@ -57,7 +60,7 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
 
 def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, decoder: str) -> Cell:
     """A cell by its names, whether or not the experiment's grid holds it."""
-    from branchwise.config.load import impossible
+    from branchwise.config.checks import check_strategies, impossible
 
     cell = Cell(dataset, model, strategy, decoder)
     for axis, name in cell._asdict().items():
@@ -65,7 +68,22 @@ def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, d
     catalogues = experiment.catalogues
     if missing := missing_verbs(catalogues.strategies[strategy], catalogues.decoders[decoder]):
         raise impossible(cell, missing, "command line")
+    check_strategies(experiment, [strategy])
     return cell
+
+
+def check_settings(expected: str | None, settings: Any, what: str) -> None:
+    """Raises UserError where settings are not those of a hash: a command that was copied without its
+    config would otherwise make another result in the place of this one.
+    """
+    from branchwise.config.hashing import value_hash
+
+    found = value_hash(settings)
+    if expected is not None and expected != found:
+        raise UserError(
+            f"{what} has settings {found} here, not {expected}",
+            "give the --config and --set that these belong to",
+        )
 
 
 @contextmanager

@@ -7,7 +7,14 @@ import typer
 from rich.console import Console
 
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named, progress_count
+from branchwise.commands.options import (
+    ConfigOption,
+    SetOption,
+    check_settings,
+    experiment_from,
+    named,
+    progress_count,
+)
 from branchwise.errors import UserError
 
 
@@ -17,6 +24,9 @@ def prepare(
     out: Annotated[Path, typer.Option(help="File of groups to write (JSON lines).")],
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
+    settings: Annotated[
+        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
+    ] = None,
     path: Annotated[
         str | None, typer.Option(help="Read this local file instead of the entry's source.")
     ] = None,
@@ -29,11 +39,13 @@ def prepare(
     Bad rows are left out, each with a warning; their number and the first of them stand in the file,
     and in every run.json that is made of it.
     """
+    from branchwise.config.identity import groups_settings
     from branchwise.config.load import revised
     from branchwise.data.prepare import prepare_groups
 
     experiment = experiment_from(config, setting)
     entry = named(experiment, "dataset", dataset)
+    check_settings(settings, groups_settings(experiment, dataset), f"data set {dataset}")
     changes = {"path": path, "on_bad_row": "fail" if strict else None}
     changes = {key: value for key, value in changes.items() if value is not None}
     if changes and entry.source == "worlds":

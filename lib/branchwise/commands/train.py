@@ -9,14 +9,15 @@ from rich.console import Console
 
 from branchwise.commands.main import command
 from branchwise.commands.options import progress_bar
+from branchwise.config.catalogues import ROOT
 
 
 @command("train")
 def train(
-    recipe: Annotated[Path, typer.Option(help="YAML recipe.")] = Path("config/tiny_model.yaml"),
+    recipe: Annotated[Path, typer.Option(help="YAML recipe.")] = (ROOT / "config/tiny_model.yaml"),
     work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = Path("results/training/tiny"),
-    out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = Path(
-        "resources/models/tiny"
+    out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = (
+        ROOT / "resources/models/tiny"
     ),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or another torch device.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
@@ -24,8 +25,8 @@ def train(
     """Train the tiny model on worlds; stopped runs go on from their last checkpoint."""
     import torch
 
-    from branchwise.cells.loading import choose_device
     from branchwise.config.load import validated
+    from branchwise.decoding.models.loading import choose_device
     from branchwise.training.card import measure, write_card
     from branchwise.training.recipe import TinyRecipe
     from branchwise.training.tiny import TinyTrainer

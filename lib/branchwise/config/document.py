@@ -3,31 +3,31 @@
 import inspect
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from branchwise.config.entries import (
-    HFEntry,
-    JudgeEntry,
-    ModelEntry,
-    StrategyEntry,
-    TreeEntry,
-    WorldsDataset,
-)
-from branchwise.config.types import Exclusion, Experiment
+from branchwise.config.types import Exclusion, Experiment, Roles
 from branchwise.data.sources import SOURCES
 from branchwise.data.sources.base import FileDataset
 from branchwise.data.types import Group
+from branchwise.data.worlds.dataset import WorldsDataset
+from branchwise.decoding.decoders import DECODERS
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.options import Grid2D
 from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
 from branchwise.dependencies.selection import Selection
+from branchwise.evaluation.entries import JudgeEntry
+from branchwise.strategies.entry import StrategyEntry
+from branchwise.strategies.loading import names, options_model
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "An experiment (`config/*.yaml`)": (
         ("", Experiment),
         ("`exclude`: a list of these", Exclusion),
+        ("`roles`", Roles),
         ("`judge`", JudgeEntry),
     ),
     "Data sets (`config/catalogues/datasets.yaml`)": (
@@ -36,7 +36,10 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
         *((f"`source: {name}`", entry) for name, entry in SOURCES.items()),
     ),
     "Models (`config/catalogues/models.yaml`)": (("", ModelEntry),),
-    "Strategies (`config/catalogues/strategies.yaml`)": (("", StrategyEntry),),
+    "Strategies (`config/catalogues/strategies.yaml`)": (
+        ("", StrategyEntry),
+        *((f"`options` of module `{name}`", model) for name in names() if (model := options_model(name))),
+    ),
     "Dependencies (`config/catalogues/dependencies.yaml`)": (
         ("`kind: none`, `gold`, `random`, `reverse`", ControlEntry),
         ("`kind: heuristic`", HeuristicEntry),
@@ -45,14 +48,14 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
         ("`selection`", Selection),
     ),
     "Decoders (`config/catalogues/decoders.yaml`)": (
-        ("`kind: tree`", TreeEntry),
-        ("`kind: hf`", HFEntry),
+        *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),
+        ("`grid` of kind tree", Grid2D),
     ),
 }
 
 _INTRODUCTION = """# Configuration
 
-Written by `branchwise document` from the types in `lib/branchwise/config`; do not edit.
+Written by `branchwise document` from the types of the entries; do not edit.
 
 An experiment is a grid: `datasets` x `models` x `strategies` x `decoders`, minus what `exclude` leaves
 out. Each name stands for an entry of a catalogue in `config/catalogues`, or of `define` in the
@@ -73,6 +76,7 @@ define:
 
 `snakemake --cores all --configfile mine.yaml` runs it; `branchwise cells --config mine.yaml` only
 checks it. Unknown keys and names are refused, and so is a strategy on a decoder that cannot run it.
+Relative paths are relative to the file that says so, and those of the catalogues to the repository.
 Editors complete and check these files with `config/schema.json` (first line of a config:
 `# yaml-language-server: $schema=schema.json`).
 """
@@ -123,6 +127,8 @@ def _type(field: FieldInfo) -> str:
 def _name(annotation: Any) -> str:
     """A type as a reader of YAML thinks of it."""
     plain = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if annotation in plain:
         return plain[annotation]
     args = [arg for arg in get_args(annotation) if arg is not type(None)]

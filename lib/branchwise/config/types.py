@@ -3,12 +3,25 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
-from branchwise.config.entries import Catalogues, JudgeEntry
-from branchwise.data.types import Record
+from branchwise.config.catalogues import Catalogues
+from branchwise.evaluation.entries import JudgeEntry
+from branchwise.records import Record
+
+
+def _folder(value: object) -> object:
+    """A folder's name, home expanded. Raises ValueError for signs that Snakemake takes for wildcards."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip() or set(value) & set("{}\n\0"):
+        raise ValueError("a folder's name has no braces and no line breaks")
+    return str(Path(value).expanduser())
+
+
+Folder = Annotated[str, BeforeValidator(_folder)]
 
 
 class Cell(NamedTuple):
@@ -46,6 +59,24 @@ class Exclusion(Record):
         return True
 
 
+class Roles(Record):
+    """Models beside the answerers (`models`) and the judge (`judge`), by what they are for."""
+
+    planner: str | None = Field(
+        None,
+        description="Model that says which question needs which (dependencies of kind llm), and that "
+        "strategies ask to plan; default: the answerer.",
+    )
+    paraphraser: str | None = Field(
+        None, description="Model that strategies ask for other wordings; default: the answerer."
+    )
+    encoder: str | None = Field(
+        None,
+        description="Encoder of dependencies of kind attention that name none: a folder, a hub id, or "
+        "minilm, that of the extra `minilm`.",
+    )
+
+
 class Experiment(Record):
     """What a config file says."""
 
@@ -70,9 +101,10 @@ class Experiment(Record):
     runtime_min: int = Field(60, ge=1, description="Time per cell, for schedulers.")
     bootstrap_draws: int = Field(2000, ge=100, description="Resamples behind every interval.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap and the permutation test.")
-    results: str = Field("results", description="Folder of what runs made.")
-    cells_at: str | None = Field(None, description="Folder of the cells; default: <results>/cells.")
-    figures: str = Field("figures", description="Folder of figures.")
+    roles: Roles = Field(Roles(), description="Models beside the answerers, by role; see below.")
+    results: Folder = Field("results", description="Folder of what runs made.")
+    cells_at: Folder | None = Field(None, description="Folder of the cells; default: <results>/cells.")
+    figures: Folder = Field("figures", description="Folder of figures.")
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
     )
@@ -82,15 +114,21 @@ class Experiment(Record):
     )
     define: Catalogues = Field(Catalogues(), description="Entries beside those of the catalogues.")
     _catalogues: Catalogues = PrivateAttr(default_factory=Catalogues)
+    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
 
     @property
     def catalogues(self) -> Catalogues:
         """All entries that the names may refer to: config/catalogues and `define` together."""
         return self._catalogues
 
-    def bind(self, catalogues: Catalogues) -> None:
-        """Set `catalogues`; the loader does it once."""
+    def bind(self, catalogues: Catalogues, origins: dict[tuple[str, str], str]) -> None:
+        """Set `catalogues`, and the files that their entries come from; the loader does it once."""
         self._catalogues = catalogues
+        self._origins = origins
+
+    def origin(self, catalogue: str, name: str) -> str:
+        """The file that an entry comes from, as an absolute path."""
+        return self._origins.get((catalogue, name), "the config")
 
     @property
     def cells_folder(self) -> str:
@@ -100,9 +138,10 @@ class Experiment(Record):
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The grid minus its exclusions, in the order in which the config names things."""
-        return tuple(cell for cell in self._grid() if not any(e.covers(cell) for e in self.exclude))
+        return tuple(cell for cell in self.grid() if not any(e.covers(cell) for e in self.exclude))
 
-    def _grid(self) -> Iterator[Cell]:
+    def grid(self) -> Iterator[Cell]:
+        """Every cell, excluded ones too."""
         for dataset in self.datasets:
             for model in self.models:
                 for strategy in self.strategies:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from branchwise.config.entries import DatasetEntry
+from branchwise.data.entries import DatasetEntry
 from branchwise.data.grouping import Embed
 from branchwise.data.prepare import groups_of
 from branchwise.data.sources.base import FileDataset

@@ -1,24 +1,22 @@
 """From a catalogue entry to a file of groups, and back."""
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from branchwise.config.entries import DatasetEntry, WorldsDataset
 from branchwise.data.grouping import Embed, plan_groups
+from branchwise.data.groups_file import Preparation
 from branchwise.data.rows import file_rows, hub_rows
 from branchwise.data.sources.base import BadRow, FileDataset, local_path
 from branchwise.data.spool import Counts, Spool
-from branchwise.data.types import Group, Record
-from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.data.types import Group
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer
 
-GROUPS_SCHEMA = 2
+if TYPE_CHECKING:
+    from branchwise.data.entries import DatasetEntry
+
 
 Warn = Callable[[str], None]
 Progress = Callable[[int], None]
@@ -27,20 +25,8 @@ Progress = Callable[[int], None]
 _EVERY = 5000
 
 
-class Preparation(Record):
-    """What making a file of groups came to; its first line, and part of every run.json made of it."""
-
-    schema_name: str = "branchwise.groups"
-    version: int = GROUPS_SCHEMA
-    num_groups: int
-    num_questions: int
-    rows_left_out: int = 0
-    left_out: tuple[str, ...] = ()
-    gold_outside_context: int = 0
-
-
 def prepare_groups(
-    entry: DatasetEntry,
+    entry: "DatasetEntry",
     path: Path,
     warn: Warn,
     progress: Progress = lambda done: None,
@@ -78,7 +64,7 @@ def prepare_groups(
     return facts
 
 
-def _why_none(entry: DatasetEntry, counts: Counts) -> str:
+def _why_none(entry: "DatasetEntry", counts: Counts) -> str:
     if counts.left_out:
         return f"all {counts.left_out} rows are bad, the first at {counts.examples[0]}"
     drawn_for = getattr(entry, "drawn_for", None)
@@ -90,7 +76,7 @@ def _why_none(entry: DatasetEntry, counts: Counts) -> str:
 
 
 def _lines(
-    entry: DatasetEntry,
+    entry: "DatasetEntry",
     folder: Path,
     counts: Counts,
     warn: Warn,
@@ -98,9 +84,8 @@ def _lines(
     embed: Embed | None,
 ) -> Iterator[tuple[str, int]]:
     """Groups as JSON, each with its number of questions."""
-    if isinstance(entry, WorldsDataset):
-        fields = WorldsSpec.model_fields
-        for group in make_groups(WorldsSpec(**{name: getattr(entry, name) for name in fields})):
+    if not isinstance(entry, FileDataset):
+        for group in entry.made():
             yield group.model_dump_json(exclude_defaults=True), len(group)
         return
     with Spool(folder, counts) as spool:
@@ -130,7 +115,7 @@ def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> N
 
 
 def groups_of(
-    entry: DatasetEntry, warn: Warn, embed: Embed | None = None, counts: Counts | None = None
+    entry: "DatasetEntry", warn: Warn, embed: Embed | None = None, counts: Counts | None = None
 ) -> Iterator[Group]:
     """The groups of a catalogue entry, in memory one at a time; `warn` hears of bad rows, and `counts`
     holds what the whole source came to from the first group on.
@@ -139,39 +124,3 @@ def groups_of(
         lines = _lines(entry, Path(folder), counts or Counts(), warn, lambda done: None, embed)
         for line, _ in lines:
             yield Group.model_validate_json(line)
-
-
-def read_groups(path: Path) -> list[Group]:
-    """Groups of a file that `prepare_groups` wrote. Raises UserError naming the first bad line."""
-    read_preparation(path)
-    groups = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
-                continue
-            try:
-                groups.append(Group.model_validate_json(line))
-            except ValidationError as error:
-                raise UserError(
-                    f"{path}, line {number} is not a group: {str(error).splitlines()[2].strip()}",
-                    "make the file anew with `branchwise prepare`",
-                ) from None
-    return groups
-
-
-def read_preparation(path: Path) -> Preparation:
-    """The first line of a file of groups. Raises UserError where it is not of this version."""
-    if not path.exists():
-        raise UserError(f"groups file {path} does not exist", "make it with `branchwise prepare`")
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
-    try:
-        header: Any = json.loads(first)
-    except json.JSONDecodeError:
-        header = first[:60]
-    if not isinstance(header, dict) or header.get("version") != GROUPS_SCHEMA:
-        raise UserError(
-            f"{path} has header {header}, this version reads groups of version {GROUPS_SCHEMA}",
-            "make the file anew with `branchwise prepare`",
-        )
-    return Preparation.model_validate(header)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from branchwise.records import Record
 
 AnswerType = Literal["span", "number", "choice", "text", "cloze"]
 """What a right answer looks like: a phrase of the text, a number, letters of options, free text, or
@@ -19,12 +21,6 @@ CANNOT_ANSWER = "CANNOTANSWER"
 
 LETTERS = "ABCDEFGHIJ"
 """Labels of options, in order."""
-
-
-class Record(BaseModel):
-    """Base of everything that is read from or written to a file: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Question(Record):

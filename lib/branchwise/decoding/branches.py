@@ -34,6 +34,20 @@ class Branch:
         """Tokens that the branch holds and inherits."""
         return sum(len(node.tokens) for node in self.path)
 
+    @property
+    def token_ids(self) -> list[int]:
+        """What it inherits, then its own: each node after its parents, those of a join in their order."""
+        found: dict[Node, None] = {}
+
+        def visit(node: Node) -> None:
+            for parent in node.parents:
+                if parent not in found:
+                    visit(parent)
+            found[node] = None
+
+        visit(self.tip)
+        return [token for node in found for token in node.tokens]
+
     def __str__(self) -> str:
         label = getattr(self.group, "label", None) or str(self.group)
         return f"branch {self.number} of group {label[:60]}"

@@ -8,29 +8,26 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 from transformers import PreTrainedModel
 
-from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.branches import Branch, Run
-from branchwise.decoding.checks import check_choices, check_counts, check_reach, check_rules
+from branchwise.decoding.checks import check_reach, check_rules, checked_options
+from branchwise.decoding.contract import Verb
 from branchwise.decoding.forward import ForwardPass
-from branchwise.decoding.held.positions import Grid2D
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.exactness import check_exactness
-from branchwise.decoding.models.facts import max_context_of, stop_ids_of
+from branchwise.decoding.models.facts import max_context_of, stop_ids_of, synchronize
 from branchwise.decoding.models.speed import fastest_kernel, packing_helps
 from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.requests import Completion, Request, Rules, hand_over
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
-from branchwise.decoding.torch_compile import MODES
 from branchwise.errors import UserError
 
-POSITIONS = ("path", "shared", "grid2d")
 Text = Sequence[int] | str
 """Token ids; or, for a decoder that has a tokenizer, a string. A prompt's string becomes what the
 tokenizer makes of it, a beginning-of-text token included; that of a fork or join becomes what continues
@@ -40,64 +37,36 @@ a text, nothing added (see `branchwise.decoding.models.text`)."""
 class TreeEngine:
     """Decodes any tree of branches, token-identical to separate prompts in fp32.
 
-    `kernel`: how attention is computed (see `attention.kernels`); `auto` takes the fastest of a short
-    self-test. `positions`: `path`, a child starts where its parent ends; `shared`, the children of one
-    fork end at the same place; `grid2d`, `path` along one axis and the branch along another (see
-    `positions.Grid2D`).
-    `max_step_tokens` bounds one forward pass; longer prompts go in chunks. `max_cache_tokens` bounds
-    the tree: what does not fit waits. `packed_weights`: see `branchwise.decoding.products.packed`;
-    None: where a self-test finds them faster. `compile_mode`: a mode of torch.compile for the steps
-    (see `branchwise.decoding.torch_compile`), which takes a minute at first; None: as written.
+    Options are those of `branchwise.decoding.options.TreeOptions`, by name; `options` holds them, and
+    `kernel` and `weight_layout` what was chosen where they leave it open.
 
     One thread at a time: verbs and steps wait for each other. An error that leaves `step`, an interrupt
     among them, ends all that is in flight and leaves the engine empty and usable.
     """
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: Any = None,
-        kernel: str = "auto",
-        positions: str = "path",
-        max_step_tokens: int = 4096,
-        max_cache_tokens: int | None = None,
-        packed_weights: bool | None = False,
-        grid: Grid2D | None = None,
-        compile_mode: str | None = None,
-    ) -> None:
-        check_choices(
-            kernel=(kernel, ("auto", *KERNELS)),
-            positions=(positions, POSITIONS),
-            compile_mode=(compile_mode, (None, *MODES)),
-        )
-        check_counts(max_step_tokens=max_step_tokens, max_cache_tokens=max_cache_tokens)
+    offers: frozenset[Verb] = frozenset({"ask", "fork", "join", "hook"})
+    reads: Literal["ids", "messages"] = "ids"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:
+        self.options = options = checked_options(options)
         check_usable(model)
         self.self_test: dict[str, float] = {}
+        kernel: str = options.kernel
         if kernel == "auto":
             kernel, self.self_test = fastest_kernel(model)
         check_exactness(model, kernel)
         self.kernel = kernel
-        packed = packing_helps(model) if packed_weights is None else packed_weights
-        self.positions = positions
+        packed = packing_helps(model) if options.packed_weights is None else options.packed_weights
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
-        self.grid = (grid or Grid2D()) if positions == "grid2d" else None
-        self.max_cache_tokens = max_cache_tokens
+        self.grid = options.grid if options.positions == "grid2d" else None
         self.tree = TokenTree(self.device)
-        self._forward = ForwardPass(
-            model,
-            self.tree,
-            kernel,
-            max_step_tokens,
-            packed,
-            self.grid,
-            max_cache_tokens,
-            compile_mode,
-        )
-        self._scheduler = Scheduler(self.tree, self.stop_ids, tokenizer, max_cache_tokens)
+        self._forward = ForwardPass(model, self.tree, kernel, packed, options)
+        self._scheduler = self._new_scheduler()
         self._queue: list[Request] = []
         self._num_branches = 0
         self._mutex = threading.RLock()
@@ -123,7 +92,7 @@ class TreeEngine:
         with self._mutex:
             self._check_idle(branch)
             for number, ids in enumerate(runs):
-                shift = longest - len(ids) if self.positions == "shared" else 0
+                shift = longest - len(ids) if self.options.positions == "shared" else 0
                 node = self.tree.add((branch.tip,), ids, branch.tip.end + shift)
                 if self.grid is not None:
                     node.x += number * self.grid.stride
@@ -280,7 +249,27 @@ class TreeEngine:
         """Tokens that the tree holds now; zero when nothing is in flight."""
         return self.tree.slots.num_used
 
+    @property
+    def kv_cache_bytes(self) -> int:
+        """Memory of keys and values, those included that a cascade's steps had gathered at most."""
+        return self.cache_bytes + self.peak_copied_bytes
+
+    def facts(self) -> dict[str, Any]:
+        """What was chosen where the options leave it open."""
+        return {
+            "resolved_kernel": self.kernel,
+            "kernel_self_test_s": self.self_test,
+            "resolved_weights": self.weight_layout,
+        }
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given."""
+        synchronize(self.device)
+
     # ----- pieces -----
+
+    def _new_scheduler(self) -> Scheduler:
+        return Scheduler(self.tree, self.stop_ids, self.tokenizer, self.options.max_cache_tokens)
 
     def _ids(self, text: Text, what: str, encode: Callable[[Any, str], list[int]]) -> list[int]:
         if isinstance(text, str):
@@ -352,7 +341,7 @@ class TreeEngine:
         self._forward.start_anew(self.tree)
         for run in self._scheduler.runs:
             run.is_over, run.branch.is_generating = True, False
-        self._scheduler = Scheduler(self.tree, self.stop_ids, self.tokenizer, self.max_cache_tokens)
+        self._scheduler = self._new_scheduler()
         self._queue = []
         for future in waiting:
             hand_over(future, error)

@@ -17,9 +17,10 @@ from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.held.cache import TreeCache
-from branchwise.decoding.held.positions import Grid2D, GridRotary
+from branchwise.decoding.held.positions import GridRotary
 from branchwise.decoding.held.tree import Node, Pending, TokenTree
 from branchwise.decoding.models.usable import check_mode
+from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.products.packed import PackedWeights
 from branchwise.decoding.seat import seat_of
 from branchwise.decoding.torch_compile import compiled
@@ -45,23 +46,21 @@ class ForwardPass:
         model: PreTrainedModel,
         tree: TokenTree,
         kernel: str,
-        max_step_tokens: int,
         packed_weights: bool,
-        grid: Grid2D | None = None,
-        max_cache_tokens: int | None = None,
-        compile_mode: str | None = None,
+        options: TreeOptions,
     ) -> None:
         self.model = model
-        self._call = model if compile_mode is None else compiled(model, compile_mode)
-        self._compiles = compile_mode is not None
-        self.max_step_tokens = max_step_tokens
-        self.max_cache_tokens = max_cache_tokens
+        mode = options.compile_mode
+        self._call = model if mode is None else compiled(model, mode)
+        self._compiles = mode is not None
+        self.max_step_tokens = options.max_step_tokens
+        self.max_cache_tokens = options.max_cache_tokens
         self._kernel_type = KERNELS[kernel]
         self.num_passes = 0
         self.num_rows = 0
         self.peak_tokens = 0
         self.peak_copied_bytes = 0
-        self._rotary = GridRotary(model, grid) if grid is not None else None
+        self._rotary = GridRotary(model, options.grid) if options.positions == "grid2d" else None
         self.weights = PackedWeights(model if packed_weights else None, self._compiles)
         self._seat = seat_of(model)
         self.start_anew(tree)

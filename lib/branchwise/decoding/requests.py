@@ -1,9 +1,9 @@
 """What a decoder is asked for and what it gives back; the same for every decoder."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -103,16 +103,19 @@ class Rules:
 
 @dataclass(eq=False)
 class Request:
-    """A prompt to be answered. `on_token` is called with each token id as it is made."""
+    """A prompt to be answered: its token ids, the messages that they were made of, or both; a decoder
+    goes by what it `reads`. `on_token` is called with each token id as it is made.
+    """
 
     prompt_ids: list[int]
     rules: Rules
     group: Hashable
     future: asyncio.Future["Completion"]
     on_token: Callable[[int], None] | None = None
+    messages: Sequence[Mapping[str, str]] = ()
 
     def __post_init__(self) -> None:
-        if not self.prompt_ids:
+        if not self.prompt_ids and not self.messages:
             raise UserError("the prompt is empty", "give at least one token")
 
 
@@ -122,7 +125,7 @@ class Completion:
 
     `start_s` and `end_s` are on the decoder's clock: when its first token was computed and when its
     last one was known. `num_steps` counts the forward passes that it took part in. `text` is given
-    where a stop text cut it.
+    where a stop text cut it, and by a served model, which gives no ids.
     """
 
     ids: list[int]
@@ -132,22 +135,6 @@ class Completion:
     end_s: float
     num_steps: int
     text: str | None = None
-
-
-class Decoder(Protocol):
-    """How tokens are made. `submit` only queues; `step` does one unit of work."""
-
-    max_context: int
-    num_forward_passes: int
-
-    def submit(self, request: Request) -> None:
-        """Queue a request; its future is resolved by some later `step`."""
-
-    def step(self) -> bool:
-        """Work on what is queued. False when there is nothing to do."""
-
-    def close(self, group: Hashable) -> None:
-        """The group is finished: forget whatever was kept for it."""
 
 
 @dataclass(eq=False)

@@ -1,11 +1,11 @@
 """Catalogue entries of dependencies: which generator, and how its edges are chosen from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from branchwise.data.types import Record
 from branchwise.dependencies.selection import PRESETS, Preset, Selection
+from branchwise.records import Record
 
 SelectionField = Annotated[
     Preset | Selection,
@@ -19,8 +19,15 @@ SelectionField = Annotated[
 class ControlEntry(Record):
     """Given, not found: no edges, the data's own, as many at random, or the data's turned round."""
 
+    generator: ClassVar[str] = "control"
+
     kind: Literal["none", "gold", "random", "reverse"]
     seed: int = Field(0, ge=0, description="random: another seed, other edges.")
+
+    @property
+    def needs_stated(self) -> bool:
+        """Whether it is nothing where the data state no dependencies."""
+        return self.kind != "none"
 
     @property
     def selection(self) -> Selection:
@@ -43,6 +50,8 @@ class _Chosen(Record):
 class HeuristicEntry(_Chosen):
     """Read off the words of the questions: references, aggregates, shared names."""
 
+    generator: ClassVar[str] = "heuristic"
+
     kind: Literal["heuristic"]
 
 
@@ -50,6 +59,8 @@ class LlmEntry(_Chosen):
     """Said by the cell's own model, asked before it answers; where its reply cannot be read, the
     heuristic's edges stand in, and the result says so.
     """
+
+    generator: ClassVar[str] = "llm"
 
     kind: Literal["llm"]
     reply: Literal["edges", "order"] = Field(
@@ -63,9 +74,13 @@ class LlmEntry(_Chosen):
 class AttentionEntry(_Chosen):
     """Read off an encoder's attention between the questions, all in one pass."""
 
+    generator: ClassVar[str] = "attention"
+
     kind: Literal["attention"]
-    encoder: str = Field(
-        "bert-base-uncased", description="Folder or hub id; minilm: the one of the extra `minilm`."
+    encoder: str | None = Field(
+        None,
+        description="Folder or hub id; minilm: the one of the extra `minilm`; default: the experiment's "
+        "`roles.encoder`, else bert-base-uncased.",
     )
     threshold: float = Field(0.02, ge=0, description="Least share of a question's attention.")
     direction: Literal["needs", "published"] = Field(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from branchwise.data.types import Group, Record
+from branchwise.data.types import Group
 from branchwise.errors import UserError
+from branchwise.records import Record
 
 if TYPE_CHECKING:
     # The config reads this module on every parse; networkx is only loaded where a graph is made.

@@ -11,8 +11,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from branchwise.data.types import Group, Record
+from branchwise.data.types import Group
 from branchwise.dependencies.graph import Edge
+from branchwise.records import Record
 
 Preset = Literal["plain", "function", "comparison", "attention", "parallel"]
 

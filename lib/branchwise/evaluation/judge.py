@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, Literal, NamedTuple
 
-from branchwise.data.types import Record
+from branchwise.records import Record
 
 Rubric = Literal["four", "single"]
 

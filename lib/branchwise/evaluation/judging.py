@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from branchwise.config.entries import JudgeEntry
 from branchwise.errors import UserError
+from branchwise.evaluation.entries import JudgeEntry
 from branchwise.evaluation.judge import (
     JudgeRecord,
     Reading,

@@ -15,6 +15,7 @@ from branchwise.results import (
     AnswerRow,
     GroupRun,
     GroupScore,
+    Identity,
     Metric,
     QuestionScore,
     RunRecord,
@@ -103,14 +104,14 @@ def score_group(run: GroupRun) -> GroupScore:
 def score_cell(
     rows: Sequence[AnswerRow],
     run: RunRecord,
-    scorer: Scorer,
-    draws: int,
-    seed: int,
+    scoring: Identity,
     judged: JudgeRecord | None = None,
 ) -> Scores:
     """All scores of a cell. Raises UserError where answers, run or verdicts are not of the same
     questions.
     """
+    scorer: Scorer = scoring.settings["scorer"]
+    draws, seed = scoring.settings["bootstrap_draws"], scoring.settings["seed"]
     verdicts: Sequence[Verdict | None] = judged.verdicts if judged else [None] * len(rows)
     if judged and [(v.group, v.question) for v in judged.verdicts] != [
         (row.group, row.question) for row in rows
@@ -129,6 +130,8 @@ def score_cell(
     }
     return Scores(
         cell=run.cell,
+        identity=run.identity,
+        scoring=scoring,
         hardware=run.hardware,
         scorer=scorer,
         lemmas_by=lemmas_by() if scorer == "containment" else None,

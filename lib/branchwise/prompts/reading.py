@@ -9,8 +9,8 @@ import re
 from typing import NamedTuple
 
 from branchwise.data.letters import letters_in
+from branchwise.data.style import AnswerFormat
 from branchwise.data.types import LETTERS, Question
-from branchwise.prompts.rendering import AnswerFormat
 
 _THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)

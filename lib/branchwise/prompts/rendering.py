@@ -6,11 +6,10 @@ the same tokens and the tree decoder can share them.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
-from pydantic import Field
-
-from branchwise.data.types import LETTERS, Group, Question, Record
+from branchwise.data.style import AnswerFormat, PromptStyle
+from branchwise.data.types import LETTERS, Group, Question
 
 
 class Message(TypedDict):
@@ -18,10 +17,6 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
-
-
-AnswerFormat = Literal["line", "tag"]
-Instruction = Annotated[str, Field(description="First words of every prompt.")]
 
 
 class FormatRule(NamedTuple):
@@ -38,15 +33,6 @@ FORMAT_RULES: dict[AnswerFormat, FormatRule] = {
         "Give one line per question: its number, then the answer between <answer> and </answer>.",
     ),
 }
-
-
-class PromptStyle(Record):
-    """The words that a data set puts around its questions; the same for every strategy."""
-
-    instruction: Instruction = "Answer from the text."
-    answer_format: AnswerFormat = Field(
-        "line", description="line: the answer alone; tag: between <answer> and </answer>."
-    )
 
 
 _GAP = {False: " ", True: "\n"}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import networkx as nx
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,8 +12,8 @@ from matplotlib.lines import Line2D
 from branchwise.config import Cell
 from branchwise.data.types import Group, Question
 from branchwise.dependencies.graph import layers, natural_key
-from branchwise.reporting.frames import Results
-from branchwise.reporting.look import Look, errors, panels, title, wide
+from branchwise.reporting.frames import Results, one_line, title
+from branchwise.reporting.look import Look, errors, panels, wide
 from branchwise.results import GroupScore, Scores
 
 NUM_GRAPHS = 2
@@ -131,7 +132,7 @@ def dependency_graphs(results: Results) -> Figure:
             axis = axes[NUM_GRAPHS * row + column]
             _draw_graph(axis, group, names[group.group], look.colour[strategy])
             label = f"{results.label('strategy', strategy)}: " if column == 0 else ""
-            axis.set_title(f"{label}{group.group}", fontsize=6, loc="left")
+            axis.set_title(f"{label}{one_line(group.group)}", fontsize=6, loc="left")
     return figure
 
 
@@ -155,7 +156,10 @@ def _draw_graph(axis: Axes, group: GroupScore, names: list[str], colour: tuple) 
     graph.add_nodes_from(names)
     rings = {"node_size": 90, "node_color": "white", "edgecolors": "0.3", "linewidths": 0.6}
     nx.draw_networkx_nodes(graph, places, ax=axis, **rings)
-    nx.draw_networkx_labels(graph, places, ax=axis, font_size=4.5)
+    written = {name: one_line(name) for name in names}
+    for text in nx.draw_networkx_labels(graph, places, written, ax=axis, font_size=4.5).values():
+        # networkx names one font, which would leave out the style's others.
+        text.set_family(rcParams["font.family"])
     missed = [pair for pair in group.known_pairs or () if pair not in followed]
     arrows = {"ax": axis, "arrowsize": 6, "node_size": 90, "width": 0.9}
     colours = [colour] * len(followed)

@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator, NullFormatter
 
 from branchwise.reporting import dependencies
-from branchwise.reporting.frames import Results, family
-from branchwise.reporting.look import Look, errors, panels, title, wide
+from branchwise.reporting.frames import Results, family, title
+from branchwise.reporting.look import Look, errors, panels, wide
 from branchwise.reporting.style import save, styled
 
 
@@ -204,4 +204,4 @@ MAKERS: dict[str, Callable[[Results], Figure]] = {
 def write_figure(name: str, results: Results, folder: Path) -> None:
     """Draw one figure and write it in every format."""
     with styled():
-        save(MAKERS[name](results), folder / name)
+        save(MAKERS[name](results), folder / name, results.provenance)

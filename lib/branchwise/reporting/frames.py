@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from branchwise.config import Cell, Experiment
-from branchwise.errors import UserError
 from branchwise.evaluation.statistics import Difference, paired_difference
-from branchwise.results import Scores, read_json
+from branchwise.reporting.cells import provenance, read_scores
+from branchwise.results import Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
 _SIZE = re.compile(r"_g\d+$")
+_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class Results:
     experiment: Experiment
     scores: dict[Cell, Scores]
 
+    @cached_property
+    def provenance(self) -> str:
+        """Where cached results come from, and whether they are this code's; "" for a run's own."""
+        return provenance(self.experiment, self.scores) if self.experiment.cached else ""
+
     def label(self, axis: str, name: str) -> str:
-        """What a reader calls an entry: its label, or its key with spaces."""
+        """What a reader calls an entry, on one line: its label, or its key with spaces."""
         plural = {"strategy": "strategies"}.get(axis, f"{axis}s")
         entry = getattr(self.experiment.catalogues, plural)[name]
-        return getattr(entry, "label", None) or name.replace("_", " ")
+        return one_line(getattr(entry, "label", None) or "") or title(name)
 
     def metrics(self) -> pd.DataFrame:
         """One row a cell and metric: axes, family, metric, value, low, high, n, questions."""
@@ -83,23 +89,28 @@ class Results:
         return pd.DataFrame(rows)
 
 
+def one_line(text: str) -> str:
+    """The text on one line: a line break or another control character would tear a table's row, and
+    none of them can stand in a figure.
+    """
+    return _BREAKS.sub(" ", text).strip()
+
+
+def title(name: str) -> str:
+    """A catalogue key as words."""
+    return one_line(name.replace("_", " "))
+
+
 def family(dataset: str) -> str:
     """The data set without its group size: entries that differ only in size share a family."""
     return _SIZE.sub("", dataset)
 
 
 def load_results(experiment: Experiment, cells_folder: Path) -> Results:
-    """Read every cell's scores.json. Raises UserError naming the cells that are missing."""
-    missing = [c for c in experiment.cells if not (cells_folder / c.path / "scores.json").exists()]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(experiment.cells)} cells have no scores in {cells_folder}, "
-            f"the first: {missing[0]}",
-            "run `snakemake`, or name the folder that holds them with --cells",
-        )
-    scores = {
-        cell: read_json(cells_folder / cell.path / "scores.json", Scores) for cell in experiment.cells
-    }
+    """Read every cell's scores.json. Raises UserError naming cells that are missing, and those whose
+    recorded identity is not the config's.
+    """
+    scores = {cell: read_scores(experiment, cell, cells_folder) for cell in experiment.cells}
     return Results(experiment, scores)
 
 

@@ -75,8 +75,3 @@ def panels(count: int, columns: int, height_in: float) -> tuple[Figure, list]:
     for unused in flat[count:]:
         unused.set_visible(False)
     return figure, flat[:count]
-
-
-def title(name: str) -> str:
-    """A catalogue key as words."""
-    return name.replace("_", " ")

@@ -16,6 +16,7 @@ from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
+from branchwise.trace import GroupTrace
 
 _WIDTH = 1000.0
 _ROW = 30.0
@@ -93,7 +94,6 @@ def make_page(
     rows = {row.question: row for row in record.answers}
     wall_s = max((row.end_s for row in record.answers), default=0.0) or 1e-9
     places = _node_places(group)
-    prompts = {row.ask: row.prompt for row in record.answers if row.prompt is not None}
     shown = tuple(
         Shown(
             row=rows[question.id],
@@ -105,7 +105,7 @@ def make_page(
             left=_WIDTH * max(0.0, rows[question.id].start_s) / wall_s,
             width=max(2.0, _WIDTH * (rows[question.id].end_s - rows[question.id].start_s) / wall_s),
             node=places[question.id],
-            prompt=prompts.get(rows[question.id].ask, ""),
+            prompt=_prompts(rows[question.id], record.trace),
         )
         for number, question in enumerate(group)
     )
@@ -129,6 +129,11 @@ def make_page(
         graph_size=(right, bottom),
         found=found,
     )
+
+
+def _prompts(row: AnswerRow, trace: GroupTrace) -> str:
+    """Everything that was asked for an answer, as the model read it."""
+    return "\n\n".join(trace.asks[number].prompt for number in row.asks)
 
 
 def page_name(group_id: str) -> str:

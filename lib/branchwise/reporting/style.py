@@ -1,13 +1,21 @@
 """How every figure looks, and how it is written."""
 
+import re
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+
+from branchwise.files import atomic_path
 
 matplotlib.use("Agg")
 
@@ -17,6 +25,12 @@ COLUMN_IN = 3.35
 FORMATS = ("pdf", "svg", "png")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", ":", "-.")
+CJK_PACKAGE = "zhplot"
+"""Import name of the package (extra `cjk`) that carries Noto Sans SC: Chinese, and Japanese kana."""
+
+_CJK_FONT = "fonts/NotoSansSC-Regular.ttf"
+_CJK = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_MISSING = re.compile(r"Glyph (\d+) .*missing from font")
 _STYLE = {
     "font.size": 7,
     "axes.titlesize": 7,
@@ -31,22 +45,89 @@ _STYLE = {
     "savefig.dpi": 300,
     "svg.hashsalt": "branchwise",
     "pdf.fonttype": 42,
+    # A label is what its author wrote: between two dollar signs there is no formula.
+    "text.parse_math": False,
 }
-_NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+_ABOUT = {"pdf": "Subject", "svg": "Description", "png": "Description"}
+_NO_DATE: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {"Software": None},
+}
 
 
 @contextmanager
 def styled() -> Iterator[None]:
     """Figures made inside have the project's style."""
-    with sns.axes_style("ticks"), matplotlib.rc_context(_STYLE):
+    family = cjk_family()
+    # Of several families, matplotlib takes for each character the first one that has it.
+    fonts = {"font.family": ["sans-serif", family]} if family else {}
+    with sns.axes_style("ticks"), matplotlib.rc_context(_STYLE | fonts):
         yield
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write a figure as `stem` with the suffix of each format, whole or not at all; then close it."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
+@cache
+def cjk_family() -> str | None:
+    """The family of the extra's Chinese font, which matplotlib knows from now on; None where the extra
+    is not installed. Only the font's file is used: the package itself would change every figure.
+    """
+    spec = find_spec(CJK_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    font = Path(spec.submodule_search_locations[0]) / _CJK_FONT
+    if not font.is_file():
+        return None
+    fontManager.addfont(font)
+    return FontProperties(fname=font).get_name()
+
+
+@contextmanager
+def _missing_glyphs_in_a_line() -> Iterator[None]:
+    """Says once what no font has, in place of a warning for each character and each format."""
+    with warnings.catch_warnings(record=True) as caught:
+        # Also those that were shown before: the same character may be missing from another figure.
+        warnings.filterwarnings("always", message=_MISSING.pattern)
+        yield
+    missing = set()
+    for warning in caught:
+        if found := _MISSING.match(str(warning.message)):
+            missing.add(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if any(map(_CJK.match, missing)) and cjk_family() is None:
+        _say(
+            "labels hold Chinese or Japanese characters, which no font here has; install branchwise[cjk]"
+        )
+    elif missing:
+        _say(f"no font here has {' '.join(sorted(missing))}; they are drawn as boxes")
+
+
+@cache
+def _say(text: str) -> None:
+    """A warning on stderr, the same one only once."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def save(figure: Figure, stem: Path, about: str = "") -> None:
+    """Write a figure as `stem` with the suffix of each format, whole or not at all; then close it.
+
+    `about` stands in small print under it, and in the file's own description. Raises UserError where it
+    cannot be written.
+    """
+    if about:
+        _write_under(figure, about)
     for suffix in FORMATS:
-        temporary = stem.with_name(f".{stem.name}.{suffix}")
-        figure.savefig(temporary, format=suffix, metadata=_NO_DATE[suffix])
-        temporary.replace(stem.with_name(f"{stem.name}.{suffix}"))
+        facts = _NO_DATE[suffix] | ({_ABOUT[suffix]: about} if about else {})
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        with atomic_path(path) as temporary, _missing_glyphs_in_a_line():
+            figure.savefig(temporary, format=suffix, metadata=facts)
     plt.close(figure)
+
+
+def _write_under(figure: Figure, about: str) -> None:
+    """A line of small print below everything. (A figure has one `supxlabel`, which may be in use.)"""
+    size = 4
+    height = 1.8 * size / 72 / figure.get_figheight()
+    figure.text(0.99, 0.25 * height, about, fontsize=size, color="0.5", ha="right", va="bottom")
+    if engine := figure.get_layout_engine():
+        engine.set(rect=(0, height, 1, 1 - height))

@@ -210,7 +210,8 @@ def write_table(name: str, results: Results, folder: Path) -> None:
     experiment = results.experiment
     baseline = f" Baseline: {results.label('strategy', experiment.baseline)}."
     note = NOTES[name] + (baseline if name == "differences" else "")
-    note = " ".join((note, *_scoring_notes(results), detectable_note(results)))
+    notes = (note, *_scoring_notes(results), detectable_note(results), results.provenance)
+    note = " ".join(part for part in notes if part)
     write_text(folder / f"{name}.md", f"{markdown(frame)}\n{note}\n")
     write_text(folder / f"{name}.tex", _latex(frame, note))
     write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))

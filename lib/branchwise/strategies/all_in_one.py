@@ -12,4 +12,4 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
     reply = await desk.ask(everything(group, desk.style), group.questions)
     readings = read_many(reply.text, group.questions, desk.style.answer_format)
     for question, reading in zip(group, readings, strict=True):
-        yield Answered(question, reading, reply.text, reply.index)
+        yield Answered(question, reading, reply.text, (reply.index,))

@@ -1,77 +1,129 @@
-"""What a strategy may rely on, and what it gives back."""
+"""What a strategy may rely on, and what it gives back. Torch-free, since the config reads strategies."""
 
-from collections.abc import AsyncIterator, Sequence
-from importlib import import_module
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
-from branchwise.decoding.branches import Branch
-from branchwise.decoding.requests import Rules
-from branchwise.prompts import Message, PromptStyle, Reading, read_one
+from branchwise.prompts import Message, Reading, read_one
+
+if TYPE_CHECKING:
+    from branchwise.decoding.branches import Branch
+    from branchwise.decoding.requests import Rules
+
+Prompt = Sequence[Message] | Sequence[int] | str
+"""A whole prompt: messages, token ids, or text as the model is to read it."""
+Text = str | Sequence[int]
+"""What goes on from other text: a string, or token ids."""
 
 
-class Reply(NamedTuple):
-    """What the model said to one prompt; `index` is the number of the ask in its group."""
+class Reply:
+    """What the model said to one prompt; `index` is the number of the ask in its group.
 
-    index: int
-    text: str
+    Whoever reads it knows it from then on: what is asked later in the same task waited for it.
+    """
+
+    def __init__(
+        self, index: int, text: str, ids: Sequence[int] = (), heard: Callable[[int], None] | None = None
+    ) -> None:
+        self.index = index
+        self._text = text
+        self._ids = tuple(ids)
+        self._heard = heard
+
+    def __repr__(self) -> str:
+        return f"Reply({self.index}, {self._text!r})"
+
+    @property
+    def text(self) -> str:
+        """What was said, without a thought before it."""
+        self._read()
+        return self._text
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The token ids that were made, the end of the turn included; none from a served model."""
+        self._read()
+        return self._ids
+
+    def _read(self) -> None:
+        if self._heard is not None:
+            self._heard(self.index)
 
 
 class Answered(NamedTuple):
-    """The answer to one question: as read, as said, and in which ask."""
+    """The answer to one question: as read, as said, and the numbers of all asks that made it.
+
+    At least one of these asked the question. Fused and outlined answers have many.
+    """
 
     question: Question
     reading: Reading
     raw: str
-    ask: int
+    asks: tuple[int, ...]
 
 
 class Desk(Protocol):
-    """Where a strategy asks. Every prompt gets the budget of the answers that it asks for."""
+    """Where a strategy asks.
+
+    A prompt gets one answer's budget for each question that it asks, and one where it asks none.
+    `role` says what an ask is for (answer, plan, paraphrase, outline, ...), for the trace. `by` is the
+    model that is asked: the answerer, or another role that the experiment names a model for; where it
+    names none, the answerer. What an ask waited for is seen from what the strategy awaited and read;
+    `after` adds what cannot be seen there.
+    """
 
     style: PromptStyle
 
     async def ask(
         self,
         messages: Sequence[Message],
-        questions: Sequence[Question],
+        questions: Sequence[Question] = (),
+        *,
+        role: str | None = None,
+        by: str = "answerer",
         after: Sequence[Reply] = (),
+        rules: "Rules | None" = None,
     ) -> Reply:
-        """Ask for the answers to `questions` in one prompt.
-
-        `after` names the replies that had to be known first: the critical path of the ideal latency
-        runs along them.
+        """One prompt, for the answers to `questions`. Without any it is an intermediate ask: its cost is
+        shared by the answers that waited for it. `rules` need a decoder that offers `hook`.
         """
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
 
-    def open(self, messages: Sequence[Message]) -> Branch:
-        """A root branch that holds a prompt. This verb and the next three need the tree decoder; a
-        strategy that uses them says so in its catalogue entry (`needs`).
+    def open(self, prompt: Prompt) -> "Branch":
+        """A root branch that holds a prompt. This verb and the next four need a decoder that offers them;
+        a strategy that uses them says so in its catalogue entry (`needs`).
         """
 
-    def fork(self, branch: Branch, texts: Sequence[str]) -> list[Branch]:
+    def fork(self, branch: "Branch", texts: Sequence[Text]) -> "list[Branch]":
         """Children that see their ancestors and not each other."""
 
-    def join(self, branches: Sequence[Branch], text: str) -> Branch:
+    def join(self, branches: "Sequence[Branch]", text: Text) -> "Branch":
         """A branch that sees all of the given branches."""
 
-    def release(self, branch: Branch) -> None:
+    def release(self, branch: "Branch") -> None:
         """Let go of a branch that nothing forks or joins any more."""
 
     async def generate(
         self,
-        branch: Branch,
-        questions: Sequence[Question],
+        branch: "Branch",
+        questions: Sequence[Question] = (),
+        *,
+        role: str | None = None,
         after: Sequence[Reply] = (),
-        rules: Rules | None = None,
+        rules: "Rules | None" = None,
     ) -> Reply:
-        """Append tokens to `branch` for the answers to `questions`; `after` as in `ask`."""
+        """Append tokens to `branch`; all else as in `ask`."""
 
 
 class Strategy(Protocol):
-    """A strategy: asks a group at a desk and yields every question's answer once, in any order."""
+    """A strategy: asks a group at a desk and yields every question's answer once, in any order.
+
+    A question that it leaves out has an empty answer, and the result says so. Options, where its module
+    states `Options`, are a third argument.
+    """
 
     def __call__(self, group: Group, desk: Desk) -> AsyncIterator[Answered]: ...
 
@@ -79,9 +131,4 @@ class Strategy(Protocol):
 def answered(question: Question, reply: Reply, style: PromptStyle) -> Answered:
     """The answer to the one question that a reply is about."""
     reading = read_one(reply.text, question, style.answer_format)
-    return Answered(question, reading, reply.text, reply.index)
-
-
-def load(module: str) -> Strategy:
-    """The strategy in `branchwise/strategies/<module>.py`."""
-    return import_module(f"branchwise.strategies.{module}").strategy
+    return Answered(question, reading, reply.text, (reply.index,))

@@ -7,13 +7,16 @@ conversation that only its branch can see. With several needs the branches are j
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from branchwise.data.types import Group, Question
-from branchwise.decoding.branches import Branch
 from branchwise.dependencies.graph import check_acyclic
 from branchwise.errors import UserError
 from branchwise.prompts import assistant, single, turn
 from branchwise.strategies.base import Answered, Desk, Reply, answered
+
+if TYPE_CHECKING:
+    from branchwise.decoding.branches import Branch
 
 _MARK = "@@the answer stands here@@"
 
@@ -40,7 +43,7 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
     tasks: dict[str, asyncio.Task[tuple[Branch | None, Reply]]] = {}
     waiting = Counter(name for question in group for name in question.needs)
 
-    async def answer(question: Question) -> tuple[Branch | None, Reply]:
+    async def answer(question: Question) -> "tuple[Branch | None, Reply]":
         needed = [(name, *(await tasks[name])) for name in question.needs]
         if not needed and not waiting[question.id]:
             return None, await desk.ask(single(group, question, desk.style), [question])
@@ -50,7 +53,7 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
             branch = desk.join(branches, text) if len(needed) > 1 else desk.fork(branches[0], [text])[0]
         else:
             branch = desk.open(single(group, question, desk.style))
-        reply = await desk.generate(branch, [question], after=[reply for _, _, reply in needed])
+        reply = await desk.generate(branch, [question])
         for name, seen, _ in needed:
             waiting[name] -= 1
             if seen is not None and not waiting[name]:

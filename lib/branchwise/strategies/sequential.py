@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator
 
 from branchwise.data.types import Group
-from branchwise.prompts import assistant, single, turn
+from branchwise.prompts import Message, assistant, single, turn
 from branchwise.strategies.base import Answered, Desk, answered
 
 
 async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
     """One growing conversation; what the model said stays in it word for word."""
-    chat, before = [], ()
+    chat: list[Message] = []
     for question in group:
         chat += [turn(question)] if chat else single(group, question, desk.style)
-        reply = await desk.ask(chat, [question], after=before)
-        chat, before = [*chat, assistant(reply.text)], (reply,)
+        reply = await desk.ask(chat, [question])
+        chat = [*chat, assistant(reply.text)]
         yield answered(question, reply, desk.style)

@@ -8,11 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from branchwise.cells.loading import load_model, make_decoder
 from branchwise.cells.runner import GroupRunner
-from branchwise.config.entries import ModelEntry, TreeEntry
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.decoding.decoders.tree import TreeEntry
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.source import ModelSource
 from branchwise.evaluation.metrics.squad import exact_match
 from branchwise.files import write_text
 from branchwise.prompts import PromptStyle
@@ -53,8 +54,8 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
     answer, that of the best guess without it; `constant` that of always giving the most common answer; n
     the number of questions of the kind.
     """
-    loaded = load_model(ModelEntry(path=str(folder), device="cpu"))
-    decoder = make_decoder(TreeEntry(kind="tree"), loaded)
+    source = ModelSource(ModelEntry(path=str(folder), device="cpu"))
+    decoder = TreeEntry(kind="tree", packed_weights=None).make(source)
     results: dict[str, Any] = {}
     jobs = [(name, split) for name in SPECS for split in SPLITS]
     for number, (name, split) in enumerate(jobs, start=1):
@@ -64,7 +65,7 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
             if (split, strategy) in SKIPPED:
                 continue
             runner = GroupRunner(
-                load(strategy), decoder, loaded.chat, PromptStyle(), max_new_tokens=32, repeats=1
+                load(strategy), decoder, source.chat, PromptStyle(), max_new_tokens=32, repeats=1
             )
             scores[strategy] = _score(runner, groups, name)
         results.setdefault(name, {})[split] = {**_baselines(groups, name), **scores}

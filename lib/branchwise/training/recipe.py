@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from branchwise.data.types import Record
 from branchwise.data.worlds.groups import Kind
+from branchwise.records import Record
 
 
 class Shape(Record):

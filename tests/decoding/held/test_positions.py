@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from branchwise import TreeDecoder
-from branchwise.decoding.held.positions import Grid2D, GridRotary
+from branchwise.decoding.held.positions import GridRotary
 from branchwise.decoding.loop import run
+from branchwise.decoding.options import Grid2D
 from branchwise.errors import UserError
 from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 
@@ -59,7 +60,8 @@ def test_branches_on_the_grid_differ_by_their_place() -> None:
     model = model_of("qwen3")
     same = [[20, 21], [20, 21]]
     path = forked(TreeDecoder(model), same)
-    grid = forked(TreeDecoder(model, positions="grid2d", grid=Grid2D(8, (0, 1, 2, 3), "x")), same)
+    options = Grid2D(stride=8, channels=(0, 1, 2, 3), axis="x")
+    grid = forked(TreeDecoder(model, positions="grid2d", grid=options), same)
     assert path[0] == path[1] == grid[0]
     assert grid[1] != grid[0]
 

@@ -15,8 +15,8 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from branchwise import TreeDecoder
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 from tests.architectures import VOCABULARY

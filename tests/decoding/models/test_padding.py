@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.loop import run
+from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 from tests.architectures import BUILDERS, greedy, model_of

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from branchwise import TreeDecoder
-from branchwise.decoding.hf import HFDecoder
 from branchwise.decoding.models.usable import check_mode, check_usable
+from branchwise.decoding.reference import HFDecoder
 from branchwise.errors import UserError
 from tests.architectures import greedy
 from tests.decoding.models.test_exactness import unknown

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from branchwise.data.style import PromptStyle
 from branchwise.data.types import Question, Scorer
-from branchwise.prompts.rendering import PromptStyle
 
 # Annotated, so that a data set that sets its own default keeps the limits and the description.
 LocalPath = Annotated[
@@ -98,6 +98,9 @@ class FileDataset(PromptStyle):
     """Where rows lie in a JSON file: `item` of a list, `data.item` of a list under a key, or `*` for
     the members of one object. JSON lines hold a row a line."""
 
+    may_state_needs: ClassVar[bool] = False
+    """Whether a question may come with others that it needs."""
+
     path: LocalPath = None
     hub: Hub = None
     hub_config: HubConfig = None
@@ -127,6 +130,16 @@ class FileDataset(PromptStyle):
         "skip", description="skip: leave bad rows out, each with a warning, and count them."
     )
     scorer: ScoredAs = "squad"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_revision(cls, content: Any) -> Any:
+        """A pinned revision belongs to its hub id: a set of another id does not take it over."""
+        if isinstance(content, dict) and "revision" not in content:
+            given = content.get("hub")
+            if given is not None and given != cls.model_fields["hub"].default:
+                return {**content, "revision": None}
+        return content
 
     @model_validator(mode="after")
     def _sound(self) -> "FileDataset":

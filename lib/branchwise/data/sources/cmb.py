@@ -23,8 +23,8 @@ from branchwise.data.sources.base import (
     reason,
     text_id,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import LETTERS, Question
-from branchwise.prompts.rendering import Instruction
 
 CITATION = Citation(
     "Wang et al., 2024. CMB: A Comprehensive Medical Benchmark in Chinese. NAACL",

@@ -18,8 +18,8 @@ from branchwise.data.sources.base import (
     parts,
     reason,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
-from branchwise.prompts.rendering import Instruction
 
 
 class _Answer(Row):

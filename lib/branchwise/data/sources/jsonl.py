@@ -21,6 +21,8 @@ class JsonlDataset(FileDataset):
 
     citation = Citation("none: your own data", "", "yours")
 
+    may_state_needs = True
+
     source: Literal["jsonl"]
     path: str | None = Field(None, description="File of JSON lines, one group each.")
     group_size: GroupSize = 200

@@ -19,9 +19,9 @@ from branchwise.data.sources.base import (
     Split,
     reason,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
 from branchwise.data.worlds.wordings import BLANK
-from branchwise.prompts.rendering import Instruction
 
 
 class _Template(Row):

@@ -21,8 +21,8 @@ from branchwise.data.sources.base import (
     stated,
     text_id,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
-from branchwise.prompts.rendering import Instruction
 
 CITATION = Citation(
     "Yu, 2025. Accelerate Parallelizable Reasoning via Parallel Decoding within One Sequence. EMNLP",

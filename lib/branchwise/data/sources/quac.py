@@ -19,8 +19,8 @@ from branchwise.data.sources.base import (
     parts,
     reason,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import CANNOT_ANSWER, Question
-from branchwise.prompts.rendering import Instruction
 
 
 class _Text(Row):

@@ -19,8 +19,8 @@ from branchwise.data.sources.base import (
     reason,
     text_id,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import LETTERS, Question
-from branchwise.prompts.rendering import Instruction
 
 
 class _Question(Row):

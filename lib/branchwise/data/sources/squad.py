@@ -19,8 +19,8 @@ from branchwise.data.sources.base import (
     reason,
     stated,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
-from branchwise.prompts.rendering import Instruction
 
 
 class _Answers(Row):

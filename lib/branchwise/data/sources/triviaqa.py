@@ -17,8 +17,8 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
-from branchwise.prompts.rendering import Instruction
 
 UNLABELLED = "<unk>"
 """What the hub's test split holds in place of an answer."""

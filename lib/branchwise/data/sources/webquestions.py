@@ -18,8 +18,8 @@ from branchwise.data.sources.base import (
     Split,
     text_id,
 )
+from branchwise.data.style import Instruction
 from branchwise.data.types import Question
-from branchwise.prompts.rendering import Instruction
 
 _DESCRIPTION = re.compile(r'\(description (?:"((?:[^"\\]|\\.)*)"|([^()"]*))\)')
 

@@ -6,12 +6,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from branchwise.data.types import Group, Question, Record
+from branchwise.data.types import Group, Question
 from branchwise.data.worlds import wordings as words
 from branchwise.data.worlds.lexicon import NameSplit
 from branchwise.data.worlds.questions import ASKERS, Draft
 from branchwise.data.worlds.wordings import WordingSplit
 from branchwise.data.worlds.world import make_world, tell
+from branchwise.records import Record
 
 Kind = Literal[
     "look_up",

@@ -6,45 +6,29 @@ others, and every channel of a branch at x = 0, turn as the model was trained to
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from branchwise.decoding.options import Grid2D
 from branchwise.decoding.products.packed import replaced_forwards
 from branchwise.errors import UserError
 
 
-@dataclass(frozen=True)
-class Grid2D:
-    """Which rotary channels know the branch, and how strongly.
-
-    `stride`: x between two neighbouring children of a fork. `channels`: indices into the rotary
-    channels (0 turns fastest); none given: the last quarter, the slowest. `axis`: `interleaved`, of
-    the listed channels every second one, beginning with the first, takes x; `x`, all of them.
-    `combine`: `add`, such a channel turns with y + x (nothing changes at x = 0); `replace`, with x
-    alone, as in the repository that introduced the scheme (the trunk then loses its order there).
-    """
-
-    stride: int = 32
-    channels: tuple[int, ...] | None = None
-    axis: Literal["interleaved", "x"] = "interleaved"
-    combine: Literal["add", "replace"] = "add"
-
-    def columns(self, num_channels: int) -> list[int]:
-        """The channels that take x. Raises UserError for one that the model does not have."""
-        listed = self.channels
-        if listed is None:
-            listed = tuple(range(num_channels - num_channels // 4, num_channels))
-        beyond = [channel for channel in listed if not 0 <= channel < num_channels]
-        if beyond:
-            raise UserError(
-                f"rotary channels {beyond} do not exist",
-                f"this model has channels 0 to {num_channels - 1}",
-            )
-        return list(listed[::2] if self.axis == "interleaved" else listed)
+def columns_of(grid: Grid2D, num_channels: int) -> list[int]:
+    """The rotary channels that take x. Raises UserError for one that the model does not have."""
+    listed = grid.channels
+    if listed is None:
+        listed = tuple(range(num_channels - num_channels // 4, num_channels))
+    beyond = [channel for channel in listed if not 0 <= channel < num_channels]
+    if beyond:
+        raise UserError(
+            f"rotary channels {beyond} do not exist",
+            f"this model has channels 0 to {num_channels - 1}",
+        )
+    return list(listed[::2] if grid.axis == "interleaved" else listed)
 
 
 class GridRotary:
@@ -82,7 +66,7 @@ class GridRotary:
             # Both halves of the table hold the same channels, once for each half of a head.
             num_channels = cos.shape[-1] // 2
             takes_x = torch.zeros(num_channels, dtype=torch.bool, device=cos.device)
-            takes_x[self.grid.columns(num_channels)] = True
+            takes_x[columns_of(self.grid, num_channels)] = True
             takes_x = takes_x.repeat(2)
             return torch.where(takes_x, cos_x, cos), torch.where(takes_x, sin_x, sin)
 

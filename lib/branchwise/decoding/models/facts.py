@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from transformers import PreTrainedModel
 
 from branchwise.decoding.models.templates import turn_end_ids_of
@@ -41,3 +42,11 @@ def heads_of(model: PreTrainedModel) -> Heads:
     query = config.num_attention_heads
     key_value = getattr(config, "num_key_value_heads", None) or query
     return Heads(query, key_value, getattr(config, "head_dim", None) or config.hidden_size // query)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was given (a GPU works on by itself)."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from branchwise.cells.loading import load_model
-from branchwise.config.entries import ModelEntry
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.loading import load_model
 from branchwise.encoders.loading import load_encoder
 from branchwise.errors import UserError
 

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from branchwise.decoding.checks import check_reach
+from branchwise.decoding.contract import Verb
 from branchwise.decoding.loop import Driver
-from branchwise.decoding.models.facts import max_context_of, stop_ids_of
+from branchwise.decoding.models.facts import max_context_of, stop_ids_of, synchronize
 from branchwise.decoding.models.padding import padding_problem
 from branchwise.decoding.models.usable import check_mode, check_usable
 from branchwise.decoding.requests import (
@@ -71,6 +72,10 @@ class HFDecoder:
     prompts are asked one at a time, and `one_at_a_time` says why.
     """
 
+    offers: frozenset[Verb] = frozenset({"ask"})
+    reads: Literal["ids", "messages"] = "ids"
+    kv_cache_bytes: int | None = None
+
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None) -> None:
         check_usable(model)
         self.model = model
@@ -84,6 +89,8 @@ class HFDecoder:
         self._driver = Driver(self.step)
         with self.attached():
             self.one_at_a_time = padding_problem(model, self.pad_id)
+        reason = self.one_at_a_time
+        self.notes = (f"prompts are asked one at a time: {reason}",) if reason else ()
 
     def attached(self) -> AbstractContextManager[None]:
         """A neutral generation config in place of the model's own for as long as this lasts.
@@ -102,6 +109,19 @@ class HFDecoder:
             yield
         finally:
             self.model.generation_config = before
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.model.device
+
+    def facts(self) -> dict[str, Any]:
+        """How prompts that wait together are asked."""
+        return {"resolved_batching": "one at a time" if self.one_at_a_time else "padded batch"}
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given."""
+        synchronize(self.device)
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises UserError for one that is not plain greedy decoding."""

@@ -9,11 +9,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from branchwise.config.entries import DecoderEntry, ModelEntry, TreeEntry
-from branchwise.decoding.engine import TreeEngine
-from branchwise.decoding.held.positions import Grid2D
-from branchwise.decoding.hf import HFDecoder
+from branchwise.decoding.models.adapters import merged_adapter
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
@@ -47,8 +45,8 @@ def choose_device(given: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_model(entry: ModelEntry) -> Loaded:
-    """Load what an entry names.
+def load_model(entry: ModelEntry, adapter: Path | None = None) -> Loaded:
+    """Load what an entry names, and merge an adapter into its weights where one is given.
 
     Raises UserError where there is no such model, where weights or tokenizer are broken or incomplete,
     and where it does not fit the device.
@@ -60,6 +58,8 @@ def load_model(entry: ModelEntry) -> Loaded:
     chat = ChatTokenizer.load(folder, entry.thinking, entry.template_date)
     model, notes = _read_weights(folder, entry, device)
     _check_quantization(model, folder)
+    if adapter is not None:
+        model = merged_adapter(model, adapter)
     _check_vocabulary(model, chat, folder)
     return Loaded(_placed(model, device, folder), chat, folder, (*notes, *chat.notes))
 
@@ -158,8 +158,8 @@ def _folder(entry: ModelEntry) -> Path:
         folder = Path(entry.path).expanduser()
         if not (folder / "config.json").exists():
             raise UserError(
-                f"model folder {folder} has no config.json",
-                "check `path:` in config/catalogues/models.yaml"
+                f"model folder {folder.absolute()} has no config.json",
+                "check its `path:`"
                 + ("; `snakemake tiny_model` makes the tiny model" if "tiny" in folder.name else ""),
             )
         return folder
@@ -182,22 +182,3 @@ def _dtype(given: str, device: torch.device, config: object) -> torch.dtype:
         return torch.float32
     saved = getattr(config, "dtype", None)
     return saved if isinstance(saved, torch.dtype) else torch.bfloat16
-
-
-def make_decoder(entry: DecoderEntry, loaded: Loaded) -> TreeEngine | HFDecoder:
-    """The decoder that an entry describes, around a loaded model."""
-    tokenizer = loaded.chat.tokenizer
-    if isinstance(entry, TreeEntry):
-        grid = Grid2D(entry.grid_stride, entry.grid_channels, entry.grid_axis, entry.grid_combine)
-        return TreeEngine(
-            loaded.model,
-            tokenizer,
-            kernel=entry.kernel,
-            positions=entry.positions,
-            max_step_tokens=entry.max_step_tokens,
-            max_cache_tokens=entry.max_cache_tokens,
-            packed_weights=entry.packed_weights,
-            compile_mode=entry.compile_mode,
-            grid=grid,
-        )
-    return HFDecoder(loaded.model, tokenizer)

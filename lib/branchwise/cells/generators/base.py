@@ -1,0 +1,21 @@
+"""What every generator of dependencies gives back."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from branchwise.data.types import Group
+from branchwise.dependencies.graph import Edge
+from branchwise.trace import Tokens
+
+FREE = Tokens(sent=0, unique=0, cached=0, generated=0, padding=0)
+
+
+class Found:
+    """What a generator made of one group, before edges are chosen."""
+
+    def __init__(self, edges: Iterable[Edge], **facts: Any) -> None:
+        self.edges = tuple(edges)
+        self.facts: dict[str, Any] = {"tokens": FREE, "forward_passes": 0, "fallback": None} | facts
+
+
+Generator = Callable[[Group], Found]

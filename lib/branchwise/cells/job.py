@@ -1,0 +1,41 @@
+"""What one cell is told to do: everything that decides its answers. Torch-free."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from branchwise.data.style import PromptStyle
+from branchwise.decoding.decoders.base import DecoderSettings
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.results import Identity
+from branchwise.strategies.entry import StrategyEntry
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """A cell with its entries. `roles` are the models of further roles that its strategy asks."""
+
+    cell: dict[str, str]
+    identity: Identity
+    style: PromptStyle
+    model: ModelEntry
+    strategy: StrategyEntry
+    decoder: DecoderSettings
+    max_new_tokens: int
+    repeats: int
+    threads: int
+    roles: dict[str, ModelEntry] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return "/".join(self.cell.values())
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """What a cell reads and writes: groups, dependencies if it follows any, its folder, its journal."""
+
+    groups: Path
+    out: Path
+    journal: Path
+    dependencies: Path | None = None

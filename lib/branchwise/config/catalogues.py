@@ -1,0 +1,54 @@
+"""Everything that has a name in a config: entries of all catalogues, each from the room it describes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Union
+
+from pydantic import Field
+
+from branchwise.data.entries import DatasetEntry
+from branchwise.decoding.contract import Verb
+from branchwise.decoding.decoders import DECODERS
+from branchwise.decoding.decoders.base import DecoderSettings
+from branchwise.decoding.models.entry import ModelEntry
+from branchwise.dependencies.entries import DependencyEntry
+from branchwise.records import Record
+from branchwise.strategies.entry import StrategyEntry
+
+ROOT = Path(__file__).parents[3]
+"""The repository: catalogues, shipped models and the default experiment lie below it."""
+
+AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
+"""Axes of a grid, and the catalogues that they choose from."""
+CATALOGUES = (*AXES.values(), "dependencies")
+
+PATHS = {"datasets": ("path",), "models": ("path",), "strategies": ("module", "checkpoint")}
+"""Keys of entries that name files: relative to the file that says so."""
+
+PUBLISHED = {
+    "full_batch": "all_in_one (one prompt) or batch (a padded batch): the name was used for both",
+    "parallel": "collab_llm",
+    "parallel_bert": "collab_attention_published",
+    "collab_bert": "collab_attention_published",
+    "dependency_parallel": "collab_gold_layers with the dependencies that you want, or collab_llm",
+    "parallel_ideal": "collab_llm; its ideal latency is in every table",
+    "parallel_bert_ideal": "collab_attention_published; its ideal latency is in every table",
+}
+"""What published programs call a strategy -> what it is called here."""
+
+DecoderEntry = Annotated[Union[*DECODERS.values()], Field(discriminator="kind")]
+
+
+class Catalogues(Record):
+    """Everything that has a name. An experiment may add entries of its own under `define`."""
+
+    datasets: dict[str, DatasetEntry] = {}
+    models: dict[str, ModelEntry] = {}
+    strategies: dict[str, StrategyEntry] = {}
+    decoders: dict[str, DecoderEntry] = {}
+    dependencies: dict[str, DependencyEntry] = {}
+
+
+def missing_verbs(strategy: StrategyEntry, decoder: DecoderSettings) -> Sequence[Verb]:
+    """What `strategy` needs and `decoder` does not offer; empty where the two go together."""
+    return sorted(set(strategy.needs) - decoder.offers)

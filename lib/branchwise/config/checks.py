@@ -1,0 +1,147 @@
+"""Whether the names of a config fit together, and every cell can run: told before anything is planned."""
+
+import re
+from collections.abc import Sequence
+
+from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
+from branchwise.config.mistakes import nearest
+from branchwise.config.types import Cell, Experiment
+from branchwise.data.sources.base import FileDataset
+from branchwise.dependencies.entries import ControlEntry
+from branchwise.errors import UserError
+from branchwise.strategies.loading import load
+
+_NAME = re.compile(r"[\w(\[][\w .+()\[\]=@,-]*")
+"""Names of entries are names of folders: spaces, plus signs and brackets are fine, slashes are not."""
+
+
+def check_names(experiment: Experiment, source: str) -> None:
+    """Raises UserError for a name that there is not, or that cannot be a folder's."""
+    for catalogue in CATALOGUES:
+        for name in getattr(experiment.catalogues, catalogue):
+            if not _NAME.fullmatch(name) or name != name.strip():
+                raise UserError(
+                    f"{experiment.origin(catalogue, name)}: {name!r} cannot be a name in {catalogue}",
+                    "use letters, digits, spaces and . + - _ = @ , ( ) [ ], beginning with a letter, a "
+                    "digit or a bracket: results lie in folders of these names",
+                )
+    for axis, plural in AXES.items():
+        known = getattr(experiment.catalogues, plural)
+        used = list(getattr(experiment, plural))
+        if len(set(used)) < len(used):
+            raise UserError(f"{source}: {plural} names something twice: {used}", "name it once")
+        for exclusion in experiment.exclude:
+            names = getattr(exclusion, axis)
+            used += [names] if isinstance(names, str) else list(names or ())
+        for name in used:
+            if name not in known:
+                raise UserError(f"{source}: unknown {axis} {name}", _instead(axis, name, list(known)))
+    _check_dependencies(experiment)
+    _check_roles(experiment, source)
+    _check_judged(experiment, source)
+    if experiment.baseline not in experiment.strategies:
+        raise UserError(
+            f"{source}: baseline is {experiment.baseline}, which is not among the strategies",
+            nearest(experiment.baseline, experiment.strategies),
+        )
+
+
+def _instead(axis: str, name: str, known: list[str]) -> str:
+    if axis == "strategy" and name in PUBLISHED:
+        return f"what was published as {name} is called here: {PUBLISHED[name]}"
+    return nearest(name, known)
+
+
+def _check_dependencies(experiment: Experiment) -> None:
+    known = experiment.catalogues.dependencies
+    for strategy, entry in experiment.catalogues.strategies.items():
+        name = entry.dependencies
+        if name is not None and name not in known:
+            raise UserError(
+                f"{experiment.origin('strategies', strategy)}: strategy {strategy} has unknown "
+                f"dependencies {name}",
+                nearest(name, list(known)),
+            )
+
+
+def _check_roles(experiment: Experiment, source: str) -> None:
+    models = experiment.catalogues.models
+    for role in ("planner", "paraphraser"):
+        name = getattr(experiment.roles, role)
+        if name is not None and name not in models:
+            problem = f"{source}: roles.{role} is unknown model {name}"
+            raise UserError(problem, nearest(name, list(models)))
+    for name in experiment.strategies:
+        for role in experiment.catalogues.strategies[name].asks:
+            if role not in ("planner", "paraphraser"):
+                raise UserError(
+                    f"{experiment.origin('strategies', name)}: strategy {name} asks role {role}",
+                    "roles beside the answerer that a strategy may ask: planner, paraphraser",
+                )
+
+
+def _check_judged(experiment: Experiment, source: str) -> None:
+    for dataset in experiment.judged:
+        if dataset not in experiment.datasets:
+            raise UserError(
+                f"{source}: judged names {dataset}, which is not among the datasets",
+                nearest(dataset, experiment.datasets),
+            )
+    if experiment.judged and experiment.judge is None:
+        raise UserError(f"{source}: judged is given, but no judge", "add `judge:` with its model")
+
+
+def check_cells(experiment: Experiment, source: str) -> None:
+    """Refuse cells that cannot run, all with the reason, before anything is planned."""
+    for number, exclusion in enumerate(experiment.exclude):
+        if not any(exclusion.covers(cell) for cell in experiment.grid()):
+            raise UserError(
+                f"{source}: exclude.{number} matches no cell", "mend its names, or leave it out"
+            )
+    if not experiment.cells:
+        raise UserError(f"{source}: the exclusions leave no cell", "exclude less")
+    strategies, decoders = experiment.catalogues.strategies, experiment.catalogues.decoders
+    for cell in experiment.cells:
+        missing = missing_verbs(strategies[cell.strategy], decoders[cell.decoder])
+        if missing:
+            raise impossible(cell, missing, source)
+        check_control(experiment, cell, source)
+    if not experiment.cached:
+        check_strategies(experiment, experiment.strategies)
+
+
+def check_strategies(experiment: Experiment, names: Sequence[str]) -> None:
+    """Raises UserError for a strategy whose module, function or options are wrong."""
+    for name in names:
+        entry = experiment.catalogues.strategies[name]
+        try:
+            load(entry.module, entry.options)
+        except UserError as error:
+            where = experiment.origin("strategies", name)
+            raise UserError(f"{where}: strategy {name}: {error.problem}", error.remedy) from None
+
+
+def check_control(experiment: Experiment, cell: Cell, source: str) -> None:
+    """Raises UserError for a control that would say nothing: without stated dependencies it is batch."""
+    catalogues = experiment.catalogues
+    name = catalogues.strategies[cell.strategy].dependencies
+    entry = catalogues.dependencies[name] if name else None
+    if not isinstance(entry, ControlEntry) or not entry.needs_stated:
+        return
+    dataset = catalogues.datasets[cell.dataset]
+    if isinstance(dataset, FileDataset) and not dataset.may_state_needs:
+        raise UserError(
+            f"{source}: cell {cell}: data set {cell.dataset} states no dependencies, so strategy "
+            f"{cell.strategy} would be batch under another name",
+            f"exclude {{strategy: {cell.strategy}, dataset: {cell.dataset}}}",
+        )
+
+
+def impossible(cell: Cell, missing: Sequence[str], source: str) -> UserError:
+    """The error for a strategy whose decoder lacks a verb."""
+    verbs = " and ".join(missing)
+    return UserError(
+        f"{source}: cell {cell} is impossible: strategy {cell.strategy} needs {verbs}, "
+        f"which decoder {cell.decoder} does not offer",
+        f"choose another decoder or exclude {{strategy: {cell.strategy}, decoder: {cell.decoder}}}",
+    )

@@ -1,0 +1,233 @@
+"""What a result is: everything that it depends on, whatever the config is called and wherever it lies.
+
+Settings are JSON data. Of them a folder's name is made (`settings` of a cell, `scoring` of its scores,
+the file name of groups and dependencies), so results of different settings lie beside each other and
+the same ones are shared. Code is no part of the name: a result whose code has changed is made anew in
+its place. Data and models count by their content, so that their paths do not matter.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from branchwise.config.hashing import (
+    answers_code,
+    dependencies_code,
+    encoder_of,
+    model_hash,
+    scores_code,
+    value_hash,
+)
+from branchwise.config.types import Cell, Experiment
+from branchwise.data.sources.base import FileDataset, local_path
+from branchwise.data.style import PromptStyle
+from branchwise.decoding.models.files import folder_hash
+from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
+from branchwise.errors import UserError
+from branchwise.files import file_hash
+from branchwise.records import Record
+from branchwise.results import Identity
+from branchwise.strategies.loading import options_model, split
+
+NOT_COMPUTED = frozenset({"label", "scorer", "path", "needs"})
+"""Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
+
+
+def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    """What the groups of a data set depend on: its entry and the content of what it is read from."""
+    entry = experiment.catalogues.datasets[dataset]
+    settings = {k: v for k, v in _plain(entry).items() if k not in PromptStyle.model_fields}
+    if isinstance(entry, FileDataset):
+        path = local_path(entry)
+        settings |= {"file": file_hash(path) if path else None}
+        if path:
+            # What is read from a file comes from no hub.
+            for key in ("hub", "hub_config", "revision", "split"):
+                settings.pop(key, None)
+        if entry.encoder:
+            settings |= {"encoder": _named_or_hashed(entry.encoder)}
+    return settings
+
+
+def dependency_settings(experiment: Experiment, name: str, dataset: str, model: str) -> dict[str, Any]:
+    """What found dependencies depend on: entry, groups, and the model that is asked."""
+    entry = dependency_entry(experiment, name)
+    settings = {
+        "entry": _plain(entry),
+        "groups": groups_settings(experiment, dataset),
+        "model": _model(experiment, dependency_model(experiment, name, model)),
+    }
+    if isinstance(entry, AttentionEntry):
+        settings["entry"] |= {"encoder": _named_or_hashed(entry.encoder or "")}
+    return settings
+
+
+def dependency_model(experiment: Experiment, name: str, model: str) -> str:
+    """The model that dependencies are found with: the planner, where one is asked and named."""
+    entry = experiment.catalogues.dependencies[name]
+    planner = experiment.roles.planner if isinstance(entry, LlmEntry) else None
+    return planner or model
+
+
+def dependency_entry(experiment: Experiment, name: str) -> DependencyEntry:
+    """An entry of dependencies with the experiment's encoder where it names none."""
+    entry = experiment.catalogues.dependencies[name]
+    if isinstance(entry, AttentionEntry):
+        return entry.model_copy(update={"encoder": encoder_of(experiment, entry)})
+    return entry
+
+
+def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
+    """Everything but code that a cell's answers depend on, and nothing else."""
+    catalogues = experiment.catalogues
+    entry = catalogues.strategies[cell.strategy]
+    file, function = split(entry.module)
+    strategy: dict[str, Any] = {
+        "module": f"{file.name}:{function}" if file else entry.module,
+        "options": _options(experiment, cell.strategy),
+    }
+    if entry.checkpoint:
+        strategy |= {"checkpoint": folder_hash(Path(entry.checkpoint))}
+    name = entry.dependencies
+    style = {key: _plain(catalogues.datasets[cell.dataset])[key] for key in PromptStyle.model_fields}
+    settings = {
+        "groups": groups_settings(experiment, cell.dataset),
+        "style": style,
+        "model": _model(experiment, cell.model),
+        "strategy": strategy,
+        "dependencies": dependency_settings(experiment, name, cell.dataset, cell.model) if name else None,
+        "decoder": _plain(catalogues.decoders[cell.decoder]),
+        "max_new_tokens": experiment.max_new_tokens,
+        "repeats": experiment.repeats,
+        "threads": experiment.threads,
+    }
+    roles = {role: getattr(experiment.roles, role) for role in entry.asks}
+    if named := {role: _model(experiment, model) for role, model in roles.items() if model}:
+        settings["roles"] = named
+    return settings
+
+
+def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    """What scores depend on beside answers and code."""
+    judged = dataset in experiment.judged and experiment.judge is not None
+    return {
+        "scorer": experiment.catalogues.datasets[dataset].scorer,
+        "bootstrap_draws": experiment.bootstrap_draws,
+        "seed": experiment.seed,
+        "judge": experiment.judge.model_dump(mode="json") if judged and experiment.judge else None,
+    }
+
+
+def cell_identity(experiment: Experiment, cell: Cell) -> Identity:
+    """What a cell is: settings, code, and the code of the dependencies that it follows."""
+    name = experiment.catalogues.strategies[cell.strategy].dependencies
+    return Identity(
+        settings=cell_settings(experiment, cell),
+        code=answers_code(experiment, cell),
+        dependencies_code=dependencies_code(experiment, name) if name else None,
+    )
+
+
+def scoring_identity(experiment: Experiment, dataset: str) -> Identity:
+    """What scores are, beside the answers that they score."""
+    return Identity(settings=scoring_settings(experiment, dataset), code=scores_code())
+
+
+def cell_folder(experiment: Experiment, cell: Cell) -> Path:
+    """Where a cell's files lie, below the folder of the cells."""
+    return cell.path / value_hash(cell_settings(experiment, cell))
+
+
+def scores_path(experiment: Experiment, cell: Cell) -> Path:
+    """Where a cell's scores lie, below the folder of the cells."""
+    scoring = value_hash(scoring_settings(experiment, cell.dataset))
+    return cell_folder(experiment, cell) / scoring / "scores.json"
+
+
+def groups_name(experiment: Experiment, dataset: str) -> str:
+    """The name of a data set's file of groups, without its ending."""
+    return value_hash(groups_settings(experiment, dataset))
+
+
+def dependencies_name(experiment: Experiment, name: str, dataset: str, model: str) -> str:
+    """The name of a file of dependencies, without its ending."""
+    return value_hash(dependency_settings(experiment, name, dataset, model))
+
+
+def differing(recorded: Any, wanted: Any, at: str = "") -> list[str]:
+    """Places at which recorded settings are not the wanted ones, as "key (recorded, here wanted)". What
+    is not known here (None where something is recorded: a model or data that is not on this machine)
+    does not differ.
+    """
+    if isinstance(recorded, Mapping) and isinstance(wanted, Mapping):
+        keys = dict.fromkeys([*wanted, *recorded])
+        return [
+            place
+            for key in keys
+            for place in differing(recorded.get(key), wanted.get(key), f"{at}.{key}" if at else str(key))
+        ]
+    may_be_absent = at.rpartition(".")[2] in ("files", "file", "checkpoint")
+    if recorded == wanted or (wanted is None and may_be_absent):
+        return []
+    return [f"{at} ({_short(recorded)}, here {_short(wanted)})"]
+
+
+def check_present(experiment: Experiment) -> None:
+    """Raises UserError for data files and checkpoints that a run would miss, naming their entry."""
+    for dataset in experiment.datasets:
+        entry = experiment.catalogues.datasets[dataset]
+        path = local_path(entry) if isinstance(entry, FileDataset) else None
+        if path is not None and not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise UserError(
+                f"{experiment.origin('datasets', dataset)}: data file {path} of {dataset} {what}",
+                f"correct `path:` of {dataset} there",
+            )
+    for strategy in experiment.strategies:
+        checkpoint = experiment.catalogues.strategies[strategy].checkpoint
+        if checkpoint and not (Path(checkpoint) / "adapter_config.json").is_file():
+            raise UserError(
+                f"{experiment.origin('strategies', strategy)}: checkpoint {checkpoint} of {strategy} has "
+                "no adapter_config.json",
+                "give the folder that peft's save_pretrained wrote",
+            )
+
+
+def as_param(value: Any) -> str:
+    """A value as one stable line, for Snakemake's params."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _model(experiment: Experiment, name: str) -> dict[str, Any]:
+    entry = experiment.catalogues.models[name]
+    plain = {k: v for k, v in _plain(entry).items() if k not in ("hub", "revision")}
+    return {**plain, "files": model_hash(experiment, name)}
+
+
+def _named_or_hashed(encoder: str) -> str:
+    """An encoder by the content of its folder, or by its name where it is none."""
+    folder = Path(encoder).expanduser()
+    return (folder_hash(folder) or encoder) if folder.is_dir() else encoder
+
+
+def _options(experiment: Experiment, strategy: str) -> dict[str, Any]:
+    """A strategy's options, defaults filled in: a default that is written out is no other setting."""
+    entry = experiment.catalogues.strategies[strategy]
+    model = options_model(entry.module)
+    if model is None:
+        return dict(entry.options)
+    return model.model_validate(entry.options).model_dump(mode="json")
+
+
+@cache
+def _plain(entry: Record) -> dict[str, Any]:
+    """An entry as JSON data, without what no answer depends on."""
+    content = entry.model_dump(mode="json", by_alias=True)
+    return {key: value for key, value in content.items() if key not in NOT_COMPUTED}

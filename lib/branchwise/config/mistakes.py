@@ -1,0 +1,112 @@
+"""What is wrong with a config, in one line: the key as the user wrote it, what was given, the way out."""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from branchwise.errors import UserError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], content: Mapping[str, Any], source: str) -> M:
+    """A typed record of some content. Raises UserError for the first mistake; `source` is what it calls
+    the content.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _explain(error, model, source) from None
+
+
+def nearest(given: str, known: Sequence[str]) -> str:
+    """Advice after an unknown name: the nearest known one, and all of them."""
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    options = ", ".join(sorted(known))
+    return f"did you mean {near[0]}? Known: {options}" if near else f"known: {options}"
+
+
+def _explain(error: ValidationError, model: type[BaseModel], source: str) -> UserError:
+    # A typo makes two errors, an unknown key and a missing one; the first says more.
+    errors = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    first = errors[0]
+    places, known = _walk(model, first["loc"])
+    key = ".".join(places) or "the config"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    given, kind = first["input"], first["type"]
+    if kind == "extra_forbidden":
+        return UserError(f"{source}: unknown key {key}{more}", nearest(places[-1], known))
+    if kind == "missing":
+        return UserError(f"{source}: key {key} is missing{more}", "add it")
+    if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
+        return UserError(f"{source}: key {key} is {given!r}, not a list{more}", f"write [{given}]")
+    shown = json.dumps(given, default=str, ensure_ascii=False)[:80]
+    return UserError(f"{source}: key {key} is {shown}{more}", first["msg"].removeprefix("Value error, "))
+
+
+def _walk(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """The parts of a location that the user wrote (no names of types, which pydantic puts between them),
+    and the keys that are allowed beside the last one.
+    """
+    candidates: list[Any] = [model]
+    places: list[str] = []
+    known: list[str] = []
+    for number, part in enumerate(location):
+        last = number + 1 == len(location)
+        models = [m for candidate in candidates for m in _models(candidate)]
+        tagged = [m for m in models if part in _tags(m)]
+        inside = [inner for candidate in candidates for inner in _inside(candidate, part)]
+        if not inside and tagged:
+            candidates = tagged
+            continue
+        known = [key for m in models for key in _keys(m)] or known
+        if inside or (last and (isinstance(part, int) or _is_key(part))):
+            places.append(str(part))
+            candidates = inside or candidates
+    return places, list(dict.fromkeys(known))
+
+
+def _is_key(part: int | str) -> bool:
+    """Whether a part can be a key that somebody wrote, and not pydantic's name of a type."""
+    return isinstance(part, str) and not any(sign in part for sign in "[]()'") and part not in _TYPES
+
+
+_TYPES = {"str", "int", "float", "bool", "Selection"}
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _inside(annotation: Any, part: int | str) -> list[Any]:
+    """Types of what lies at `part` within a type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            if part == (field.alias or name):
+                return [field.annotation]
+        return []
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (dict, Mapping):
+        return [args[1]] if isinstance(part, str) else []
+    if origin in (tuple, list):
+        return [args[0]] if isinstance(part, int) else []
+    if origin in (Union, UnionType) or hasattr(annotation, "__metadata__"):
+        return [inner for member in args for inner in _inside(member, part)]
+    return []
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    tags = (model.model_fields.get(name) for name in ("source", "kind"))
+    return {value for field in tags if field for value in get_args(field.annotation)}
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType) or hasattr(annotation, "__metadata__"):
+        return [m for arg in get_args(annotation) for m in _models(arg)]
+    return []

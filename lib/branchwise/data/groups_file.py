@@ -1,0 +1,61 @@
+"""The file of groups: what `branchwise prepare` writes and every later stage reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from branchwise.data.types import Group
+from branchwise.errors import UserError
+from branchwise.records import Record
+
+GROUPS_SCHEMA = 2
+
+
+class Preparation(Record):
+    """What making a file of groups came to; its first line, and part of every run.json made of it."""
+
+    schema_name: str = "branchwise.groups"
+    version: int = GROUPS_SCHEMA
+    num_groups: int
+    num_questions: int
+    rows_left_out: int = 0
+    left_out: tuple[str, ...] = ()
+    gold_outside_context: int = 0
+
+
+def read_groups(path: Path) -> list[Group]:
+    """Groups of a file that `prepare_groups` wrote. Raises UserError naming the first bad line."""
+    read_preparation(path)
+    groups = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                continue
+            try:
+                groups.append(Group.model_validate_json(line))
+            except ValidationError as error:
+                raise UserError(
+                    f"{path}, line {number} is not a group: {str(error).splitlines()[2].strip()}",
+                    "make the file anew with `branchwise prepare`",
+                ) from None
+    return groups
+
+
+def read_preparation(path: Path) -> Preparation:
+    """The first line of a file of groups. Raises UserError where it is not of this version."""
+    if not path.exists():
+        raise UserError(f"groups file {path} does not exist", "make it with `branchwise prepare`")
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    try:
+        header: Any = json.loads(first)
+    except json.JSONDecodeError:
+        header = first[:60]
+    if not isinstance(header, dict) or header.get("version") != GROUPS_SCHEMA:
+        raise UserError(
+            f"{path} has header {header}, this version reads groups of version {GROUPS_SCHEMA}",
+            "make the file anew with `branchwise prepare`",
+        )
+    return Preparation.model_validate(header)

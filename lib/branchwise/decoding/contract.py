@@ -1,0 +1,90 @@
+"""What every decoder is to those who use it: the one contract, and the verbs that one may offer.
+
+Nothing but this is known of a decoder outside of its own modules, so a new one is one file in
+`branchwise/decoding/decoders`. Torch-free, since the config reads it.
+"""
+
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from branchwise.decoding.branches import Branch
+    from branchwise.decoding.requests import Completion, Request, Rules
+
+Verb = Literal["ask", "fork", "join", "hook", "mix"]
+"""What a strategy may need of a decoder.
+
+ask: whole prompts. fork: branches inside one sequence (open, fork, generate, release). join: a branch
+that sees several. hook: sampling, stop texts, bans, and changes of the logits. mix: hidden states mixed
+between the branches of a group.
+"""
+
+
+class Decoder(Protocol):
+    """How tokens are made. `submit` only queues; `step` does one unit of work.
+
+    `offers`: the verbs that it has. `max_context`: tokens of a prompt and its answer, at most.
+    `num_forward_passes`: passes so far (of a served model: replies so far). `reads`: whether a request's
+    messages or its token ids are what it goes by. `notes`: sentences that readers of its results need.
+    `device`: where it computes, "remote" for a served model. `kv_cache_bytes`: memory of keys and values
+    so far, None where that is not known.
+    """
+
+    offers: frozenset[Verb]
+    reads: Literal["ids", "messages"]
+    max_context: int
+    notes: tuple[str, ...]
+
+    @property
+    def num_forward_passes(self) -> int: ...
+
+    @property
+    def device(self) -> Any: ...
+
+    @property
+    def kv_cache_bytes(self) -> int | None: ...
+
+    def submit(self, request: "Request") -> None:
+        """Queue a request; its future is resolved by some later `step`."""
+
+    def step(self) -> bool:
+        """Work on what is queued. False when there is nothing to do."""
+
+    def close(self, group: Hashable) -> None:
+        """The group is finished: forget whatever was kept for it."""
+
+    def attached(self) -> AbstractContextManager[None]:
+        """Whatever must be in place while it works, for as long as this lasts."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given, before a clock is read."""
+
+    def facts(self) -> dict[str, Any]:
+        """What was chosen where the settings left it open; recorded in run.json."""
+
+
+class BranchingDecoder(Decoder, Protocol):
+    """A decoder that offers `fork` and `join`: branches that a strategy holds.
+
+    `stop_ids`: tokens that end a model's turn.
+    """
+
+    stop_ids: frozenset[int]
+
+    def open(self, prompt: Sequence[int] | str, group: Hashable = None) -> "Branch":
+        """A root branch that holds a prompt."""
+
+    def fork(self, branch: "Branch", texts: Sequence[Sequence[int] | str]) -> "list[Branch]":
+        """Children that see their ancestors and not each other."""
+
+    def join(self, branches: "Sequence[Branch]", text: Sequence[int] | str) -> "Branch":
+        """A branch that sees all of the given branches."""
+
+    def generate(
+        self, branch: "Branch", rules: "Rules | int", on_token: Callable[[int], None] | None = None
+    ) -> "Coroutine[Any, Any, Completion]":
+        """Append tokens to a branch until a stop rule."""
+
+    def release(self, branch: "Branch") -> None:
+        """Let go of a branch."""

@@ -1,0 +1,9 @@
+"""The base of everything that is read from or written to a file."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A typed record: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
