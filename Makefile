@@ -49,11 +49,12 @@ figures: $(STAMP) ## Redraw the figures and tables of the demo from the committe
 	@echo "figures  figures/committed/demo/   (pdf, svg, png)"
 
 test: $(STAMP) ## Install and run the tests.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-check: $(STAMP) ## Formatting and lint of Python and Snakemake files.
+check: $(STAMP) ## Formatting, types and lint of Python and Snakemake files.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 
@@ -62,8 +63,9 @@ lock: ## Pin what is installed in $(VENV) now.
 
 snapshot: ## Put the demo's scores, run records and two figures into resources/demo, to be committed.
 	rm -rf resources/demo/cells
-	cd results/cells && for file in $$(cd ../.. && $(BIN)/branchwise cells --config config/demo.yaml); do \
-	  mkdir -p ../../resources/demo/cells/$$file && cp $$file/scores.json $$file/run.json ../../resources/demo/cells/$$file/; done
+	for scored in $$($(BIN)/branchwise cells --folders --config config/demo.yaml); do \
+	  mkdir -p resources/demo/cells/$$scored; cp results/cells/$$scored/scores.json resources/demo/cells/$$scored/; \
+	  cp results/cells/$$(dirname $$scored)/run.json resources/demo/cells/$$(dirname $$scored)/; done
 	cp figures/demo/accuracy.png figures/demo/latency_by_size.png resources/demo/
 
 clean: ## Remove the environment and everything that runs made (not what is committed).

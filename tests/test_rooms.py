@@ -63,6 +63,42 @@ def test_a_reader_of_results_needs_no_torch(root: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "cells"),
+    [
+        ("strategies/sequential.py", {"sequential/tree"}),
+        ("strategies/collab.py", {"collab_gold/tree", "collab_gold_layers/tree"}),
+        ("decoding/reference.py", {"batch/hf"}),
+        ("decoding/decoders/hf.py", {"batch/hf"}),
+        ("decoding/engine.py", {"tree"}),
+        ("decoding/products/rows.c", {"tree"}),
+        ("results.py", {"all"}),
+        ("trace.py", {"all"}),
+        ("dependencies/graph.py", {"all"}),
+        ("cells/cell.py", {"all"}),
+        ("decoding/models/entry.py", {"all"}),
+        ("cells/generators/llm.py", set()),
+        ("config/mistakes.py", set()),
+        ("reporting/tables.py", set()),
+        ("evaluation/score.py", set()),
+        ("api.py", set()),
+    ],
+)
+def test_an_edit_concerns_exactly_the_cells_that_run_it(module: str, cells: set[str]) -> None:
+    experiment = load_experiment([LIBRARY.parents[1] / "config/demo.yaml"])
+    names = ["sequential/tree", "batch/tree", "batch/hf", "collab_gold/tree", "collab_gold_layers/tree"]
+    path = LIBRARY / module
+    assert path.is_file()
+    found = set()
+    for name in names:
+        strategy, decoder = name.split("/")
+        cell = Cell("worlds_two_hop_g2", "tiny", strategy, decoder)
+        if path in answers_files(experiment, cell):
+            found.add(name)
+    expected = {"all": set(names), "tree": {n for n in names if n.endswith("tree")}}
+    assert found == {name for cell in cells for name in expected.get(cell, {cell})}
+
+
 @pytest.mark.parametrize("strategy", ["batch", "collab_gold_layers"])
 @pytest.mark.parametrize("decoder", ["tree", "hf"])
 def test_all_that_a_cell_runs_is_in_its_hash(

@@ -14,6 +14,7 @@ import yaml
 from branchwise.data.prepare import prepare_groups
 from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
+from branchwise.trace import GroupTrace, Tokens, ideal_latency_s, question_tokens, total_tokens
 
 NUM_GROUPS = 30
 
@@ -88,6 +89,23 @@ def test_run_json_says_what_is_needed_to_believe_it(root: Path, work: Path) -> N
     rows = list(read_rows(work / "cell/answers.jsonl", AnswerRow))
     assert sum(row.tokens.generated for row in rows) == pytest.approx(record.totals.generated)
     assert all(0 <= row.start_s < row.end_s for row in rows)
+
+
+@pytest.mark.slow
+def test_ledger_and_ideal_latency_are_computed_again_from_the_files(root: Path, work: Path) -> None:
+    assert run(root, command(work)).returncode == 0
+    record = read_json(work / "cell/run.json", RunRecord)
+    traces = {trace.group: trace for trace in read_rows(work / "cell/trace.jsonl", GroupTrace)}
+    rows = list(read_rows(work / "cell/answers.jsonl", AnswerRow))
+    for group in record.groups:
+        asks = traces[group.id].asks
+        mine = [row for row in rows if row.group == group.id]
+        assert ideal_latency_s(asks) == group.ideal_s
+        assert total_tokens(asks) == group.tokens
+        shares = question_tokens(asks, {row.question: row.asks for row in mine})
+        assert [shares[row.question] for row in mine] == [row.tokens for row in mine]
+        assert all(ask.messages and ask.messages[0]["role"] == "system" for ask in asks)
+    assert record.totals == Tokens.total(record.totals_by_role.values())
 
 
 def with_define(work: Path, entry: dict) -> None:

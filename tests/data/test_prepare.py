@@ -1,5 +1,6 @@
 """Files of groups: whole or not at all, and read back as they were written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,23 +36,48 @@ def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
+@pytest.fixture
+def full() -> Path:
+    """A file on a disk that is always full."""
+    path = Path("/dev/full")
+    if not path.exists():
         pytest.skip("this system has no /dev/full")
-    import os
-    from unittest import mock
+    return path
 
-    def on_full_disk(handle: int, *args: object, **kwargs: object):
-        os.close(handle)
-        return full.open("w")
 
-    with (
-        mock.patch("branchwise.files.os.fdopen", on_full_disk),
-        pytest.raises(UserError, match="No space left on device"),
-    ):
+def test_a_full_disk_is_a_clear_error(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_full_disk(dir: Path, prefix: str) -> tuple[int, str]:
+        link = dir / f"{prefix}new"
+        link.symlink_to(full)
+        return os.open(link, os.O_RDONLY), str(link)
+
+    monkeypatch.setattr("branchwise.files.tempfile.mkstemp", on_full_disk)
+    with pytest.raises(UserError, match=r"g.jsonl could not be written: No space left on device"):
         prepare_groups(worlds("look_up"), tmp_path / "g.jsonl", pytest.fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_disk_that_is_full_of_temporary_files_names_their_folder(
+    made: bool, full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of groups, and of the rows of a file; closing the file fails once more, which hides nothing."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "g", "questions": [{"id": "q", "text": "Who?", "golds": ["x"]}]}\n')
+    entry = worlds("look_up") if made else JsonlDataset(source="jsonl", path=str(rows))
+    monkeypatch.setattr("branchwise.data.spool.tempfile.TemporaryFile", lambda dir: full.open("w+b"))
+    with pytest.raises(UserError, match="No space left on device") as raised:
+        prepare_groups(entry, tmp_path / "out" / "g.jsonl", pytest.fail)
+    assert f"in {tmp_path / 'out'}:" in str(raised.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=f"in {tmp_path}/file/out: Not a directory"):
+        prepare_groups(worlds("look_up"), tmp_path / "file/out/g.jsonl", pytest.fail)
 
 
 def test_bad_files_are_named_by_line(tmp_path: Path) -> None:

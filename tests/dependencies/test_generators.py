@@ -1,16 +1,21 @@
 """Generators: words, replies of models as they come, and an encoder's attention."""
 
+from pathlib import Path
+
 import pytest
 import regex
 import torch
 
+from branchwise.config.load import load_catalogues
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.dependencies.attention import attention_edges, attention_shares, pack
 from branchwise.dependencies.controls import random_edges, reversed_edges
+from branchwise.dependencies.entries import PUBLISHED_THRESHOLD, AttentionEntry
 from branchwise.dependencies.graph import known_edges
 from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
+from branchwise.dependencies.selection import Selection, select
 from branchwise.errors import UserError
 
 IDS = ["a", "b", "c", "d"]
@@ -77,6 +82,13 @@ WANTED = [("a", "c"), ("b", "d")]
         'As in [1], or [] for none: {"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
         'Use {braces like these}. {"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
         '{"order": ["Q1"], "edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}',
+        '{"edges": [{"Q3": "Q1"} {"Q4": "Q2"}]}',
+        '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}}',
+        '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"]}',
+        '{"edges": [["Q3", "Q1"], ["Q4", "Q2"]',
+        "{'edges': [{'Q3': 'Q1', 'Q4': None}, {'Q3': 'Q1'}, {'Q4': 'Q2'}]}",
+        '{"edges": [{"source": "Q1", "target": "Q3", "why": "it\'s \\"her\\" [sic]"}, {"Q4": "Q2"},]}',
+        '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}, {"Q2": "Q1',
     ],
 )
 def test_replies_seen_in_the_wild_are_read(text: str) -> None:
@@ -97,6 +109,16 @@ def test_replies_seen_in_the_wild_are_read(text: str) -> None:
         ('{"edges": [{"Q3": "Q1"}, {"Q4": Q2}, {"Q2": "Q1"}]}', "broken JSON"),
         ("[" * 2000, "JSON"),
         ('{"edges": [{"Q3": 1' + "1" * 5000 + "}]}", "JSON"),
+        # What json_repair would guess: bare names, dots, prose; two words made one, or one dropped.
+        ("{Q3: Q1}", "broken JSON"),
+        ("[Q3, Q1]", "broken JSON"),
+        ('{"edges": [...]}', "broken JSON"),
+        ('{"edges": [{"Q3": "Q1"}, ...]}', "broken JSON"),
+        ("{Q3 needs Q1, as it says: yes}", "broken JSON"),
+        ('{"edges": [["Q2"["Q1"], {"Q3": "Q1"}]}', "broken JSON"),
+        ('{"edges": [{"Q3": "Q1" "Q2"}, {"Q4": "Q2"}]}', "broken JSON"),
+        ('{"edges": [{"Q3" -> "Q1"}]}', "broken JSON"),
+        ("{" + "1" * 5000 + "x}", "broken JSON"),
         ('{"order": ["Q1", "Q2"]}', "every question once"),
         ('{"order": ["Q1", "Q2", "Q3", "Q3"]}', "every question once"),
     ],
@@ -198,7 +220,59 @@ def test_shares_of_attention_and_their_direction() -> None:
     assert both[1, 0] == pytest.approx((1 + 2 / 7) / 2)
     assert attention_shares(FakeEncoder(), packed, (-1,), "max", "max")[1, 0] == pytest.approx(2.0)
     group = asked("ab", "cd")
-    assert pairs(attention_edges(group, last, 0.5, "needs")) == [("a", "b")]
-    assert pairs(attention_edges(group, last, 0.5, "published")) == [("b", "a")]
-    (only,) = attention_edges(group, last, 0.5, "needs")
+    assert pairs(attention_edges(group, last, "absolute", 0.5, "needs")) == [("a", "b")]
+    assert pairs(attention_edges(group, last, "absolute", 0.5, "published")) == [("b", "a")]
+    (only,) = attention_edges(group, last, "absolute", 0.5, "needs")
     assert only.confidence == pytest.approx(1.0)
+
+
+def shares_like_an_encoders(count: int) -> torch.Tensor:
+    """Every pair has about the same share, b and c somewhat more for a: what MiniLM gives, about."""
+    shares = torch.full((count, count), 0.4 / (count - 1)).fill_diagonal_(0)
+    shares[1, 0] *= 1.6
+    shares[2, 0] *= 1.4
+    return shares
+
+
+@pytest.mark.parametrize("count", [4, 16])
+def test_the_relative_rule_finds_the_same_pairs_in_small_and_large_groups(count: int) -> None:
+    """The published threshold lets every pair through: all shares of a group this small are above it."""
+    group = Group(
+        id="g", questions=tuple(Question(id=f"q{n}", text="?", golds=("x",)) for n in range(count))
+    )
+    shares = shares_like_an_encoders(count)
+    published = attention_edges(group, shares, "absolute", PUBLISHED_THRESHOLD, "needs")
+    assert len(published) == count * (count - 1)
+    found = attention_edges(group, shares, "relative", 1.25, "needs")
+    assert pairs(found) == [("q0", "q1"), ("q0", "q2")]
+    assert 0.5 < found[1].confidence < found[0].confidence < 1
+    turned = attention_edges(group, shares, "relative", 1.25, "published")
+    assert pairs(turned) == [("q1", "q0"), ("q2", "q0")]
+
+
+def test_the_relative_rule_finds_nothing_in_no_attention() -> None:
+    one, two = asked("a"), asked("a", "b")
+    assert attention_edges(one, torch.zeros(1, 1), "relative", 1.25, "needs") == []
+    assert attention_edges(two, torch.zeros(2, 2), "relative", 0, "needs") == []
+
+
+def test_relative_edges_are_not_filtered_again_when_they_are_chosen_from() -> None:
+    relative, absolute = (
+        AttentionEntry(kind="attention", rule=rule) for rule in ("relative", "absolute")
+    )
+    assert AttentionEntry(kind="attention") == relative
+    assert (relative.threshold, absolute.threshold) == (1.25, PUBLISHED_THRESHOLD)
+    assert (relative.selection.min_confidence, absolute.selection.min_confidence) == (0, 0.02)
+    own = AttentionEntry(kind="attention", selection=Selection(min_confidence=0.6))
+    assert own.selection.min_confidence == 0.6
+    group = asked("a", "b", "c")
+    edges = attention_edges(group, shares_like_an_encoders(3), "relative", relative.threshold, "needs")
+    assert len(edges) == 1
+    assert select(edges, group, relative.selection, len) == edges
+
+
+def test_the_published_entry_keeps_the_published_rule(root: Path) -> None:
+    catalogue = load_catalogues(root).dependencies
+    published = catalogue["attention_published"]
+    assert (published.rule, published.threshold, published.direction) == ("absolute", 0.02, "published")
+    assert catalogue["attention"].rule == "relative"

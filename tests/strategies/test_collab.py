@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from branchwise.api import TreeDecoder
-from branchwise.cells.depending import Depending, find_all, generator_of
+from branchwise.cells.depending import Depending, check_control, find_all, generator_of
 from branchwise.cells.found import with_found
 from branchwise.cells.generators.llm import planner
 from branchwise.cells.runner import GroupRunner
@@ -19,8 +19,9 @@ from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.loading import load_model
 from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Rules
+from branchwise.dependencies.controls import control_edges
 from branchwise.dependencies.entries import ControlEntry, HeuristicEntry, LlmEntry
-from branchwise.dependencies.graph import Edge, with_edges
+from branchwise.dependencies.graph import Edge, known_edges, with_edges
 from branchwise.dependencies.llm import read_edges, reply_pattern
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle
@@ -192,6 +193,24 @@ def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:
     assert words.wall_s > 0
     with pytest.raises(UserError, match="no dependencies are known"):
         with_found(GROUPS[0], {})
+
+
+def test_controls_say_when_they_would_say_nothing() -> None:
+    """On own data that state nothing they were `batch`; only their rows tell."""
+    silent = [without(group) for group in GROUPS]
+    for kind in ("gold", "random", "reverse"):
+        entry = ControlEntry(kind=kind)
+        check_control(entry, kind, GROUPS)
+        with pytest.raises(UserError, match=f"dependencies {kind} are those that the data state"):
+            check_control(entry, kind, silent)
+    check_control(ControlEntry(kind="none"), "none", silent)
+    check_control(HeuristicEntry(kind="heuristic"), "heuristic", silent)
+
+
+def test_random_edges_are_as_many_as_stated() -> None:
+    entry = ControlEntry(kind="random")
+    for group in (*GROUPS, without(GROUPS[0])):
+        assert len(control_edges(group, entry)) == len(known_edges(group))
 
 
 def test_a_stage_that_was_stopped_goes_on(loaded, decoder, tmp_path) -> None:

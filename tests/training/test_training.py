@@ -15,7 +15,7 @@ from branchwise.training.muon import orthogonalised
 from branchwise.training.packing import draw_batch, packed_length, shared_length
 from branchwise.training.recipe import Shape, Stage, TinyRecipe
 from branchwise.training.sequences import Sequence, Span
-from branchwise.training.tiny import TinyTrainer
+from branchwise.training.tiny import TinyTrainer, _changes, _listed
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
 KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
@@ -136,6 +136,45 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     straight = train(tmp_path / "a", None)
     stopped = train(tmp_path / "b", 5)
     assert all(torch.equal(straight[name], stopped[name]) for name in straight)
+
+
+def test_a_checkpoint_of_another_recipe_is_kept_and_training_says_why_it_starts_anew(
+    tmp_path: Path,
+) -> None:
+    def train(recipe: TinyRecipe) -> list[str]:
+        lines: list[str] = []
+        TinyTrainer(recipe, tmp_path).train(lines.append, lambda done, total: None)
+        return lines
+
+    train(RECIPE)
+    old = (tmp_path / "checkpoint/state.safetensors").read_bytes()
+    changed = RECIPE.model_copy(
+        update={
+            "matrix_lr": 0.5,
+            "stages": (STAGE.model_copy(update={"max_facts": 9, "until": {"single": 0.5}}),),
+        }
+    )
+    why, kept, *rest = train(changed)
+    assert "another recipe" in why
+    assert f"matrix_lr: {RECIPE.matrix_lr} -> 0.5" in why
+    assert "stages[0].max_facts: 8 -> 9" in why
+    assert "stages[0].until.single: null -> 0.5" in why
+    assert why.count(" -> ") == 3
+    assert str(tmp_path / "checkpoint.1") in kept
+    assert "step 6" in kept
+    assert rest[0].startswith("step 1/6")
+    assert (tmp_path / "checkpoint.1/state.safetensors").read_bytes() == old
+    assert (tmp_path / "checkpoint/state.safetensors").read_bytes() != old
+    assert "resumed at step 6" in train(changed)[0]
+    assert str(tmp_path / "checkpoint.2") in train(RECIPE)[1]
+    assert (tmp_path / "checkpoint.1/state.safetensors").read_bytes() == old
+
+
+def test_a_long_list_of_changes_ends_in_a_count() -> None:
+    old, new = ({str(n): n + more for n in range(20)} for more in (0, 1))
+    assert _listed(_changes(old, new)).endswith("; 11: 11 -> 12; and 8 more")
+    assert _changes({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}) == []
+    assert _changes({"a": []}, {"a": [1]}) == ["a[0]: null -> 1"]
 
 
 def test_training_changes_every_weight(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -77,8 +77,8 @@ def bench(
     )
     size = sum(p.numel() for p in model.parameters()) / 1e6
     log(f"{path or shape}, {size:.0f} M parameters" + (f", cut to {' and '.join(cuts)}" if cuts else ""))
-    result = {"shape": path.name if path else shape, "layers": layers, "vocabulary": vocabulary}
-    about = dict(result)
+    about = {"shape": path.name if path else shape, "layers": layers, "vocabulary": vocabulary}
+    result: dict[str, Any] = dict(about)
 
     def save(measured: dict) -> None:
         if out is not None:

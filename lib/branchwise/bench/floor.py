@@ -7,8 +7,10 @@ branch's own.
 
 import time
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from branchwise.decoding.models.facts import heads_of
@@ -78,7 +80,7 @@ class Cost:
         itemsize = model.dtype.itemsize
         num_weights = sum(p.numel() for p in model.parameters())
         if not config.tie_word_embeddings:
-            num_weights -= model.get_input_embeddings().weight.numel()
+            num_weights -= cast(nn.Embedding, model.get_input_embeddings()).weight.numel()
         return cls(
             weight_bytes=num_weights * itemsize,
             num_weights=num_weights,

@@ -9,6 +9,7 @@ Shape legend: B branches, P prefix tokens, Q question tokens.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,7 +82,8 @@ class Sequential(Layout):
             if shared is None:
                 prompt = torch.cat([self.prefix_P, question])
             else:
-                for layer, kept in enumerate(shared.layers):
+                layers: list[Any] = shared.layers
+                for layer, kept in enumerate(layers):
                     cache.update(kept.keys, kept.values, layer)
             firsts.append(_last(self.model, input_ids=prompt[None], past_key_values=cache))
             self.caches.append(cache)
@@ -296,7 +298,8 @@ def by_name(names: Sequence[str] | None, device: torch.device) -> list[type[Layo
     """Layouts by name; for none given all of them, the compiled one on a GPU only (a CPU takes a minute
     to compile what does not make it faster).
     """
-    known = {layout.name: layout for layout in (*LAYOUTS, TreeCompiled)}
+    layouts: tuple[type[Layout], ...] = (*LAYOUTS, TreeCompiled)
+    known = {layout.name: layout for layout in layouts}
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise UserError(f"layout {unknown[0]!r} is not known", f"known: {'; '.join(known)}")

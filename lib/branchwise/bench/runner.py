@@ -120,7 +120,7 @@ def _measure_point(
         given = [answer[: num_steps + 1] for answer in work.answers()]
         pairs = zip(given, reference, strict=True)
         agree = [a == b for got, want in pairs for a, b in zip(got, want, strict=False)]
-        row = {
+        row: dict[str, Any] = {
             "layout": work.name,
             **point,
             "prefill_s": prefill_s[work.name],

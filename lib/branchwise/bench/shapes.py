@@ -1,6 +1,7 @@
 """True architectures with random weights: a dense model's time does not depend on its values."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedModel
@@ -37,6 +38,6 @@ def load(path: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedMode
     """A model from a folder, that never stops by itself. Raises UserError where there is none."""
     if not (path / "config.json").exists():
         raise UserError(f"model folder {path} has no config.json", "check --path")
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
+    model = cast(Any, AutoModelForCausalLM.from_pretrained(path, dtype=dtype)).to(device).eval()
     model.generation_config.eos_token_id = None
     return model

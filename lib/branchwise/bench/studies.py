@@ -4,7 +4,8 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel
@@ -37,7 +38,8 @@ def whole_paged(
     )
     started = clock(model.device)
     wall = time.perf_counter()
-    model.generate_batch(
+    # PreTrainedModel itself declares neither this nor `generate`.
+    cast(Any, model).generate_batch(
         prompts,
         generation_config=config,
         continuous_batching_config=batching,
@@ -138,7 +140,7 @@ def agreement(
     answers that are the same throughout.
     """
     prompts = _prompts(model, prefix, count)
-    half = copy.deepcopy(model).to(torch.bfloat16)
+    half = cast(Any, copy.deepcopy(model)).to(torch.bfloat16)
     answers = {
         dtype: CompletingEngine(half.to(dtype), kernel="cascade").complete(prompts, num_tokens)
         for dtype in (torch.bfloat16, torch.float32)
@@ -172,7 +174,7 @@ def one_row(
             max_new_tokens=count, min_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=0
         )
         mask = torch.ones_like(ids)
-        return model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+        return cast(Any, model).generate(input_ids=ids, attention_mask=mask, generation_config=config)
 
     works: dict[str, Callable[[int], Any]] = {"generate": generate, "generate, again": generate}
     # Without its own, the model has nowhere to stop before the number of tokens.
@@ -180,7 +182,7 @@ def one_row(
     try:
         for kernel in ("dense", "cascade"):
             engine = CompletingEngine(model, kernel=kernel, packed_weights=None)
-            works[f"tree, {kernel}"] = lambda count, engine=engine: engine.complete([prompt], count)
+            works[f"tree, {kernel}"] = partial(engine.complete, [prompt])
         steps: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(repeats):
             for name, work in works.items():
@@ -193,7 +195,7 @@ def one_row(
     finally:
         model.generation_config = own
     base = steps["generate"]
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for name, all_s in steps.items():
         ratio = statistics.median(a / b for a, b in zip(all_s, base, strict=True))
         result[name] = {"step_s": statistics.median(all_s), "step_s_all": all_s, "over_generate": ratio}

@@ -126,6 +126,7 @@ class GroupDesk:
     ) -> Reply:
         """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
         decoder, chat = self.others.get(by) or Asked(self.decoder, self.chat)
+        by = by if by in self.others else ANSWERER
         asked = tuple(questions)
         rules = self._rules(rules, asked)
         ids: list[int] = []
@@ -135,7 +136,8 @@ class GroupDesk:
             ids = chat.encode(prompt)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        request = Request(ids, rules, self, future, self._hear(asked), tuple(messages))
+        plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
+        request = Request(ids, rules, self, future, self._hear(asked), plain)
         decoder.submit(request)
         facts = {"by": by, "messages": tuple(messages)}
         return await self._reply(future, chat, asked, role, (r.index for r in after), prompt, facts)

@@ -1,11 +1,24 @@
 """`branchwise cells`: the cells of an experiment, one a line."""
 
+from typing import Annotated
+
+import typer
+
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from
 
 
 @command("cells")
-def cells(config: ConfigOption = [], setting: SetOption = []) -> None:  # noqa: B006
+def cells(
+    folders: Annotated[
+        bool, typer.Option("--folders", help="Where their files lie, below the folder of the cells.")
+    ] = False,
+    config: ConfigOption = [],  # noqa: B006 (typer copies it)
+    setting: SetOption = [],  # noqa: B006
+) -> None:
     """List the cells of an experiment (and so check its config)."""
-    for cell in experiment_from(config, setting).cells:
-        print(cell)
+    from branchwise.config.identity import scores_path
+
+    experiment = experiment_from(config, setting)
+    for cell in experiment.cells:
+        print(scores_path(experiment, cell).parent if folders else cell)

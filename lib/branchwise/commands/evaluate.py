@@ -31,9 +31,17 @@ def cell(
     from branchwise.config.identity import scoring_identity
     from branchwise.evaluation.judge import JudgeRecord
     from branchwise.evaluation.score import score_cell
-    from branchwise.results import AnswerRow, RunRecord, read_json, read_rows, write_json
+    from branchwise.results import (
+        AnswerRow,
+        RunRecord,
+        only_folder,
+        read_json,
+        read_rows,
+        write_json,
+    )
 
     experiment = experiment_from(config, setting)
+    folder = only_folder(folder, "run.json")
     rows = list(read_rows(folder / "answers.jsonl", AnswerRow))
     run = read_json(folder / "run.json", RunRecord)
     dataset = run.cell["dataset"]

@@ -26,7 +26,7 @@ def judge(
     """
     from branchwise.data.groups_file import read_groups
     from branchwise.evaluation.judging import judge_rows
-    from branchwise.results import AnswerRow, read_rows, write_json
+    from branchwise.results import AnswerRow, only_folder, read_rows, write_json
 
     experiment = experiment_from(config, setting)
     if experiment.judge is None:
@@ -36,6 +36,7 @@ def judge(
         for group in read_groups(groups)
         for question in group
     }
+    cell = only_folder(cell, "answers.jsonl")
     rows = list(read_rows(cell / "answers.jsonl", AnswerRow))
     with progress_bar(f"judging {cell}") as progress:
         record = judge_rows(rows, contexts, experiment.judge, journal, progress)

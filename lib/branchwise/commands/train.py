@@ -22,7 +22,10 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or another torch device.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
 ) -> None:
-    """Train the tiny model on worlds; stopped runs go on from their last checkpoint."""
+    """Train the tiny model on worlds; stopped runs go on from their last checkpoint.
+
+    A checkpoint of another recipe is kept under another name, and training starts anew.
+    """
     import torch
 
     from branchwise.config.load import validated
@@ -36,7 +39,7 @@ def train(
     parsed = validated(TinyRecipe, recipe)
     trainer = TinyTrainer(parsed, work, str(choose_device(device)))
     with progress_bar("training") as progress:
-        trainer.train(lambda line: console.print(line, markup=False), progress)
+        trainer.train(lambda line: console.print(line, markup=False, soft_wrap=True), progress)
     trainer.export(out)
     facts = trainer.facts() | {"threads": threads}
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

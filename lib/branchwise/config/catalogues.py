@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
@@ -36,7 +36,11 @@ PUBLISHED = {
 }
 """What published programs call a strategy -> what it is called here."""
 
-DecoderEntry = Annotated[Union[*DECODERS.values()], Field(discriminator="kind")]
+if TYPE_CHECKING:
+    DecoderEntry = DecoderSettings
+else:
+    # The types of decoders are found when the library starts.
+    DecoderEntry = Annotated[Union[*DECODERS.values()], Field(discriminator="kind")]
 
 
 class Catalogues(Record):

@@ -59,7 +59,7 @@ def parse_experiment(
     files = {axis: str(root / CATALOGUE_FOLDER / f"{axis}.yaml") for axis in CATALOGUES}
     where = {(axis, name): files[axis] for axis in CATALOGUES for name in getattr(catalogues, axis)}
     where |= {(axis, name): source for axis in CATALOGUES for name in getattr(experiment.define, axis)}
-    experiment.bind(Catalogues.model_construct(**both), where | dict(origins or {}))
+    experiment.bind(Catalogues.model_construct(None, **both), where | dict(origins or {}))
     check_names(experiment, source)
     check_cells(experiment, source)
     return experiment
@@ -72,7 +72,7 @@ def load_catalogues(root: Path = ROOT) -> Catalogues:
         path = root / CATALOGUE_FOLDER / f"{axis}.yaml"
         entries = _located({"define": {axis: read_yaml(path)}}, root.absolute())["define"]
         merged[axis] = getattr(validate(Catalogues, entries, str(path)), axis)
-    return Catalogues.model_construct(**merged)
+    return Catalogues.model_construct(None, **merged)
 
 
 def revised(entry: E, changes: Mapping[str, Any], source: str) -> E:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from branchwise.data.grouping import Embed, plan_groups
 from branchwise.data.groups_file import Preparation
 from branchwise.data.rows import file_rows, hub_rows
 from branchwise.data.sources.base import BadRow, FileDataset, local_path
-from branchwise.data.spool import Counts, Spool
+from branchwise.data.spool import Counts, Scratch, Spool
 from branchwise.data.types import Group
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer
@@ -36,15 +37,15 @@ def prepare_groups(
 
     `warn` hears of every bad row. `embed` is needed for grouping by similarity. Nothing of the data
     stays in memory but a few bytes a question. Raises UserError where the source cannot be read, where
-    a row is bad and the entry says `on_bad_row: fail`, and where no group is left.
+    a row is bad and the entry says `on_bad_row: fail`, where no group is left, and where the folder of
+    `path` takes no files.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The number of groups is known at the end, and stands in the first line.
-    with tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as body:
+    with closing(Scratch(path.parent)) as body:
         counts = Counts()
         num_groups = num_questions = 0
         for line, size in _lines(entry, path.parent, counts, warn, progress, embed):
-            body.write(line + "\n")
+            body.append(line)
             num_groups += 1
             num_questions += size
         if num_groups == 0:
@@ -56,11 +57,9 @@ def prepare_groups(
             left_out=tuple(str(bad) for bad in counts.examples),
             gold_outside_context=counts.gold_outside_context,
         )
-        body.seek(0)
         with atomic_writer(path) as file:
             file.write(facts.model_dump_json() + "\n")
-            while block := body.read(2**20):
-                file.write(block)
+            file.writelines(body.lines())
     return facts
 
 

@@ -9,12 +9,14 @@ import json
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 
 from branchwise.data.sources.base import BadRow, Item
 from branchwise.data.types import Question
+from branchwise.errors import UserError
 
 MAX_EXAMPLES = 20
 """Bad rows that a report keeps; all are counted."""
@@ -41,13 +43,66 @@ def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
+class Scratch:
+    """A temporary file of lines in a folder, gone when it is closed. All of its methods raise UserError
+    where the disk is full or the folder may not be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed on exit)
+        self._end = 0
+
+    def append(self, text: str) -> int:
+        """Add a line; its position."""
+        line = text.encode() + b"\n"
+        at = self._end
+        with self._told():
+            self._file.seek(at)
+            self._file.write(line)
+        self._end += len(line)
+        return at
+
+    def line(self, at: int) -> str:
+        """The line at a position, without its end."""
+        with self._told():
+            self._file.seek(at)
+            return self._file.readline().decode().rstrip("\n")
+
+    def lines(self) -> Iterator[str]:
+        """All lines from the first on, with their ends."""
+        with self._told():
+            self._file.seek(0)
+            for line in self._file:
+                yield line.decode()
+
+    def close(self) -> None:
+        """Let go of the file. What a full disk has not taken is not needed any more."""
+        with suppress(OSError):
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"no temporary file could be written in {self._folder}: {error.strerror}",
+                "free some space there, or check that the folder may be written to",
+            ) from error
+
+
 class Spool:
-    """Checked questions of one data set. A context manager: the file is gone after it."""
+    """Checked questions of one data set. A context manager: the file is gone after it.
+
+    Raises UserError where the folder takes no file, or no more of it.
+    """
 
     def __init__(self, folder: Path, counts: Counts) -> None:
         self.counts = counts
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed on exit)
-        self._end = 0
+        self._file = Scratch(folder)
         self._question_at = array("Q")
         self.passage_of = array("l")
         self.passages: list[list[int]] = []
@@ -92,7 +147,7 @@ class Spool:
             self._subdomain_number[item.subdomain] = len(self.subdomains)
             self.subdomains.append([])
         self.subdomains[self._subdomain_number[item.subdomain]].append(number)
-        self._question_at.append(self._write(content))
+        self._question_at.append(self._file.append(content))
         self.counts.questions += 1
         self.counts.gold_outside_context += item.in_context is False
         return None
@@ -106,31 +161,18 @@ class Spool:
             self.counts.passages += 1
             if item.block:
                 self.block_names[passage] = item.block
-            self._passage_at.append(self._write(json.dumps([item.title, item.context])))
+            self._passage_at.append(self._file.append(json.dumps([item.title, item.context])))
         self.passages[passage].append(number)
         return passage
-
-    def _write(self, text: str) -> int:
-        """Append a line of JSON; its position."""
-        line = text.encode() + b"\n"
-        at = self._end
-        self._file.seek(at)
-        self._file.write(line)
-        self._end += len(line)
-        return at
-
-    def _read(self, at: int) -> str:
-        self._file.seek(at)
-        return self._file.readline().decode().rstrip("\n")
 
     def texts(self) -> Iterator[str]:
         """What the questions ask, one at a time."""
         for at in self._question_at:
-            yield json.loads(self._read(at))["text"]
+            yield json.loads(self._file.line(at))["text"]
 
     def _questions(self, numbers: Sequence[int]) -> list[str]:
         """The stored JSON of some questions; they need none that is not among them."""
-        stored = [self._read(self._question_at[number]) for number in numbers]
+        stored = [self._file.line(self._question_at[number]) for number in numbers]
         if not any('"needs":' in text for text in stored):
             return stored
         questions = [Question.model_validate_json(text) for text in stored]
@@ -144,11 +186,11 @@ class Spool:
         """
         title, context = "", ""
         if shared:
-            title, context = json.loads(self._read(self._passage_at[self.passage_of[numbers[0]]]))
+            title, context = json.loads(self._file.line(self._passage_at[self.passage_of[numbers[0]]]))
         questions = []
         for text, number in zip(self._questions(numbers), numbers, strict=True):
             if not shared:
-                own = json.loads(self._read(self._passage_at[self.passage_of[number]]))[1]
+                own = json.loads(self._file.line(self._passage_at[self.passage_of[number]]))[1]
                 if own and '"context":' not in text:
                     text = f'{text[:-1]},"context":{json.dumps(own, ensure_ascii=False)}}}'
             questions.append(text)

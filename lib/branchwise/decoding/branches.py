@@ -53,7 +53,7 @@ class Branch:
         return f"branch {self.number} of group {label[:60]}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Run(Running):
     """A branch that is generating. `logits_V` is there while it waits for others of its hook.
 
@@ -61,8 +61,8 @@ class Run(Running):
     before.
     """
 
-    branch: Branch = None  # type: ignore[assignment]  (dataclass order: always given)
-    future: asyncio.Future[Completion] = None  # type: ignore[assignment]
+    branch: Branch
+    future: asyncio.Future[Completion]
     generator: torch.Generator | None = None
     is_ask: bool = False
     num_sent: int = 0

@@ -49,13 +49,13 @@ class CompletingEngine(TreeEngine):
         with self.attached():
             results = only_user_errors(run(every(), self.step))
         return [
-            result if isinstance(result, UserError) else [self._answer(c, True in texts) for c in result]
+            result if isinstance(result, UserError) else self._answers(result, True in texts)
             for result in results
         ]
 
-    def _answer(self, completion: Completion, as_text: bool) -> list[int] | str:
-        ids = [i for i in completion.ids if i not in self.stop_ids]
-        return self.tokenizer.decode(ids) if as_text else ids
+    def _answers(self, completions: list[Completion], as_text: bool) -> list[list[int]] | list[str]:
+        answers = [[i for i in one.ids if i not in self.stop_ids] for one in completions]
+        return [self.tokenizer.decode(ids) for ids in answers] if as_text else answers
 
     async def _complete_group(self, prompts: Sequence[Text], rules: Rules) -> list[Completion]:
         group = object()

@@ -49,23 +49,24 @@ class TreeEngine:
     notes: tuple[str, ...] = ()
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:
-        self.options = options = checked_options(options)
+        self.options = checked_options(options)
         check_usable(model)
         self.self_test: dict[str, float] = {}
-        kernel: str = options.kernel
+        kernel: str = self.options.kernel
         if kernel == "auto":
             kernel, self.self_test = fastest_kernel(model)
         check_exactness(model, kernel)
         self.kernel = kernel
-        packed = packing_helps(model) if options.packed_weights is None else options.packed_weights
+        given = self.options.packed_weights
+        packed = packing_helps(model) if given is None else given
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
-        self.grid = options.grid if options.positions == "grid2d" else None
+        self.grid = self.options.grid if self.options.positions == "grid2d" else None
         self.tree = TokenTree(self.device)
-        self._forward = ForwardPass(model, self.tree, kernel, packed, options)
+        self._forward = ForwardPass(model, self.tree, kernel, packed, self.options)
         self._scheduler = self._new_scheduler()
         self._queue: list[Request] = []
         self._num_branches = 0

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ class HFDecoder:
         with self.attached():
             self.one_at_a_time = padding_problem(model, self.pad_id)
         reason = self.one_at_a_time
-        self.notes = (f"prompts are asked one at a time: {reason}",) if reason else ()
+        self.notes: tuple[str, ...] = (f"prompts are asked one at a time: {reason}",) if reason else ()
 
     def attached(self) -> AbstractContextManager[None]:
         """A neutral generation config in place of the model's own for as long as this lasts.
@@ -182,7 +182,8 @@ class HFDecoder:
             eos_token_id=sorted(self.stop_ids) or None,
             pad_token_id=self.pad_id,
         )
-        self.model.generate(
+        # PreTrainedModel itself does not declare `generate`; the models that get here have it.
+        cast(Any, self.model).generate(
             input_ids=ids_BT,
             attention_mask=mask_BT,
             generation_config=config,

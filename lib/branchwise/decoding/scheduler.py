@@ -3,10 +3,11 @@
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
@@ -161,7 +162,8 @@ class Scheduler:
         return among is None or (among.num_begun >= hook.lockstep and len(members) == len(among.members))
 
     def _tokens(self, hook: Hook | None, members: list[Run]) -> list[int]:
-        logits_RV = torch.stack([member.logits_V for member in members])
+        # Whoever waits for its token has its logits.
+        logits_RV = torch.stack(cast("list[Tensor]", [member.logits_V for member in members]))
         if hook is not None:
             logits_RV = hook.change([member.ids for member in members], logits_RV)
             if bool(logits_RV.isnan().any()):

@@ -17,6 +17,7 @@ from branchwise.errors import UserError
 
 Direction = Literal["needs", "published"]
 Pool = Literal["mean", "max"]
+Rule = Literal["relative", "absolute"]
 
 
 class Packed(NamedTuple):
@@ -79,16 +80,24 @@ def attention_shares(
 
 
 def attention_edges(
-    group: Group, shares_QQ: Tensor, threshold: float, direction: Direction
+    group: Group, shares_QQ: Tensor, rule: Rule, threshold: float, direction: Direction
 ) -> list[Edge]:
-    """Edges with a share of at least `threshold`, which is also their confidence."""
+    """Edges of the pairs with share enough.
+
+    absolute: at least `threshold`, and the share is the edge's confidence. relative: at least `threshold`
+    times the mean share of all pairs, since the more questions there are, the less attention is left for
+    each; the confidence is share / (share + mean), 0.5 for the mean itself.
+    """
     names = [question.id for question in group]
+    mean = float(shares_QQ.sum()) / max(1, len(names) * (len(names) - 1))
+    least = threshold * mean if rule == "relative" else threshold
     edges = []
-    for i, j in (shares_QQ >= threshold).nonzero().tolist():
-        if i == j:
+    for i, j in (shares_QQ >= least).nonzero().tolist():
+        share = float(shares_QQ[i, j])
+        if i == j or (rule == "relative" and not share):
             continue
         source, target = (names[j], names[i]) if direction == "needs" else (names[i], names[j])
-        share = float(shares_QQ[i, j])
-        why = f"{names[i]} attends to {names[j]}: {share:.3f}"
-        edges.append(Edge(source=source, target=target, confidence=share, why=why))
+        confidence = share / (share + mean) if rule == "relative" else share
+        why = f"{names[i]} attends to {names[j]}: {share:.3f}, the mean is {mean:.3f}"
+        edges.append(Edge(source=source, target=target, confidence=confidence, why=why))
     return edges

@@ -1,8 +1,8 @@
 """Catalogue entries of dependencies: which generator, and how its edges are chosen from."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from branchwise.dependencies.selection import PRESETS, Preset, Selection
 from branchwise.records import Record
@@ -14,6 +14,9 @@ SelectionField = Annotated[
         "max_tokens, answer_tokens and overhead_tokens."
     ),
 ]
+
+PUBLISHED_THRESHOLD = 0.02
+"""Of a pair's share of attention. In groups of a dozen questions and fewer nearly every pair has it."""
 
 
 class ControlEntry(Record):
@@ -82,7 +85,14 @@ class AttentionEntry(_Chosen):
         description="Folder or hub id; minilm: the one of the extra `minilm`; default: the experiment's "
         "`roles.encoder`, else bert-base-uncased.",
     )
-    threshold: float = Field(0.02, ge=0, description="Least share of a question's attention.")
+    rule: Literal["relative", "absolute"] = Field(
+        "relative",
+        description="What the threshold is compared with: a pair's share of attention as a multiple of "
+        "the mean share of the group's pairs, or, as published, that share itself.",
+    )
+    threshold: float = Field(
+        1.25, ge=0, description="Least that makes an edge; absolute: 0.02 where none is given."
+    )
     direction: Literal["needs", "published"] = Field(
         "needs", description="needs: i attends to j means that i needs j; published: that j needs i."
     )
@@ -94,10 +104,21 @@ class AttentionEntry(_Chosen):
 
     @property
     def selection(self) -> Selection:
-        """The rule that edges are chosen by; a preset takes over the threshold, as published."""
+        """The rule that edges are chosen by; a preset takes over the absolute threshold, as published.
+        Under the relative rule confidence is no share, and all that is below is gone already.
+        """
         rule = super().selection
-        named = isinstance(self.selection_rule, str)
-        return rule.model_copy(update={"min_confidence": self.threshold}) if named else rule
+        if not isinstance(self.selection_rule, str):
+            return rule
+        least = self.threshold if self.rule == "absolute" else 0.0
+        return rule.model_copy(update={"min_confidence": least})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_threshold(cls, data: Any) -> Any:
+        """A share is never 1.25: the absolute rule has a default of its own."""
+        absolute = isinstance(data, dict) and data.get("rule") == "absolute"
+        return {"threshold": PUBLISHED_THRESHOLD, **data} if absolute else data
 
 
 DependencyEntry = Annotated[

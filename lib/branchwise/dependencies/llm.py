@@ -8,9 +8,11 @@ shape is refused, so that the caller can fall back and say so.
 import ast
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
+
+import json_repair
 
 from branchwise.data.types import Group
 from branchwise.dependencies.graph import Edge
@@ -30,6 +32,11 @@ _ASKED: dict[ReplyShape, str] = {
         'Reply {"order": ["Q1", "Q3", "Q2"]} with every question once.'
     ),
 }
+
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_PIECES = rf"(?:{_QUOTED}|{_NUMBER}|true|false|null|True|False|None|[\s{{}}\[\],:])*+"
+"""All that JSON is made of, and the same in Python's way."""
 
 
 class ReadEdges(NamedTuple):
@@ -123,7 +130,7 @@ def _chain(order: list[Any], ids: Sequence[str]) -> ReadEdges:
     if sorted(filter(None, names)) != sorted(ids) or len(names) != len(ids):
         return ReadEdges(None, "the order does not hold every question once")
     pairs = pairwise(names)
-    return ReadEdges([Edge(source=a, target=b, why="order of the model") for a, b in pairs])  # type: ignore[arg-type]
+    return ReadEdges([Edge(source=a, target=b, why="order of the model") for a, b in pairs])
 
 
 def _pairs(item: Any, ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -165,8 +172,8 @@ def _values(text: str) -> tuple[list[Any], bool]:
         try:
             value, at = json.JSONDecoder().raw_decode(text, start)
         except json.JSONDecodeError:
-            closed, at = _balanced(text, start)
-            value = _mended(closed) if closed else None
+            end, at = _extent(text, start)
+            value = _mended(text[start:end])
         if value is None:
             is_broken = True
         elif isinstance(value, dict | list):
@@ -174,41 +181,44 @@ def _values(text: str) -> tuple[list[Any], bool]:
     return values, is_broken
 
 
-def _mended(text: str) -> Any:
-    """A value with Python's quotes or trailing commas; None where it is neither."""
-    for candidate in (text, re.sub(r",\s*([}\]])", r"\1", text)):
-        try:
-            return json.loads(candidate)
-        except json.JSONDecodeError:
-            try:
-                return ast.literal_eval(candidate)
-            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-                continue
-    return None
-
-
-def _balanced(text: str, start: int) -> tuple[str | None, int]:
-    """The text from a bracket to where it closes, and the place after it. Where it never does: up to
-    the last whole item, with the open brackets closed, and the end of the text.
+def _extent(text: str, start: int) -> tuple[int, int]:
+    """Where the value that a bracket begins ends, and where to read on. One that is never closed ends
+    after its last whole item: a word that was cut off may be any other.
     """
-    stack: list[str] = []
-    quote = ""
-    last_item: tuple[int, list[str]] | None = None
-    for place in range(start, len(text)):
-        char = text[place]
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char in "{[":
-            stack.append("}" if char == "{" else "]")
-        elif char in "}]":
-            if stack.pop() != char:
-                return None, place + 1
-            if not stack:
-                return text[start : place + 1], place + 1
-            last_item = (place + 1, list(stack))
-    if last_item is None:
-        return None, len(text)
-    end, still_open = last_item
-    return text[start:end] + "".join(reversed(still_open)), len(text)
+    depth, end = 0, start
+    for piece in re.compile(rf"{_QUOTED}|[{{}}\[\]]", re.DOTALL).finditer(text, start):
+        if piece[0] in "{[":
+            depth += 1
+        elif piece[0] in "}]":
+            depth, end = depth - 1, piece.end()
+            if depth == 0:
+                return end, end
+    return end, len(text)
+
+
+def _mended(text: str) -> Any:
+    """A value with Python's quotes, and commas or closing brackets too many or too few; None where more
+    than that is wrong. Words are never mended: json_repair also reads prose, dots and bare names, and
+    now and then drops a word or makes one of two.
+    """
+    if not re.fullmatch(_PIECES, text, re.DOTALL):
+        return None
+    try:
+        value = json_repair.loads(text, skip_json_loads=True, strict=True)
+        said = [ast.literal_eval(piece[0]) for piece in re.finditer(_QUOTED, text, re.DOTALL)]
+    except (ValueError, SyntaxError):
+        return None
+    return value if list(_words(value)) == said else None
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All strings of a JSON value, keys among them, as they stand in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _words(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _words(item)

@@ -1,8 +1,8 @@
 """Scores of single rows of {prediction, golds}, exactly as the official scorers give them."""
 
-from typing import Any
+from typing import Any, cast
 
-from branchwise.evaluation.metrics import SCORERS
+from branchwise.evaluation.metrics import SCORERS, Scorer
 from branchwise.evaluation.metrics.drop import spans_of
 from branchwise.evaluation.metrics.edges import edge_scores
 
@@ -22,7 +22,8 @@ def score_row(row: Any, metric: str) -> dict[str, float | None]:
         prediction = _spans(prediction)
     elif not isinstance(prediction, str):
         raise ValueError(f"prediction is a text, not {prediction!r}")
-    return SCORERS[metric](prediction, golds)
+    # One of ROW_METRICS, as the command checks.
+    return SCORERS[cast(Scorer, metric)](prediction, golds)
 
 
 def _golds(row: dict[str, Any], metric: str) -> list[Any]:

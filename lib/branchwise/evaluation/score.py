@@ -53,10 +53,11 @@ def score_answer(row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None)
     """
     if row.answer_type == "choice":
         scorer = "choice"
-    golds, answer = row.golds, row.answer
     if scorer == "drop":
-        golds, answer = row.gold_spans or tuple((gold,) for gold in golds), predicted_spans(answer)
-    scores = SCORERS[scorer](answer, golds)
+        spans = row.gold_spans or tuple((gold,) for gold in row.golds)
+        scores = SCORERS[scorer](predicted_spans(row.answer), spans)
+    else:
+        scores = SCORERS[scorer](row.answer, row.golds)
     if not row.answer.strip():
         empty = {key: 0.0 for key, value in scores.items() if value is not None}
         scores |= empty | {key: scores[key] for key in ABOUT_GOLDS if key in scores}

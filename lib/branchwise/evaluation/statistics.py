@@ -89,10 +89,9 @@ def paired_difference(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction of a family of p-values, in the given order."""
-    order = np.argsort(p_values)
-    adjusted = np.empty(len(p_values))
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted.tolist()
+    if not len(p_values):
+        return []
+    # Loads much of statsmodels, which only tables need.
+    from statsmodels.stats.multitest import multipletests
+
+    return multipletests(p_values, method="holm")[1].tolist()

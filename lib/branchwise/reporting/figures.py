@@ -144,8 +144,8 @@ def quality_latency(results: Results) -> Figure:
         _per_cent_over_log_ms(axis)
     hollow = ", ".join(results.label("decoder", d) for d in look.dash if d != first)
     note = f"; filled: {results.label('decoder', first)}, hollow: {hollow}" if hollow else ""
-    figure.supxlabel(f"wall time per group, ms (log){note}", fontsize=7)
-    figure.supylabel("exact match, %", fontsize=7)
+    figure.supxlabel(f"wall time per group, ms (log){note}")
+    figure.supylabel("exact match, %")
     look.legend(figure, decoders=False)
     return figure
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from branchwise.config import Cell, Experiment
+from branchwise.errors import UserError
 from branchwise.evaluation.statistics import Difference, paired_difference
-from branchwise.reporting.cells import provenance, read_scores
+from branchwise.reporting.cells import provenance, read_scores, scores_file
 from branchwise.results import Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
@@ -110,7 +111,15 @@ def load_results(experiment: Experiment, cells_folder: Path) -> Results:
     """Read every cell's scores.json. Raises UserError naming cells that are missing, and those whose
     recorded identity is not the config's.
     """
-    scores = {cell: read_scores(experiment, cell, cells_folder) for cell in experiment.cells}
+    files = {cell: scores_file(experiment, cell, cells_folder) for cell in experiment.cells}
+    missing = [cell for cell, file in files.items() if not file.exists()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(files)} cells have no scores in {cells_folder.absolute()}, "
+            f"the first: {missing[0]}",
+            "run `snakemake`, or name the folder that holds them with --cells",
+        )
+    scores = {cell: read_scores(experiment, cell, file) for cell, file in files.items()}
     return Results(experiment, scores)
 
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from branchwise.files import atomic_path
 
@@ -31,10 +33,11 @@ CJK_PACKAGE = "zhplot"
 _CJK_FONT = "fonts/NotoSansSC-Regular.ttf"
 _CJK = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _MISSING = re.compile(r"Glyph (\d+) .*missing from font")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
+    "figure.labelsize": 7,
     "legend.fontsize": 6.5,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
@@ -61,7 +64,7 @@ def styled() -> Iterator[None]:
     """Figures made inside have the project's style."""
     family = cjk_family()
     # Of several families, matplotlib takes for each character the first one that has it.
-    fonts = {"font.family": ["sans-serif", family]} if family else {}
+    fonts: dict[Any, Any] = {"font.family": ["sans-serif", family]} if family else {}
     with sns.axes_style("ticks"), matplotlib.rc_context(_STYLE | fonts):
         yield
 
@@ -125,9 +128,12 @@ def save(figure: Figure, stem: Path, about: str = "") -> None:
 
 
 def _write_under(figure: Figure, about: str) -> None:
-    """A line of small print below everything. (A figure has one `supxlabel`, which may be in use.)"""
+    """A line of small print below everything else, the figure's own label among it."""
     size = 4
     height = 1.8 * size / 72 / figure.get_figheight()
     figure.text(0.99, 0.25 * height, about, fontsize=size, color="0.5", ha="right", va="bottom")
-    if engine := figure.get_layout_engine():
+    if label := figure.get_supxlabel():
+        # The layout leaves it at the very bottom; an empty line of its own makes room.
+        figure.supxlabel(f"{label}\n")
+    elif isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0, height, 1, 1 - height))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from branchwise.evaluation.statistics import holm
 from branchwise.files import write_text
-from branchwise.reporting.frames import AXES, Results, ordered
+from branchwise.reporting.frames import AXES, Results, one_line, ordered
 
 _ACCURACY = {
     "em": "EM",
@@ -198,10 +198,14 @@ NOTES = {
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A Markdown table; bars in cells are escaped."""
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).values.tolist()]
-    lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    """A Markdown table of a frame's cells as they are written; bars in them are escaped."""
+    cells = frame.astype(str).map(_escaped).rename(columns=lambda name: _escaped(str(name)))
+    # Else 0.0500 would become 0.05, and a column of numbers be aligned by their points.
+    return cells.to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    return one_line(cell).replace("|", "\\|")
 
 
 def write_table(name: str, results: Results, folder: Path) -> None:

@@ -228,7 +228,7 @@ class Documents:
         # The template ends the last turn with a newline that no model has to write.
         while ids[-1] != self._turn_end:
             ids.pop()
-        spans = []
+        spans: list[Span] = []
         header = self._header
         for start in (i for i, token in enumerate(ids) if token == self._turn_start):
             if ids[start : start + len(header)] == header:

@@ -7,6 +7,7 @@ model on a CPU without bfloat16 units; batching equal shapes in the parameters' 
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(parameter)
             buffers.append(state["momentum"])
-        gradients_NRC = torch.stack([parameter.grad for parameter in parameters])
+        # `step` leaves out those without a gradient.
+        gradients_NRC = torch.stack(cast(list[Tensor], [parameter.grad for parameter in parameters]))
         for buffer, gradient in zip(buffers, gradients_NRC, strict=True):
             buffer.lerp_(gradient, 1 - group["momentum"])
         updates_NRC = gradients_NRC.lerp(torch.stack(buffers), group["momentum"])

@@ -5,6 +5,7 @@ shortcuts, several isolated branches per context, a warm-up on restated facts, a
 start out looking at the tokens just before them, and Muon.
 """
 
+import itertools
 import json
 import math
 import random
@@ -135,8 +136,11 @@ class TinyTrainer:
         ).last_hidden_state
 
     def train(self, log: LogLine, progress: Progress) -> None:
-        """Run to the recipe's last step, from the newest checkpoint where there is one."""
-        if self._restore():
+        """Run to the recipe's last step, from the newest checkpoint where there is one.
+
+        A checkpoint of another recipe is put aside, and `log` hears why.
+        """
+        if self._restore(log):
             log(f"resumed at step {self.step}")
         recipe = self.recipe
         while self.step < recipe.num_steps:
@@ -236,12 +240,15 @@ class TinyTrainer:
         shutil.rmtree(self._checkpoint, ignore_errors=True)
         new.replace(self._checkpoint)
 
-    def _restore(self) -> bool:
+    def _restore(self, log: LogLine) -> bool:
         """Continue from the checkpoint, if there is one and it was made by this very recipe."""
         if not (self._checkpoint / "progress.json").exists():
             return False
         progress = json.loads((self._checkpoint / "progress.json").read_text())
-        if progress["recipe"] != self.recipe.model_dump(mode="json"):
+        if changed := _changes(progress["recipe"], self.recipe.model_dump(mode="json")):
+            kept = self._put_aside()
+            log(f"the checkpoint was made by another recipe: {_listed(changed)}")
+            log(f"starting anew; the old checkpoint, of step {progress['step']}, is kept in {kept}")
             return False
         tensors = load_file(self._checkpoint / "state.safetensors", device=str(self.device))
         with torch.no_grad():
@@ -261,6 +268,12 @@ class TinyTrainer:
         for key in _COUNTERS:
             setattr(self, key, progress[key])
         return True
+
+    def _put_aside(self) -> Path:
+        """Give the checkpoint's folder the next free number, so that no later one takes its place."""
+        numbers = itertools.count(1)
+        kept = next(p for n in numbers if not (p := self.folder / f"checkpoint.{n}").exists())
+        return self._checkpoint.rename(kept)
 
     def export(self, folder: Path) -> None:
         """Write the finished model as transformers reads it, whole or not at all, and keep the
@@ -293,3 +306,22 @@ class TinyTrainer:
 
 
 _COUNTERS = ("step", "stage", "stage_begin", "num_tokens", "num_answers", "train_s")
+_MOST_LISTED = 12
+
+
+def _changes(old: Any, new: Any, at: str = "") -> list[str]:
+    """What differs between two recipes as JSON data, each as "key: old -> new"."""
+    parts: dict[str, tuple[Any, Any]] = {}
+    if isinstance(old, dict) and isinstance(new, dict):
+        parts = {f"{at}.{key}": (old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new])}
+    elif isinstance(old, list) and isinstance(new, list):
+        pairs = enumerate(itertools.zip_longest(old, new))
+        parts = {f"{at}[{number}]": pair for number, pair in pairs}
+    if not parts:
+        return [] if old == new else [f"{at.lstrip('.')}: {json.dumps(old)} -> {json.dumps(new)}"]
+    return [change for key, (one, other) in parts.items() for change in _changes(one, other, key)]
+
+
+def _listed(changes: list[str]) -> str:
+    more = len(changes) - _MOST_LISTED
+    return "; ".join(changes[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")

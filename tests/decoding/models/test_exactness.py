@@ -7,7 +7,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from branchwise import TreeDecoder
 from branchwise.decoding.attention.dense import Dense
 from branchwise.decoding.attention.kernels import KERNELS
-from branchwise.decoding.models import exactness
+from branchwise.decoding.models import exactness, known
 from branchwise.errors import UserError
 from tests.architectures import BUILDERS, greedy, model_of
 
@@ -30,7 +30,7 @@ def unknown(name: str, **more: object):
 
 
 def test_every_architecture_of_the_tests_is_known_and_no_other() -> None:
-    assert {architecture for architecture, _ in BUILDERS.values()} == exactness.KNOWN_EXACT
+    assert {architecture for architecture, _ in BUILDERS.values()} == known.KNOWN_EXACT
 
 
 @pytest.mark.parametrize("name", ["gpt2", "starcoder2"])
@@ -118,7 +118,7 @@ def test_a_known_type_that_was_modified_is_checked() -> None:
 
 
 def test_a_modified_model_is_checked_though_its_configuration_passed_before(monkeypatch) -> None:
-    monkeypatch.setattr(exactness, "KNOWN_EXACT", frozenset())
+    monkeypatch.setattr(known, "KNOWN_EXACT", frozenset())
     model = unknown("llama", num_hidden_layers=2)
     TreeDecoder(model, kernel="dense")
     mlp = model.model.layers[0].mlp
@@ -174,7 +174,7 @@ def test_a_difference_is_found_and_told(monkeypatch: pytest.MonkeyPatch) -> None
 
     attend = Dense._attend
     monkeypatch.setattr(Dense, "_attend", lambda *args: attend(*args) * 1.01)
-    monkeypatch.setattr(exactness, "KNOWN_EXACT", frozenset())
+    monkeypatch.setattr(known, "KNOWN_EXACT", frozenset())
     monkeypatch.setattr(exactness, "_exact", set())
     with pytest.raises(UserError, match="failed the exactness check"):
         TreeDecoder(model_of("llama"), kernel="dense")

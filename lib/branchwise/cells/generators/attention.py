@@ -31,7 +31,7 @@ def generator(entry: AttentionEntry, source: Any) -> Generator:
         shares = attention_shares(model, packed, entry.layers, entry.head_pool, entry.layer_pool)
         count = len(packed.ids)
         tokens = FREE.model_copy(update={"sent": count, "unique": count})
-        edges = attention_edges(group, shares, entry.threshold, entry.direction)
+        edges = attention_edges(group, shares, entry.rule, entry.threshold, entry.direction)
         return Found(edges, tokens=tokens, forward_passes=1)
 
     return generate

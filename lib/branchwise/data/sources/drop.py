@@ -78,6 +78,7 @@ class DropDataset(FileDataset):
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A member (passage id, content) of the authors' object, or a flat row of the hub."""
+        golds: list[tuple[str, ...]]
         if isinstance(row, dict):
             found = _HubRow.model_validate(row)
             golds = [(span.strip(),) for span in found.answers_spans.spans if span.strip()]

@@ -225,8 +225,8 @@ def paraphrase(draft: Draft, number: int) -> list[Question]:
         return []
     question = about_fact(draft, fact, number, "paraphrase")
     wordings = QUESTIONS[fact.kind]
-    others = (w.format(p=fact.subject, r=fact.relation) for w in (*wordings.seen, *wordings.held_out))
-    others = tuple(text for text in others if text != question.text)
+    texts = (w.format(p=fact.subject, r=fact.relation) for w in (*wordings.seen, *wordings.held_out))
+    others = tuple(text for text in texts if text != question.text)
     return [question.model_copy(update={"paraphrases": others})]
 
 

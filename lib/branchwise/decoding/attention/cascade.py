@@ -189,11 +189,11 @@ def _copied(key: Tensor, value: Tensor, part: Gathered, written: Written | None)
         keys, values = (_select(one, part.keys_PK).contiguous() for one in (key, value))
         part.copies[written.layer] = Copies(keys, values, num_keys)
         return keys, values
-    if had.count < num_keys:
-        new = (_select(one, part.keys_PK[:, had.count :]) for one in (key, value))
+    if had.num_keys < num_keys:
+        new = (_select(one, part.keys_PK[:, had.num_keys :]) for one in (key, value))
         old = (had.keys_PHKD, had.values_PHKD)
-        more = (_appended(a, b, had.count) for a, b in zip(old, new, strict=True))
-        had = part.copies[written.layer] = Copies(*more, num_keys)
+        keys, values = (_appended(a, b, had.num_keys) for a, b in zip(old, new, strict=True))
+        had = part.copies[written.layer] = Copies(keys, values, num_keys)
     return had.keys_PHKD[:, :, :num_keys], had.values_PHKD[:, :, :num_keys]
 
 

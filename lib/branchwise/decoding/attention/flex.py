@@ -17,7 +17,18 @@ def _flex(compiled: bool) -> Callable:
     """FlexAttention, compiled on a GPU. On a CPU its compiled form takes half a minute for every new
     shape and was measured to give NaN for small ones, so there it runs as written: slow, and right.
     """
-    return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+    if compiled:
+        return torch.compile(flex_attention, dynamic=True)
+    return flex_attention
+
+
+def _capping(softcap: float) -> Callable[..., Tensor]:
+    """The score function that caps scores."""
+
+    def capped(score: Tensor, *_: Tensor) -> Tensor:
+        return softcap * torch.tanh(score / softcap)
+
+    return capped
 
 
 class Flex(Kernel):
@@ -30,16 +41,11 @@ class Flex(Kernel):
         self._blocks: dict[int | None, BlockMask] = {}
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
-        softcap = scoring.softcap
-
-        def capped(score: Tensor, *_: Tensor) -> Tensor:
-            return softcap * torch.tanh(score / softcap)
-
         out = _flex(query.device.type == "cuda")(
             query,
             key,
             value,
-            score_mod=None if softcap is None else capped,
+            score_mod=None if scoring.softcap is None else _capping(scoring.softcap),
             block_mask=self._block_mask(scoring.window),
             scale=scoring.scale,
             enable_gqa=key.shape[1] != query.shape[1],

@@ -9,7 +9,7 @@ Shape legend: N query tokens of a step; of a gathered part, P problems of at mos
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -37,12 +37,12 @@ class InPlace(NamedTuple):
 
 class Copies(NamedTuple):
     """Keys and values that were gathered already, with room for more: each (P, H, room, D), of which
-    the first `count` of the room are filled.
+    the first `num_keys` of the room are filled.
     """
 
     keys_PHKD: Tensor
     values_PHKD: Tensor
-    count: int
+    num_keys: int
 
     @property
     def num_bytes(self) -> int:
@@ -85,7 +85,9 @@ class Plan(NamedTuple):
 
     def grown(self, slots_N: Tensor) -> "Plan":
         """The same plan one step later, for a step in which every row is the next token of its node."""
-        return self._replace(own=tuple(part.grown(slots_N) for part in self.own))
+        # Rows that are alone in their nodes have their own keys gathered.
+        own = cast("tuple[Gathered, ...]", self.own)
+        return self._replace(own=tuple(part.grown(slots_N) for part in own))
 
     @property
     def copies(self) -> list[dict[int, Copies]]:
@@ -98,7 +100,12 @@ class _Block(NamedTuple):
 
     node: Node
     first: int
-    count: int
+    num_tokens: int
+
+    @property
+    def rows(self) -> range:
+        """Their rows in the step."""
+        return range(self.first, self.first + self.num_tokens)
 
 
 class _Problem(NamedTuple):
@@ -116,36 +123,37 @@ def make_plan(tree: TokenTree, pending: Pending) -> Plan:
     own: list[InPlace | Gathered] = []
     problems: list[_Problem] = []
     for block in blocks:
-        rows = range(block.first, block.first + block.count)
-        slots = block.node.slots[-block.count :]
-        if block.count >= LONG_CHUNK:
-            own.append(InPlace(_index(rows, device), slice(slots[0], slots[-1] + 1), causal=True))
-        elif block.count > 1:
-            problems.append(_Problem(rows, slots, causal=True))
-    alone = {number: [block.node.slots[-1]] for number, block in enumerate(blocks) if block.count == 1}
+        slots = block.node.slots[-block.num_tokens :]
+        if block.num_tokens >= LONG_CHUNK:
+            own.append(InPlace(_index(block.rows, device), slice(slots[0], slots[-1] + 1), causal=True))
+        elif block.num_tokens > 1:
+            problems.append(_Problem(block.rows, slots, causal=True))
+    alone = {
+        number: [block.node.slots[-1]] for number, block in enumerate(blocks) if block.num_tokens == 1
+    }
     in_common = _assign(blocks, alone)
     problems += [_Problem([blocks[number].first], slots) for number, slots in alone.items()]
     own += _gather(problems, device)
     shared: list[InPlace | Gathered] = []
     short: list[_Problem] = []
     for numbers, slots in in_common:
-        rows = [r for n in numbers for r in range(blocks[n].first, blocks[n].first + blocks[n].count)]
+        seeing = [row for number in numbers for row in blocks[number].rows]
         scattered: list[int] = []
         for start, stop in runs_of(slots):
             if stop - start >= LONG_RUN:
-                shared.append(InPlace(_index(rows, device), slice(start, stop)))
+                shared.append(InPlace(_index(seeing, device), slice(start, stop)))
             else:
                 scattered += range(start, stop)
         if scattered:
-            short.append(_Problem(rows, scattered))
-    return Plan(tuple(own), tuple(shared + _gather(short, device)))
+            short.append(_Problem(seeing, scattered))
+    return Plan(tuple(own), (*shared, *_gather(short, device)))
 
 
 def _blocks(pending: Pending) -> list[_Block]:
     blocks: list[_Block] = []
     for row, node in enumerate(pending.nodes):
         if blocks and blocks[-1].node is node:
-            blocks[-1] = blocks[-1]._replace(count=blocks[-1].count + 1)
+            blocks[-1] = blocks[-1]._replace(num_tokens=blocks[-1].num_tokens + 1)
         else:
             blocks.append(_Block(node, row, 1))
     return blocks
@@ -164,13 +172,13 @@ def _assign(
     keys: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, block in enumerate(blocks):
         # What a node held before is seen by its new tokens too; its new ones only by those below.
-        old = block.node.slots[: -block.count]
+        old = block.node.slots[: -block.num_tokens]
         others = below.pop(block.node, [])
         keys[tuple(sorted((*others, number)))] += old
         if others:
-            keys[tuple(others)] += block.node.slots[-block.count :]
-    for node, numbers in below.items():
-        keys[tuple(numbers)] += node.slots
+            keys[tuple(others)] += block.node.slots[-block.num_tokens :]
+    for node, others in below.items():
+        keys[tuple(others)] += node.slots
     sets = [(numbers, slots) for numbers, slots in keys.items() if slots]
     single = [pair for pair in sets if all(n in alone for n in pair[0])]
     replicated = sum(len(numbers) * len(slots) for numbers, slots in single if len(numbers) > 1)

@@ -69,8 +69,7 @@ def explicit(
         parts = []
         for first in range(0, num_rows, at_a_time):
             some = slice(first, first + at_a_time)
-            same = seen is None or seen.shape[-2] == 1
-            part = seen if same else seen[..., some, :]
+            part = seen if seen is None or seen.shape[-2] == 1 else seen[..., some, :]
             parts.append(explicit(query[..., some, :], key, value, scoring, part))
         return torch.cat([out for out, _ in parts], dim=-2), torch.cat([lse for _, lse in parts], dim=-1)
     scores = (query.float() @ key.float().transpose(-1, -2)) * scoring.scale

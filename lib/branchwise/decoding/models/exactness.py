@@ -7,32 +7,22 @@ the comparison is made with that length made short, so that it is passed.
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
 from branchwise.decoding.attention.plan import LONG_CHUNK, LONG_RUN
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.tree import TokenTree
 from branchwise.decoding.models.facts import max_context_of
+from branchwise.decoding.models.known import (
+    FAILURES,
+    allowed_difference,
+    is_known_exact,
+    is_unmodified,
+    told,
+)
 from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
+from branchwise.decoding.options import TreeOptions
 from branchwise.errors import UserError
-
-KNOWN_EXACT = frozenset(
-    "qwen2 qwen3 llama mistral phi3 gemma2 gemma3_text olmo2 smollm3 gpt_neox".split()
-)
-"""Model types that the project's tests hold to plain decoding in fp32, with random weights and every
-kernel: unmodified models of these are not compared again."""
-
-_PLAIN = (
-    "transformers.models.",
-    "transformers.activations",
-    "transformers.pytorch_utils",
-    "torch.nn.modules.",
-)
-"""Where modules come from that nobody has exchanged for others."""
-
-FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError)
-"""What a model raises that cannot be run in the way in which it is tried."""
 
 _exact: set[tuple] = set()
 
@@ -71,42 +61,6 @@ def check_exactness(model: PreTrainedModel, kernel: str) -> None:
         _exact.add(key)
 
 
-def is_known_exact(model: PreTrainedModel) -> bool:
-    """Whether the project's tests speak for this model: its type, unmodified, in the dtype they use."""
-    known = model.config.model_type in KNOWN_EXACT and model.dtype == torch.float32
-    return known and is_unmodified(model)
-
-
-def allowed_difference(model: PreTrainedModel, spread: float) -> float:
-    """How far logits may differ that lie `spread` apart: rounding differs with the shape of a product,
-    little in fp32, a few parts in a hundred in 16 bit.
-    """
-    return spread * (1e-4 if model.dtype == torch.float32 else 0.1)
-
-
-def told(error: BaseException) -> str:
-    """An error of somebody else's code in a line: its type, and the first line of what it says."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def is_unmodified(model: nn.Module) -> bool:
-    """Whether a model is made of transformers' and torch's own modules and plain parameters of one
-    dtype, with nobody's hooks or functions in them.
-    """
-    dtypes = set()
-    for module in model.modules():
-        home = type(module).__module__
-        own = home.startswith(_PLAIN)
-        hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-        if not own or hooked:
-            return False
-        for parameter in module.parameters(recurse=False):
-            if type(parameter) is not nn.Parameter:
-                return False
-            dtypes.add(parameter.dtype)
-    return len(dtypes) == 1
-
-
 def _refuse_known_wrong(name: str, config: Any) -> None:
     kinds = rotary_kinds_by_length(config)
     layers = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
@@ -140,7 +94,8 @@ def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
         tree = TokenTree(model.device)
         root = tree.add(())
         leaves = [tree.insert(root, prompt)[0] for prompt in prompts]
-        forward = ForwardPass(model, tree, kernel, max_step_tokens=LONG_CHUNK + 30, packed_weights=False)
+        options = TreeOptions(max_step_tokens=LONG_CHUNK + 30)
+        forward = ForwardPass(model, tree, kernel, False, options)
         logits: dict = {}
         while any(leaf.num_pending for leaf in leaves):
             logits |= forward(leaves).logits

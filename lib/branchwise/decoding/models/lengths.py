@@ -18,7 +18,7 @@ def rotary_kinds_by_length(config: Any) -> set[str]:
     rope = getattr(config, "rope_parameters", None) or {}
     # One set of parameters, or one for each type of layer.
     sets = [rope, *(value for value in rope.values() if isinstance(value, dict))]
-    return {one.get("rope_type") for one in sets} & {"dynamic", "longrope"}
+    return {"dynamic", "longrope"} & {one.get("rope_type") for one in sets}
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -73,7 +74,8 @@ def _read_weights(
         with quiet_report():
             # No code of the folder is run, and nobody is asked on the terminal whether it may be.
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            model, info = AutoModelForCausalLM.from_pretrained(
+            # With output_loading_info it is a pair, which its type does not say.
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=_dtype(entry.dtype, device, config),
@@ -82,6 +84,7 @@ def _read_weights(
                 # Not to be let through, but to be named: see check_complete.
                 ignore_mismatched_sizes=True,
             )
+            model, info = loaded
     except Exception as error:  # the files are the user's, and what broken ones raise is not settled
         raise UserError(
             f"no model could be loaded from {folder}: {reason_of(error)}", _remedy(error)
@@ -128,7 +131,7 @@ def _check_quantization(model: PreTrainedModel, folder: Path) -> None:
 
 def _check_vocabulary(model: PreTrainedModel, chat: ChatTokenizer, folder: Path) -> None:
     """Raises UserError where the tokenizer makes ids that the model has no embedding for."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0]
     prompt = chat.prompt_ids([{"role": "user", "content": "Who?"}])
     largest = max(chat.tokenizer.vocab_size - 1, *prompt)
     if largest >= rows:
@@ -143,7 +146,8 @@ def _placed(model: PreTrainedModel, device: torch.device, folder: Path) -> PreTr
     check_usable(model)
     if not getattr(model, "is_quantized", False):  # quantised weights lie where they were made
         try:
-            model = model.to(device)
+            # Wrapped by transformers, `to` has lost the type of a method.
+            model = cast(Any, model).to(device)
         except RuntimeError as error:
             raise UserError(
                 f"the model in {folder} cannot be put on {device}: {reason_of(error)}",
@@ -165,6 +169,7 @@ def _folder(entry: ModelEntry) -> Path:
         return folder
     from huggingface_hub import snapshot_download
 
+    assert entry.hub is not None, "an entry has a path or a hub id"
     try:
         patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
         return Path(snapshot_download(entry.hub, revision=entry.revision, allow_patterns=patterns))

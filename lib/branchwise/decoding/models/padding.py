@@ -1,17 +1,19 @@
 """Whether prompts of a left-padded batch get what each of them would get alone."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-from branchwise.decoding.models.exactness import (
+from branchwise.decoding.models.facts import max_context_of
+from branchwise.decoding.models.known import (
     FAILURES,
     allowed_difference,
     is_known_exact,
     is_unmodified,
     told,
 )
-from branchwise.decoding.models.facts import max_context_of
 from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
 from branchwise.errors import UserError
 
@@ -96,7 +98,8 @@ def _logits(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor, pad_id: int
         output_logits=True,
         return_dict_in_generate=True,
     )
-    out = model.generate(
+    # PreTrainedModel itself does not declare `generate`.
+    out = cast(Any, model).generate(
         input_ids=ids_BT,
         attention_mask=mask_BT,
         generation_config=config,

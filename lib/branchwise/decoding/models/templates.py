@@ -157,7 +157,8 @@ class Template:
 
 def _all_forms(system: Sequence[Form]) -> Iterator[Forms]:
     """Every choice of forms, those with more plain text first."""
-    return (Forms(*chosen) for chosen in product(system, ("text", "parts"), ("text", "parts")))
+    other: tuple[Form, ...] = ("text", "parts")
+    return (Forms(*chosen) for chosen in product(system, other, other))
 
 
 def _stands(words: str, text: str, form: Form) -> bool:

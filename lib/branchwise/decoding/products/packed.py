@@ -12,7 +12,7 @@ change unseen.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +122,7 @@ def replaced_forwards(forwards: dict) -> Iterator[None]:
                 del module.forward
 
 
-def _is_plain(module: nn.Module) -> bool:
+def _is_plain(module: nn.Module) -> TypeGuard[nn.Linear]:
     """Whether a module multiplies by a plain matrix of its own, fp32 on the CPU, and does only that.
 
     Not subclasses of Linear, replaced functions, or weights that are a subclass's (quantised) or made
@@ -131,8 +131,9 @@ def _is_plain(module: nn.Module) -> bool:
     if type(module) is not nn.Linear or "forward" in vars(module) or module._forward_pre_hooks:
         return False
     weight = module._parameters.get("weight")
-    is_matrix = type(weight) is nn.Parameter and weight.layout == torch.strided
-    return is_matrix and weight.is_cpu and weight.dtype == torch.float32
+    if type(weight) is not nn.Parameter or weight.layout != torch.strided:
+        return False
+    return weight.is_cpu and weight.dtype == torch.float32
 
 
 def _forward(module: nn.Linear, packed: Tensor, kernel: RowKernel | None) -> Callable[[Tensor], Tensor]:

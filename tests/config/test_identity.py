@@ -1,0 +1,236 @@
+"""A result's identity is what it computes, not how it was asked for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config.identity import (
+    cell_folder,
+    cell_identity,
+    cell_settings,
+    check_present,
+    dependency_entry,
+    dependency_model,
+    differing,
+    scores_path,
+)
+from branchwise.errors import UserError
+
+CELL = Cell("own", "tiny", "batch", "tree")
+GROUP = {"id": "g", "context": "A", "questions": [{"id": "q", "text": "Who?", "golds": ["A"]}]}
+
+
+def experiment(folder: Path, name: str = "trial.yaml", **changes: Any) -> Experiment:
+    define = changes.pop("define", {})
+    content = {
+        "experiment": "trial",
+        "datasets": ["own"],
+        "models": ["tiny"],
+        "strategies": ["batch", "sequential"],
+        "decoders": ["tree"],
+        **changes,
+        "define": {"datasets": {"own": {"source": "jsonl", "path": "own.jsonl"}}, **define},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(yaml.safe_dump(content))
+    if not (folder / "own.jsonl").exists():
+        (folder / "own.jsonl").write_text(json.dumps(GROUP) + "\n")
+    return load_experiment([folder / name])
+
+
+def test_only_what_is_computed_counts(tmp_path: Path) -> None:
+    first = cell_folder(experiment(tmp_path / "a"), CELL)
+    for change in (
+        {"experiment": "other"},
+        {"gpus": 2, "memory_mb": 9000, "runtime_min": 5},
+        {"bootstrap_draws": 500, "seed": 3},
+        {"results": "elsewhere", "figures": "there"},
+        {"datasets": ["own", "worlds_two_hop_g2"], "decoders": ["tree", "hf"]},
+    ):
+        assert cell_folder(experiment(tmp_path / "b", "copy.yaml", **change), CELL) == first
+    for change in ({"max_new_tokens": 5}, {"repeats": 9}, {"threads": 2}):
+        assert cell_folder(experiment(tmp_path / "b", "copy.yaml", **change), CELL) != first
+
+
+def test_scores_of_other_settings_lie_apart(tmp_path: Path) -> None:
+    paths = {
+        scores_path(experiment(tmp_path, **change), CELL)
+        for change in ({}, {"bootstrap_draws": 500}, {"seed": 4})
+    }
+    assert len(paths) == 3
+    assert len({path.parent.parent for path in paths}) == 1
+    judge = {"judge": {"model": "j"}, "judged": ["own"]}
+    judged = {
+        scores_path(experiment(tmp_path, **change), CELL)
+        for change in (judge, {**judge, "judge": {"model": "k"}}, {"judge": {"model": "k"}})
+    }
+    assert len(judged) == 3
+
+
+def test_data_count_by_content_and_not_by_place(tmp_path: Path) -> None:
+    first = cell_folder(experiment(tmp_path / "a"), CELL)
+    assert cell_folder(experiment(tmp_path / "b"), CELL) == first
+    other = json.dumps({**GROUP, "context": "B"})
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/own.jsonl").write_text(other + "\n")
+    assert cell_folder(experiment(tmp_path / "c"), CELL) != first
+
+
+def test_a_default_that_is_written_out_is_no_other_setting(tmp_path: Path) -> None:
+    plain = {"strategies": {"s": {"module": "collab", "dependencies": "none"}}}
+    spelt = {"strategies": {"s": {**plain["strategies"]["s"], "options": {"wait": "needs"}}}}
+    layers = {"strategies": {"s": {**plain["strategies"]["s"], "options": {"wait": "layers"}}}}
+    cell = CELL._replace(strategy="s")
+    folders = [
+        cell_folder(experiment(tmp_path, define=define, strategies=["s", "batch"]), cell)
+        for define in (plain, spelt, layers)
+    ]
+    assert folders[0] == folders[1] != folders[2]
+
+
+def test_a_strategy_of_ones_own_counts_by_its_text(tmp_path: Path) -> None:
+    text = "async def strategy(group, desk):\n    yield None\n"
+    found = []
+    for folder, more in (("a", ""), ("b", ""), ("c", "# other\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my.py").write_text(text + more)
+        define = {"strategies": {"mine": {"module": "my.py"}}}
+        made = experiment(tmp_path / folder, define=define, strategies=["mine", "batch"])
+        found.append(cell_identity(made, CELL._replace(strategy="mine")))
+    assert found[0] == found[1]
+    assert found[0].settings == found[2].settings
+    assert found[0].code != found[2].code
+
+
+def test_roles_are_models_by_name(tmp_path: Path) -> None:
+    models = {"big": {"hub": "x/big", "revision": "1"}, "bigger": {"hub": "x/bigger", "revision": "2"}}
+    strategies = {
+        "planned": {"module": "batch", "asks": ["planner"]},
+        "by_llm": {"module": "collab", "dependencies": "llm"},
+    }
+    define = {"models": models, "strategies": strategies}
+    names = ["planned", "by_llm", "batch"]
+
+    def made(**roles: str) -> Experiment:
+        return experiment(tmp_path, define=define, strategies=names, roles=roles)
+
+    def settings(strategy: str, **roles: str) -> dict[str, Any]:
+        return cell_settings(made(**roles), CELL._replace(strategy=strategy))
+
+    for strategy in ("planned", "by_llm"):
+        found = [settings(strategy, **r) for r in ({}, {"planner": "big"}, {"planner": "bigger"})]
+        assert len({json.dumps(one, sort_keys=True) for one in found}) == 3
+    # A role that a cell does not ask is none of its settings.
+    assert settings("batch") == settings("batch", planner="big")
+    assert settings("planned") == settings("planned", paraphraser="big")
+    assert dependency_model(made(planner="big"), "llm", "tiny") == "big"
+    assert dependency_model(made(planner="big"), "heuristic", "tiny") == "tiny"
+    assert dependency_entry(made(encoder="/an/encoder"), "attention_bert").encoder == "bert-base-uncased"
+
+
+def test_a_pinned_revision_belongs_to_its_hub_id(tmp_path: Path) -> None:
+    """A set that was read from another id kept SQuAD's revision."""
+    define = {
+        "datasets": {
+            "same": {"source": "squad", "hub": "rajpurkar/squad"},
+            "mirror": {"source": "squad", "hub": "me/squad"},
+            "pinned": {"source": "squad", "hub": "me/squad", "revision": "abc"},
+        }
+    }
+    content = experiment(tmp_path, define={})
+    del content
+    (tmp_path / "hub.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "experiment": "hub",
+                "datasets": ["same", "mirror", "pinned"],
+                "models": ["tiny"],
+                "strategies": ["batch"],
+                "decoders": ["tree"],
+                "define": define,
+            }
+        )
+    )
+    datasets = load_experiment([tmp_path / "hub.yaml"]).catalogues.datasets
+    assert datasets["same"].revision == "7b6d24c440a36b6815f21b70d25016731768db1f"
+    assert datasets["mirror"].revision is None
+    assert datasets["pinned"].revision == "abc"
+
+
+def test_paths_are_relative_to_who_says_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = experiment(tmp_path / "deep")
+    assert made.catalogues.datasets["own"].path == str(tmp_path / "deep/own.jsonl")
+    assert made.origin("datasets", "own") == str(tmp_path / "deep/trial.yaml")
+    assert made.origin("models", "tiny").endswith("config/catalogues/models.yaml")
+    assert Path(made.catalogues.models["tiny"].path or "").is_absolute()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    define = {"datasets": {"own": {"source": "jsonl", "path": "~/own.jsonl"}}}
+    at_home = experiment(tmp_path / "deep", define=define, results="~/results")
+    assert at_home.catalogues.datasets["own"].path == str(tmp_path / "home/own.jsonl")
+    assert at_home.results == str(tmp_path / "home/results")
+    with pytest.raises(UserError, match=r"trial.yaml: data file .*home/own.jsonl of own does not exist"):
+        check_present(at_home)
+
+
+def test_what_differs_is_named_and_what_is_not_here_does_not_differ() -> None:
+    recorded = {"groups": {"file": "1"}, "model": {"files": "2", "dtype": "auto"}, "repeats": 3}
+    wanted = {"groups": {"file": None}, "model": {"files": None, "dtype": "float32"}, "repeats": 4}
+    assert differing(recorded, recorded) == []
+    assert differing(recorded, wanted) == ['model.dtype ("auto", here "float32")', "repeats (3, here 4)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("experiment: a\nrepeats: 1\nrepeats: 2\n", "line 3: key repeats stands twice; leave one"),
+        ("define:\n  models:\n    m: {hub: x, hub: y}\n", "line 3: key hub stands twice"),
+        ("a: [\n", "is not valid YAML"),
+    ],
+)
+def test_yaml_is_read_strictly(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError, match=told) as caught:
+        load_experiment([tmp_path / "x.yaml"])
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("repeats", "has no ="),
+        ("=3", "has no key"),
+        ("repeats=[", "is not valid YAML"),
+        ("repeets=3", "repeats"),
+    ],
+)
+def test_a_bad_set_is_told(setting: str, told: str) -> None:
+    from branchwise.commands.options import experiment_from
+
+    with pytest.raises(UserError, match=told):
+        experiment_from([], [setting])
+    with pytest.raises(UserError, match="gives repeats twice"):
+        experiment_from([], ["repeats=1", "repeats=2"])
+
+
+def test_controls_are_refused_where_data_state_nothing(root: Path) -> None:
+    """collab_gold, _reverse, _layers and _see were batch under another name."""
+    from branchwise.config.load import parse_experiment
+
+    names = ["collab_gold", "collab_reverse", "collab_gold_layers", "collab_gold_see", "collab_random"]
+    for strategy in names:
+        with pytest.raises(UserError, match="data set squad_g5 states no dependencies, so strategy"):
+            parse_experiment(
+                {
+                    "experiment": "x",
+                    "datasets": ["squad_g5"],
+                    "models": ["tiny"],
+                    "strategies": [strategy, "batch"],
+                    "decoders": ["tree"],
+                },
+                "x",
+                root,
+            )

@@ -1,0 +1,104 @@
+"""A copy of the project with a small experiment, and Snakemake as its users call it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COPIED = ("Snakefile", "lib", "config", "workflow", "profiles", "envs")
+OWN_DATA = (
+    '{"id": "g1", "context": "Mara lives in Ashton.", "questions": ['
+    '{"id": "q1", "text": "Where does Mara live?", "golds": ["Ashton"]}, '
+    '{"id": "q2", "text": "Who lives in Ashton?", "golds": ["Mara"]}]}\n'
+)
+
+
+def trial(model: Path, **changes: Any) -> dict[str, Any]:
+    """An experiment of four cells on made data and two on data of one's own."""
+    return {
+        "experiment": "trial",
+        "datasets": ["small_g2", "own"],
+        "models": ["random"],
+        "strategies": ["sequential", "batch"],
+        "decoders": ["tree", "hf"],
+        "exclude": [{"decoder": "hf", "strategy": "sequential"}, {"decoder": "hf", "dataset": "own"}],
+        "max_new_tokens": 4,
+        "repeats": 1,
+        "bootstrap_draws": 100,
+        "define": {
+            "models": {"random": {"path": str(model)}},
+            "datasets": {
+                "small_g2": {
+                    "source": "worlds",
+                    "kinds": ["two_hop"],
+                    "group_size": 2,
+                    "num_groups": 3,
+                },
+                "own": {"source": "jsonl", "path": "own.jsonl"},
+            },
+        },
+        **changes,
+    }
+
+
+def copy_project(root: Path, folder: Path) -> None:
+    """The project's files without results."""
+    for name in COPIED:
+        source = root / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, folder / name, ignore=ignore)
+        else:
+            shutil.copy(source, folder / name)
+
+
+def write_config(folder: Path, name: str, content: dict[str, Any]) -> None:
+    """A config file of the copy, with its data beside it."""
+    (folder / "config" / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    if not (folder / "config/own.jsonl").exists():
+        (folder / "config/own.jsonl").write_text(OWN_DATA, encoding="utf-8")
+
+
+def command(project: Path, *words: str, config: str | None = "config/trial.yaml") -> list[str]:
+    """A command line of Snakemake."""
+    binary = Path(sys.executable).with_name("snakemake")
+    files = ["--configfile", config] if config else []
+    return [str(binary), *words, "--cores", "2", *files]
+
+
+def environment(project: Path) -> dict[str, str]:
+    """The environment in which the copy's own library is used."""
+    binary = Path(sys.executable).with_name("snakemake")
+    return {
+        **os.environ,
+        "PATH": f"{binary.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(project / "lib"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def snakemake(
+    project: Path, *words: str, config: str | None = "config/trial.yaml", cwd: Path | None = None
+) -> subprocess.CompletedProcess:
+    """Run Snakemake in the copy, or elsewhere."""
+    return subprocess.run(
+        command(project, *words, config=config),
+        cwd=cwd or project,
+        capture_output=True,
+        text=True,
+        env=environment(project),
+    )
+
+
+def planned(project: Path, *words: str, config: str = "config/trial.yaml") -> dict[str, int]:
+    """Jobs of a dry run, by rule."""
+    done = snakemake(project, *words, "-n", "--quiet", "rules", config=config)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout + done.stderr
+    jobs = re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.M) if "Job stats" in text else []
+    return {rule: int(count) for rule, count in jobs if rule != "total"}
