@@ -13,8 +13,8 @@ from branchwise.results import (
     GroupRecord,
     GroupRun,
     QuestionScore,
-    Tokens,
 )
+from branchwise.trace import AskRecord, GroupTrace, Tokens
 
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=3, padding=0)
 ATTACK = "<script>document.title = 'owned'</script> Where does <b>Mara</b> & co live?"
@@ -33,7 +33,7 @@ def made_page(name: str = "w<1>/0") -> Page:
         AnswerRow(
             **{"group": name, "question": q.id, "text": q.text, "kind": "k", "answer_type": "span"},
             **{"golds": q.golds, "guess": None, "raw": "<answer>x</answer>", "well_formed": True},
-            **{"answer": q.golds[0] if q.id != "q3" else "", "ask": i, "prompt": f"<|im_start|>{q.text}"},
+            **{"answer": q.golds[0] if q.id != "q3" else "", "asks": (i,)},
             **{"tokens": TOKENS, "start_s": times[q.id][0], "end_s": times[q.id][1]},
         )
         for i, q in enumerate(questions)
@@ -57,6 +57,7 @@ def made_page(name: str = "w<1>/0") -> Page:
         forward_passes=4,
         num_asks=4,
         tokens=TOKENS,
+        tokens_by_role={"answerer": TOKENS},
         dependencies=found,
     )
     scores = {
@@ -66,7 +67,16 @@ def made_page(name: str = "w<1>/0") -> Page:
         )
         for q in questions
     }
-    return make_page(group, GroupRecord(answers=rows, run=run), scores, "cell <x>")
+    asks = tuple(
+        AskRecord(
+            **{"role": "answer", "questions": (q.id,), "after": (), "prompt": f"<|im_start|>{q.text}"},
+            **{"raw": "<answer>x</answer>", "stop": "stop", "tokens": TOKENS, "num_steps": 1},
+            **{"start_s": times[q.id][0], "end_s": times[q.id][1]},
+        )
+        for q in questions
+    )
+    record = GroupRecord(answers=rows, run=run, trace=GroupTrace(group=name, asks=asks))
+    return make_page(group, record, scores, "cell <x>")
 
 
 def test_a_page_holds_all_of_itself_and_escapes_all_text(tmp_path: Path) -> None:

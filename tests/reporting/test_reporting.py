@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from branchwise.config import Cell, Experiment
+from branchwise.config.identity import cell_identity, scores_path, scoring_identity
 from branchwise.config.load import parse_experiment
 from branchwise.errors import UserError
 from branchwise.evaluation.score import score_cell
@@ -19,6 +20,7 @@ from branchwise.reporting import (
     tables,
     tables_of,
 )
+from branchwise.reporting.cells import provenance, read_scores
 from branchwise.reporting.frames import Results, family, load_results
 from branchwise.results import (
     AnswerRow,
@@ -164,9 +166,40 @@ def test_sizes_of_a_data_set_are_one_family() -> None:
 
 def test_missing_cells_are_named(experiment: Experiment, tmp_path: Path) -> None:
     cell = experiment.cells[0]
-    write_json(tmp_path / cell.path / "scores.json", made_scores(cell, 1, 1))
+    write_json(tmp_path / scores_path(experiment, cell), made_scores(cell, 1, 1))
     with pytest.raises(UserError, match="17 of 18 cells have no scores"):
         load_results(experiment, tmp_path)
+
+
+def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) -> None:
+    """A file that was copied from another cell, or made by other settings or code, passed."""
+    cell, other = experiment.cells[0], experiment.cells[2]
+    path = tmp_path / scores_path(experiment, cell)
+    identity, scoring = cell_identity(experiment, cell), scoring_identity(experiment, cell.dataset)
+    sound = made_scores(cell, 1, 1).model_copy(update={"identity": identity, "scoring": scoring})
+
+    def told(**changes) -> str:
+        write_json(path, sound.model_copy(update=changes))
+        with pytest.raises(UserError) as caught:
+            read_scores(experiment, cell, path)
+        return str(caught.value)
+
+    write_json(path, sound)
+    assert read_scores(experiment, cell, path) == sound
+    assert f"is of cell {other}, not of {cell}" in told(cell=other._asdict())
+    changed = identity.settings | {"repeats": 9}
+    assert "answers.repeats (9, here 3)" in told(identity=Identity(settings=changed, code=identity.code))
+    drawn = scoring.settings | {"bootstrap_draws": 7}
+    assert "scores.bootstrap_draws (7, here 200)" in told(
+        scoring=Identity(settings=drawn, code=scoring.code)
+    )
+    assert "made by other code" in told(identity=identity.model_copy(update={"code": "old"}))
+    assert "made by other code" in told(scoring=scoring.model_copy(update={"code": "old"}))
+    cached = experiment.model_copy(update={"cached": True})
+    cached.bind(experiment.catalogues, {})
+    old = sound.model_copy(update={"identity": identity.model_copy(update={"code": "old"})})
+    assert "of 1 of 1 cells this is not the code that is here" in provenance(cached, {cell: old})
+    assert provenance(cached, {cell: sound}).endswith("as it is here.")
 
 
 def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) -> None:

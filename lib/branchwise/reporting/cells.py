@@ -50,8 +50,10 @@ def scores_file(experiment: Experiment, cell: Cell, cells: Path) -> Path:
 
 
 def read_scores(experiment: Experiment, cell: Cell, path: Path) -> Scores:
-    """A cell's scores, from the file that `scores_file` gives. Raises UserError where they are another cell's, of other settings, or (unless
-    cached results are asked for) of other code.
+    """A cell's scores, from the file that `scores_file` gives.
+
+    Raises UserError where they are another cell's, of other settings, or (unless cached results are asked
+    for) of other code.
     """
     scores = read_json(path, Scores)
     if scores.cell != cell._asdict():
