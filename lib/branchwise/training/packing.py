@@ -1,5 +1,8 @@
 """Documents packed into rows: one context, its branches beside each other, several documents a row.
 
+A row is a token tree (`branchwise.decoding.held.tree`), and its mask is the tree's: training sees what
+decoding sees.
+
 Shape legend: B rows, T positions of a row.
 """
 
@@ -8,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from branchwise.decoding.held.tree import Node, Pending, TokenTree
 from branchwise.training.documents import Documents
 from branchwise.training.recipe import Stage
 from branchwise.training.sequences import Sequence, Span
@@ -28,10 +32,9 @@ class Batch(NamedTuple):
     """One training step's input.
 
     `ids_BT` and `positions_BT` are int64; `learned_BT` is bool and marks target tokens; `mask_B1TT`
-    is bool, true where a query may see a key: same document, same branch or the shared prefix, not
-    later. Each learned token is predicted at `previous_BT`, the position of the token before it *in
-    its own branch*: for the first token of a branch that is the end of the shared prefix, wherever
-    the row keeps it.
+    is bool, true where a query may see a key: the token tree's mask, as in decoding. Each learned token is
+    predicted at `previous_BT`, the position of the token before it *in its own branch*: for the first
+    token of a branch that is the end of the shared prefix, wherever the row keeps it.
     """
 
     ids_BT: Tensor
@@ -43,36 +46,42 @@ class Batch(NamedTuple):
 
 
 class _Row:
-    """A row being filled."""
+    """A row being filled: a token tree, whose nodes lie one behind the other."""
 
     def __init__(self) -> None:
-        self.ids: list[int] = []
-        self.positions: list[int] = []
-        self.previous: list[int] = []
-        self.branch: list[int] = []
-        self.document: list[int] = []
+        self.tree = TokenTree(torch.device("cpu"))
+        self.nodes: list[Node] = []
         self.spans: list[Span] = []
-        self.num_documents = 0
+        self.num_tokens = 0
 
     def add(self, sequences: list[Sequence]) -> None:
-        self.num_documents += 1
+        """A document: what its sequences share is a root, and what goes on from there its branches."""
         shared = shared_length(sequences)
-        prefix_start = len(self.ids)
-        self._extend(sequences[0].ids[:shared], 0, branch=0, before=-1)
-        for number, sequence in enumerate(sequences, start=1):
-            shift = len(self.ids) - shared
-            self._extend(sequence.ids[shared:], shared, number, before=prefix_start + shared - 1)
+        prefix = self._extend((), sequences[0].ids[:shared])
+        for sequence in sequences:
+            shift = self.num_tokens - shared
+            self._extend((prefix,), sequence.ids[shared:])
             for span in sequence.spans:
                 assert span.start >= shared, "a learned token in the shared prefix"
                 self.spans.append(span._replace(start=span.start + shift))
 
-    def _extend(self, ids: list[int], position: int, branch: int, before: int) -> None:
-        start = len(self.ids)
-        self.ids += ids
-        self.positions += range(position, position + len(ids))
-        self.previous += [before, *range(start, start + len(ids) - 1)][: len(ids)]
-        self.branch += [branch] * len(ids)
-        self.document += [self.num_documents] * len(ids)
+    def _extend(self, parents: tuple[Node, ...], ids: list[int]) -> Node:
+        node = self.tree.add(parents, ids)
+        self.nodes.append(node)
+        self.num_tokens += len(ids)
+        return node
+
+    def laid_out(self) -> tuple[Pending, list[int], Tensor]:
+        """Its tokens in their order, for each the place of the one before it in its own branch (-1 where
+        there is none), and which of them sees which, bool (N, N). To be called once.
+        """
+        pending = self.tree.pending(self.nodes, self.num_tokens)
+        slots = self.tree.place(pending)
+        previous = []
+        for node in self.nodes:
+            before = [parent.slots[-1] for parent in node.parents if parent.slots]
+            previous += [*(before or [-1]), *node.slots[:-1]][: len(node.slots)]
+        return pending, previous, self.tree.mask(torch.tensor(slots, dtype=torch.long))
 
 
 def shared_length(sequences: list[Sequence]) -> int:
@@ -108,11 +117,11 @@ def draw_batch(documents: Documents, stage: Stage, num_rows: int, row_tokens: in
 def _fill_row(documents: Documents, stage: Stage, row_tokens: int, waiting: list[list[Sequence]]) -> _Row:
     row = _Row()
     for sequences in list(waiting):
-        if packed_length(sequences) <= row_tokens - len(row.ids):
+        if packed_length(sequences) <= row_tokens - row.num_tokens:
             row.add(sequences)
             waiting.remove(sequences)
     for _ in range(12):
-        room = row_tokens - len(row.ids)
+        room = row_tokens - row.num_tokens
         if room < row_tokens * 0.12 or len(waiting) > _MAX_WAITING:
             break
         sequences = documents.draw(stage)
@@ -131,21 +140,18 @@ def _to_batch(rows: list[_Row], row_tokens: int, pad_id: int) -> Batch:
     num_rows = len(rows)
     ids_BT = torch.full((num_rows, row_tokens), pad_id)
     positions_BT, previous_BT = torch.zeros_like(ids_BT), torch.zeros_like(ids_BT)
-    branch_BT, document_BT = torch.zeros_like(ids_BT), torch.zeros_like(ids_BT)
     learned_BT = torch.zeros(ids_BT.shape, dtype=torch.bool)
+    # Padding sees itself alone: no row of a mask may be empty.
+    mask_B1TT = torch.eye(row_tokens, dtype=torch.bool).repeat(num_rows, 1, 1, 1)
     spans = []
     for index, row in enumerate(rows):
-        length = len(row.ids)
-        ids_BT[index, :length] = torch.tensor(row.ids)
-        positions_BT[index, :length] = torch.tensor(row.positions)
-        previous_BT[index, :length] = torch.tensor(row.previous)
-        branch_BT[index, :length] = torch.tensor(row.branch)
-        document_BT[index, :length] = torch.tensor(row.document)
+        pending, previous, mask_NN = row.laid_out()
+        length = row.num_tokens
+        ids_BT[index, :length] = torch.tensor(pending.tokens)
+        positions_BT[index, :length] = torch.tensor(pending.positions)
+        previous_BT[index, :length] = torch.tensor(previous)
+        mask_B1TT[index, 0, :length, :length] = mask_NN
         for span in row.spans:
             learned_BT[index, span.start : span.start + span.length] = True
             spans.append(RowSpan(index, *span))
-    same_document = document_BT[:, :, None] == document_BT[:, None, :]
-    visible = (branch_BT[:, None, :] == 0) | (branch_BT[:, None, :] == branch_BT[:, :, None])
-    causal = torch.ones(row_tokens, row_tokens, dtype=torch.bool).tril()
-    mask_B1TT = (same_document & visible & causal)[:, None]
     return Batch(ids_BT, positions_BT, learned_BT, previous_BT, mask_B1TT, spans)
