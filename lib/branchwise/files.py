@@ -21,6 +21,11 @@ def file_hash(path: Path) -> str | None:
         return None
 
 
+def value_hash(value: Any) -> str:
+    """Eight hexadecimal digits that stand for JSON data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, put in its place when the block ends well.

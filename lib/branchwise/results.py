@@ -1,6 +1,7 @@
 """The files of a cell, typed. Each carries its schema version; a reader of another version says so."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from branchwise.data.types import AnswerType
 from branchwise.dependencies.graph import Edge
 from branchwise.errors import UserError
-from branchwise.files import atomic_writer, write_text
+from branchwise.files import atomic_writer, value_hash, write_text
 from branchwise.records import Record
 from branchwise.trace import GroupTrace, Tokens
 
@@ -89,6 +90,10 @@ class Identity(Record):
     dependencies_code: str | None = Field(
         None, description="Hash of the code that found the dependencies, where any are followed."
     )
+
+    def about(self, cell: Mapping[str, str]) -> dict[str, str]:
+        """What the first line of a cell's files of rows says: whose they are."""
+        return {"cell": "/".join(cell.values()), "settings": value_hash(self.settings), "code": self.code}
 
 
 class RunRecord(Record):
@@ -227,25 +232,23 @@ def only_folder(folder: Path, name: str) -> Path:
     raise UserError(f"{folder} holds no {name}", "run the stage that makes it, or `snakemake`")
 
 
-def write_rows(path: Path, rows: Iterable[BaseModel]) -> None:
-    """Write one record a line under a line with the schema version."""
+def write_rows(path: Path, rows: Iterable[BaseModel], about: Mapping[str, str] | None = None) -> None:
+    """Write one record a line under a line with the schema version and what `about` says of them."""
+    header = {"schema_version": SCHEMA_VERSION, **(about or {})}
     with atomic_writer(path) as file:
-        file.write(f'{{"schema_version":{SCHEMA_VERSION}}}\n')
+        file.write(json.dumps(header) + "\n")
         for row in rows:
             file.write(row.model_dump_json() + "\n")
 
 
-def read_rows(path: Path, model: type[R]) -> Iterator[R]:
-    """Read what `write_rows` wrote. Raises UserError naming the first line that is not right."""
+def read_rows(path: Path, model: type[R], about: Mapping[str, str] | None = None) -> Iterator[R]:
+    """Read what `write_rows` wrote. Raises UserError naming the first line that is not right, and where
+    the first line says something else of them than `about`: then they are another's.
+    """
     if not path.exists():
         raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
     with path.open(encoding="utf-8") as file:
-        header = file.readline().strip()
-        if header != f'{{"schema_version":{SCHEMA_VERSION}}}':
-            raise UserError(
-                f"{path} starts with {header[:60]!r}, not with schema version {SCHEMA_VERSION}",
-                "make it anew with this version",
-            )
+        _check_header(path, file.readline().strip(), about or {})
         for number, line in enumerate(file, start=2):
             try:
                 yield model.model_validate_json(line)
@@ -256,3 +259,21 @@ def read_rows(path: Path, model: type[R]) -> Iterator[R]:
                     f"{path}, line {number} is not a {model.__name__}: {place}: {first['msg']}",
                     "make it anew",
                 ) from None
+
+
+def _check_header(path: Path, line: str, about: Mapping[str, str]) -> None:
+    try:
+        header = json.loads(line)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or header.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} starts with {line[:60]!r}, not with schema version {SCHEMA_VERSION}",
+            "make it anew with this version",
+        )
+    for key, wanted in about.items():
+        if header.get(key, wanted) != wanted:
+            raise UserError(
+                f"{path.absolute()} is of {key} {header[key]}, not of {wanted}",
+                "remove it and make it anew: it belongs to something else",
+            )

@@ -108,6 +108,31 @@ def test_ledger_and_ideal_latency_are_computed_again_from_the_files(root: Path, 
     assert record.totals == Tokens.total(record.totals_by_role.values())
 
 
+@pytest.mark.slow
+def test_files_of_something_else_are_named(root: Path, work: Path) -> None:
+    """Answers that were copied from another cell of the same data, groups of other settings."""
+    assert run(root, command(work)).returncode == 0
+    other = [
+        word.replace("batch", "sequential") if word == "batch" else word
+        for word in command(work, "other")
+    ]
+    config = yaml.safe_load((work / "trial.yaml").read_text())
+    (work / "trial.yaml").write_text(yaml.safe_dump({**config, "strategies": ["batch", "sequential"]}))
+    assert run(root, other).returncode == 0
+    (work / "cell/answers.jsonl").write_bytes((work / "other/answers.jsonl").read_bytes())
+    words = [sys.executable, "-m", "branchwise", "evaluate", "cell", "--config", str(work / "trial.yaml")]
+    done = run(root, [*words, "--cell", str(work / "cell"), "--out", str(work / "scores.json")])
+    assert done.returncode == 2
+    place = work / "cell/answers.jsonl"
+    assert f"{place} is of cell worlds_two_hop_g4/random/sequential/tree, not of" in done.stderr
+    words = [sys.executable, "-m", "branchwise", "prepare", "--config", str(work / "trial.yaml")]
+    done = run(root, [*words, "--dataset", "worlds_two_hop_g2", "--out", str(work / "groups.jsonl")])
+    assert done.returncode == 0
+    done = run(root, command(work, "third"))
+    assert done.returncode == 2
+    assert "groups.jsonl was made by other settings of its data set" in done.stderr
+
+
 def with_define(work: Path, entry: dict) -> None:
     config = yaml.safe_load((work / "trial.yaml").read_text())
     config["define"]["models"]["random"] = entry

@@ -304,6 +304,25 @@ def test_mistakes_of_a_file_are_told_when_the_config_is_read(
         load(f"{tmp_path}/my.py")
 
 
+def test_modules_beside_it_are_found_and_part_of_its_code(tmp_path: Path) -> None:
+    from branchwise.config.imports import closure
+
+    (tmp_path / "helping_hand.py").write_text("WORD = 'x'\n")
+    (tmp_path / "my.py").write_text(
+        "from helping_hand import WORD\n\n\nasync def strategy(group, desk):\n    yield WORD\n"
+    )
+    assert load(f"{tmp_path}/my.py")
+    assert {tmp_path / "my.py", tmp_path / "helping_hand.py"} <= set(closure([tmp_path / "my.py"]))
+
+
+def test_options_are_a_record(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(
+        "class Options:\n    pass\n\n\nasync def strategy(group, desk, options):\n    yield 1\n"
+    )
+    with pytest.raises(UserError, match=r"Options in .*my.py is no Record"):
+        load(f"{tmp_path}/my.py")
+
+
 def test_options_are_checked(tmp_path: Path) -> None:
     (tmp_path / "my.py").write_text(OWN)
     with pytest.raises(UserError, match="has no option at_onc; it has: at_once"):

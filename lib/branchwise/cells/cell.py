@@ -24,7 +24,7 @@ from branchwise.decoding.contract import Decoder
 from branchwise.decoding.models.source import ModelSource
 from branchwise.dependencies.graph import with_edges
 from branchwise.errors import UserError
-from branchwise.files import file_hash
+from branchwise.files import file_hash, value_hash
 from branchwise.locks import alone
 from branchwise.results import (
     GroupDependencies,
@@ -82,8 +82,9 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
         warn(f"the heuristic stood in for the dependencies of {fallbacks} of {len(found)} groups")
     if resumed:
         say(f"resumed: {resumed} of {len(records)} groups came from the journal")
-    write_rows(files.out / "answers.jsonl", [row for record in records for row in record.answers])
-    write_rows(files.out / "trace.jsonl", [record.trace for record in records])
+    about = job.identity.about(job.cell)
+    write_rows(files.out / "answers.jsonl", [row for record in records for row in record.answers], about)
+    write_rows(files.out / "trace.jsonl", [record.trace for record in records], about)
     facts = {"load_s": load_s, "num_resumed": resumed, "warnings": tuple(warnings)}
     write_json(files.out / "run.json", _run_record(job, files, sources, runner.decoder, records, facts))
     journal.remove()
@@ -99,11 +100,12 @@ def _groups(job: CellJob, files: CellFiles) -> tuple[list[Group], dict[str, Grou
             if name
             else "leave out --dependencies",
         )
-    groups = read_groups(files.groups)
+    groups = read_groups(files.groups, value_hash(job.identity.settings["groups"]))
     if name is None or files.dependencies is None:
         # Without a stage there are none: what the data states is not to be followed by the way.
         return [with_edges(group, []) for group in groups], {}
-    found = read_dependencies(files.dependencies, name)
+    wanted = value_hash(job.identity.settings["dependencies"])
+    found = read_dependencies(files.dependencies, name, wanted)
     return [with_found(group, found) for group in groups], found
 
 

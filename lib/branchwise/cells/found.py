@@ -9,9 +9,12 @@ from branchwise.errors import UserError
 from branchwise.results import GroupDependencies, read_rows
 
 
-def read_dependencies(path: Path, name: str) -> dict[str, GroupDependencies]:
-    """A file of `branchwise depend`, by group. Raises UserError where it is of another generator."""
-    found = {one.group: one for one in read_rows(path, GroupDependencies)}
+def read_dependencies(path: Path, name: str, settings: str) -> dict[str, GroupDependencies]:
+    """A file of `branchwise depend`, by group. Raises UserError where it is of another generator, or of
+    other settings.
+    """
+    rows = read_rows(path, GroupDependencies, {"settings": settings})
+    found = {one.group: one for one in rows}
     others = {one.generator for one in found.values()} - {name}
     if others:
         raise UserError(

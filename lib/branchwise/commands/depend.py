@@ -41,6 +41,7 @@ def depend(
         dependency_settings,
     )
     from branchwise.data.groups_file import read_groups
+    from branchwise.files import value_hash
 
     experiment = experiment_from(config, setting)
     named(experiment, "dependencies", dependencies)
@@ -48,7 +49,7 @@ def depend(
     entry = dependency_entry(experiment, dependencies)
     wanted = dependency_settings(experiment, dependencies, dataset, model)
     check_settings(settings, wanted, f"dependencies {dependencies} of {dataset}")
-    found_groups = read_groups(groups)
+    found_groups = read_groups(groups, value_hash(wanted["groups"]))
     import torch
 
     from branchwise.cells.depending import (
@@ -78,5 +79,6 @@ def depend(
     }
     journal = out.with_name(f".{out.name}.journal.jsonl")
     with progress_bar(f"dependencies {dependencies} of {dataset}") as progress:
-        write_rows(out, find_all(found_groups, depending, progress, journal, as_param(identity)))
+        found = find_all(found_groups, depending, progress, journal, as_param(identity))
+    write_rows(out, found, {"settings": value_hash(wanted)})
     journal.unlink(missing_ok=True)

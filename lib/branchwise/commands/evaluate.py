@@ -42,8 +42,8 @@ def cell(
 
     experiment = experiment_from(config, setting)
     folder = only_folder(folder, "run.json")
-    rows = list(read_rows(folder / "answers.jsonl", AnswerRow))
     run = read_json(folder / "run.json", RunRecord)
+    rows = list(read_rows(folder / "answers.jsonl", AnswerRow, run.identity.about(run.cell)))
     dataset = run.cell["dataset"]
     named(experiment, "dataset", dataset)
     scoring = scoring_identity(experiment, dataset)

@@ -76,7 +76,7 @@ def check_settings(expected: str | None, settings: Any, what: str) -> None:
     """Raises UserError where settings are not those of a hash: a command that was copied without its
     config would otherwise make another result in the place of this one.
     """
-    from branchwise.config.hashing import value_hash
+    from branchwise.files import value_hash
 
     found = value_hash(settings)
     if expected is not None and expected != found:

@@ -37,10 +37,11 @@ def pages(
 
     cell = only_folder(cell, "run.json")
     run = read_json(cell / "run.json", RunRecord)
-    traces = {trace.group: trace for trace in read_rows(cell / "trace.jsonl", GroupTrace)}
+    about = run.identity.about(run.cell)
+    traces = {trace.group: trace for trace in read_rows(cell / "trace.jsonl", GroupTrace, about)}
     runs = {one.id: one for one in run.groups}
     rows: dict[str, list[AnswerRow]] = {}
-    for row in read_rows(cell / "answers.jsonl", AnswerRow):
+    for row in read_rows(cell / "answers.jsonl", AnswerRow, about):
         rows.setdefault(row.group, []).append(row)
     scores: dict[str, dict] = {}
     if scored := next(cell.glob("*/scores.json"), None):

@@ -39,9 +39,10 @@ def prepare(
     Bad rows are left out, each with a warning; their number and the first of them stand in the file,
     and in every run.json that is made of it.
     """
-    from branchwise.config.identity import groups_settings
+    from branchwise.config.identity import entry_settings, groups_settings
     from branchwise.config.load import revised
     from branchwise.data.prepare import prepare_groups
+    from branchwise.files import value_hash
 
     experiment = experiment_from(config, setting)
     entry = named(experiment, "dataset", dataset)
@@ -63,7 +64,7 @@ def prepare(
 
         embed = sentence_embedder(entry.encoder)
     with progress_count(f"reading {dataset}") as progress:
-        made = prepare_groups(entry, out, warn, progress, embed)
+        made = prepare_groups(entry, out, warn, progress, embed, value_hash(entry_settings(entry)))
     left_out = f", {made.rows_left_out} rows left out" if made.rows_left_out else ""
     outside = made.gold_outside_context
     note = f", {outside} questions whose answer is not in their text" if outside else ""

@@ -5,11 +5,9 @@ times, same content) or a commit re-runs nothing.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from branchwise.config.imports import LIBRARY, closure
 from branchwise.config.types import Cell, Experiment
@@ -83,11 +81,6 @@ def _hash_files(paths: Iterable[Path]) -> str:
 @cache
 def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def value_hash(value: Any) -> str:
-    """Eight hexadecimal digits that stand for JSON data."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def model_hash(experiment: Experiment, model: str) -> str | None:

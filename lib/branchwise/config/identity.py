@@ -18,15 +18,15 @@ from branchwise.config.hashing import (
     encoder_of,
     model_hash,
     scores_code,
-    value_hash,
 )
 from branchwise.config.types import Cell, Experiment
+from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.data.style import PromptStyle
 from branchwise.decoding.models.files import folder_hash
 from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
 from branchwise.errors import UserError
-from branchwise.files import file_hash
+from branchwise.files import file_hash, value_hash
 from branchwise.records import Record
 from branchwise.results import Identity
 from branchwise.strategies.loading import options_model, split
@@ -36,8 +36,12 @@ NOT_COMPUTED = frozenset({"label", "scorer", "path", "needs"})
 
 
 def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
-    """What the groups of a data set depend on: its entry and the content of what it is read from."""
-    entry = experiment.catalogues.datasets[dataset]
+    """What the groups of a data set depend on."""
+    return entry_settings(experiment.catalogues.datasets[dataset])
+
+
+def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
+    """What the groups of an entry depend on: the entry, and the content of what it is read from."""
     settings = {k: v for k, v in _plain(entry).items() if k not in PromptStyle.model_fields}
     if isinstance(entry, FileDataset):
         path = local_path(entry)
@@ -175,7 +179,7 @@ def differing(recorded: Any, wanted: Any, at: str = "") -> list[str]:
 
 
 def check_present(experiment: Experiment) -> None:
-    """Raises UserError for data files and checkpoints that a run would miss, naming their entry."""
+    """Raises UserError for files that a run would miss, naming the entry that is about them."""
     for dataset in experiment.datasets:
         entry = experiment.catalogues.datasets[dataset]
         path = local_path(entry) if isinstance(entry, FileDataset) else None
@@ -184,6 +188,16 @@ def check_present(experiment: Experiment) -> None:
             raise UserError(
                 f"{experiment.origin('datasets', dataset)}: data file {path} of {dataset} {what}",
                 f"correct `path:` of {dataset} there",
+            )
+    names = {*experiment.models, experiment.roles.planner, experiment.roles.paraphraser} - {None}
+    for name in sorted(filter(None, names)):
+        folder = experiment.catalogues.models[name].path
+        if folder is not None and not (Path(folder) / "config.json").is_file():
+            where = experiment.origin("models", name)
+            raise UserError(
+                f"{where}: folder {folder} of model {name} has no config.json",
+                f"correct `path:` of {name} there"
+                + ("; `snakemake tiny_model` makes the tiny model" if name == "tiny" else ""),
             )
     for strategy in experiment.strategies:
         checkpoint = experiment.catalogues.strategies[strategy].checkpoint

@@ -13,7 +13,8 @@ def closure(roots: Iterable[Path]) -> list[Path]:
     """The files of `roots` and of every module of the library that they import, wherever in their text;
     the files that lie beside these and are no modules (C code, templates) are among them. In order.
 
-    Packages that a module's import runs through (their `__init__`) count. What is found by its name at
+    Packages that a module's import runs through (their `__init__`) count, and of a file outside of the
+    library the modules beside it. What is found by its name at
     run time (strategies, decoders, data sets) does not: whoever names one gives its file as a root.
     """
     found: dict[Path, None] = {}
@@ -44,11 +45,15 @@ def _imported(path: Path) -> tuple[Path, ...]:
     if path.suffix != ".py":
         return ()
     for node in _run(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found += [file for name in names for file in _files(name)]
         elif isinstance(node, ast.Import):
-            found += [file for alias in node.names for file in _files(alias.name)]
+            names = [alias.name for alias in node.names]
+        found += [file for name in names for file in _files(name)]
+        if not path.is_relative_to(LIBRARY):
+            beside = (path.parent / f"{name.partition('.')[0]}.py" for name in names)
+            found += [file for file in beside if file.is_file()]
     return tuple(dict.fromkeys(found))
 
 

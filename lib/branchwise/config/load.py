@@ -98,7 +98,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The content with relative paths of its entries (see PATHS) made absolute, below `folder`."""
-    define = content.get("define")
+    roles, define = content.get("roles"), content.get("define")
+    if isinstance(roles, Mapping) and "encoder" in roles:
+        content = {**content, "roles": {**roles, "encoder": _encoder(roles["encoder"], folder)}}
     if not isinstance(define, Mapping):
         return content
     placed = {
@@ -110,6 +112,13 @@ def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**content, "define": placed}
 
 
+def _encoder(value: Any, folder: Path) -> Any:
+    """An encoder is a folder where there is one, else a name."""
+    if isinstance(value, str) and value and (found := folder / Path(value).expanduser()).is_dir():
+        return str(found)
+    return value
+
+
 def _placed(axis: str, entry: Any, folder: Path) -> Any:
     if not isinstance(entry, Mapping):
         return entry
@@ -119,6 +128,8 @@ def _placed(axis: str, entry: Any, folder: Path) -> Any:
         is_file = key != "module" or (isinstance(value, str) and value.partition(":")[0].endswith(".py"))
         if isinstance(value, str) and value and is_file:
             entry[key] = str(folder / Path(value).expanduser())
+    if "encoder" in entry:
+        entry["encoder"] = _encoder(entry["encoder"], folder)
     return entry
 
 

@@ -18,6 +18,8 @@ class Preparation(Record):
 
     schema_name: str = "branchwise.groups"
     version: int = GROUPS_SCHEMA
+    settings: str = ""
+    """Hash of the settings that it was made by; "" where nobody said."""
     num_groups: int
     num_questions: int
     rows_left_out: int = 0
@@ -25,9 +27,16 @@ class Preparation(Record):
     gold_outside_context: int = 0
 
 
-def read_groups(path: Path) -> list[Group]:
-    """Groups of a file that `prepare_groups` wrote. Raises UserError naming the first bad line."""
-    read_preparation(path)
+def read_groups(path: Path, settings: str | None = None) -> list[Group]:
+    """Groups of a file that `prepare_groups` wrote. Raises UserError naming the first bad line, and where
+    the file was made by other settings than those of a hash.
+    """
+    found = read_preparation(path).settings
+    if settings and found and found != settings:
+        raise UserError(
+            f"{path.absolute()} was made by other settings of its data set ({found}, here {settings})",
+            "make it anew with `branchwise prepare`, or give the config that it was made by",
+        )
     groups = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):

@@ -32,13 +32,14 @@ def prepare_groups(
     warn: Warn,
     progress: Progress = lambda done: None,
     embed: Embed | None = None,
+    settings: str = "",
 ) -> Preparation:
     """Write the groups of a catalogue entry to `path`, one a line under a header line.
 
-    `warn` hears of every bad row. `embed` is needed for grouping by similarity. Nothing of the data
-    stays in memory but a few bytes a question. Raises UserError where the source cannot be read, where
-    a row is bad and the entry says `on_bad_row: fail`, where no group is left, and where the folder of
-    `path` takes no files.
+    `warn` hears of every bad row. `embed` is needed for grouping by similarity. `settings` is the hash of
+    what decides the groups, noted in the file. Nothing of the data stays in memory but a few bytes a
+    question. Raises UserError where the source cannot be read, where a row is bad and the entry says
+    `on_bad_row: fail`, where no group is left, and where the folder of `path` takes no files.
     """
     # The number of groups is known at the end, and stands in the first line.
     with closing(Scratch(path.parent)) as body:
@@ -51,6 +52,7 @@ def prepare_groups(
         if num_groups == 0:
             raise UserError("the data set has no group", _why_none(entry, counts))
         facts = Preparation(
+            settings=settings,
             num_groups=num_groups,
             num_questions=num_questions,
             rows_left_out=counts.left_out,

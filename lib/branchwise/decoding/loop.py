@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _IdleSelector(selectors.DefaultSelector):
     """A selector that lets the decoder work whenever the loop would otherwise sleep."""
 
     def __init__(self, on_idle: Callable[[], bool]) -> None:

@@ -22,8 +22,8 @@ class Interval(NamedTuple):
 def _sums(values: Sequence[float], groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Per group: the sum of its values and how many they are."""
     _, index = np.unique(np.asarray(groups), return_inverse=True)
-    values = np.asarray(values, dtype=float)
-    return np.bincount(index, weights=values), np.bincount(index).astype(float)
+    weights = np.asarray(values, dtype=float)
+    return np.bincount(index, weights=weights), np.bincount(index).astype(float)
 
 
 def _replicates(totals_G: np.ndarray, counts_G: np.ndarray, draws: int, seed: int) -> np.ndarray:

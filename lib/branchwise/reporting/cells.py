@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from branchwise.config import Cell, Experiment
-from branchwise.config.hashing import value_hash
 from branchwise.config.identity import (
     cell_identity,
     cell_settings,
@@ -16,6 +15,7 @@ from branchwise.config.identity import (
     scoring_settings,
 )
 from branchwise.errors import UserError
+from branchwise.files import value_hash
 from branchwise.results import Scores, read_json
 
 

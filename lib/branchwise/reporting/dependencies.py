@@ -124,7 +124,7 @@ def dependency_graphs(results: Results) -> Figure:
             found.setdefault(cell.strategy, scores)
     figure, axes = panels(max(1, NUM_GRAPHS * len(found)), NUM_GRAPHS, 1.15)
     for row, (strategy, scores) in enumerate(found.items()):
-        names = {group.group: [] for group in scores.groups[:NUM_GRAPHS]}
+        names: dict[str, list[str]] = {group.group: [] for group in scores.groups[:NUM_GRAPHS]}
         for question in scores.questions:
             if question.group in names:
                 names[question.group].append(question.question)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import seaborn as sns
@@ -26,7 +26,7 @@ COLUMN_IN = 3.35
 
 FORMATS = ("pdf", "svg", "png")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES = ("-", "--", ":", "-.")
+DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 CJK_PACKAGE = "zhplot"
 """Import name of the package (extra `cjk`) that carries Noto Sans SC: Chinese, and Japanese kana."""
 

@@ -1,6 +1,6 @@
 """Tables of an experiment: Markdown to read, LaTeX (booktabs) to print, CSV to compute with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import NormalDist, median
 
@@ -49,7 +49,7 @@ def cost(results: Results) -> pd.DataFrame:
 def _per_cell(
     results: Results,
     columns: dict[str, str],
-    with_interval: dict[str, tuple[float, int]],
+    with_interval: Mapping[str, tuple[float, int]],
     scale: float,
     digits: int,
 ) -> pd.DataFrame:
@@ -86,10 +86,10 @@ def differences(results: Results) -> pd.DataFrame:
     EM in points, wall time in milliseconds per group. p by sign-flipping whole groups, corrected by
     Holm over all comparisons of the same measure in this table.
     """
-    found = [(cell, *pair) for cell, pair in results.comparisons.items()]
-    corrected = [holm([entry[i].p for entry in found]) for i in (1, 2)]
+    pairs = results.comparisons
+    corrected = [holm([pair[i].p for pair in pairs.values()]) for i in (0, 1)]
     rows = []
-    for number, (cell, em, wall) in enumerate(found):
+    for number, (cell, (em, wall)) in enumerate(pairs.items()):
         rows.append(
             {
                 **cell._asdict(),

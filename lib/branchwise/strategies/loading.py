@@ -51,7 +51,13 @@ def load(module: str, options: Mapping[str, Any] | None = None) -> Strategy:
 def options_model(module: str) -> type[Record] | None:
     """The `Options` that a strategy's module states; None where it takes none."""
     found, _ = _module(module)
-    return getattr(found, "Options", None)
+    model = getattr(found, "Options", None)
+    if model is not None and not (isinstance(model, type) and issubclass(model, Record)):
+        raise UserError(
+            f"Options in {_place(module)} is no Record",
+            "write `class Options(Record)`, with Record from branchwise.records",
+        )
+    return model
 
 
 def names() -> list[str]:
@@ -95,6 +101,8 @@ def _from_file(file: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Modules beside it may be imported, as where it is run by itself.
+    sys.path.insert(0, str(file.absolute().parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's, and what it raises is not settled
@@ -102,6 +110,8 @@ def _from_file(file: Path) -> ModuleType:
             f"strategy file {file.absolute()} cannot be imported: {type(error).__name__}: {error}",
             "mend the file",
         ) from error
+    finally:
+        sys.path.remove(str(file.absolute().parent))
     return module
 
 

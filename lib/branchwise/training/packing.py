@@ -32,8 +32,8 @@ class Batch(NamedTuple):
     """One training step's input.
 
     `ids_BT` and `positions_BT` are int64; `learned_BT` is bool and marks target tokens; `mask_B1TT`
-    is bool, true where a query may see a key: the token tree's mask, as in decoding. Each learned token is
-    predicted at `previous_BT`, the position of the token before it *in its own branch*: for the first
+    is bool, true where a query may see a key: the token tree's mask, as in decoding. Each learned token
+    is predicted at `previous_BT`, the position of the token before it *in its own branch*: for the first
     token of a branch that is the end of the shared prefix, wherever the row keeps it.
     """
 

@@ -13,12 +13,12 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -111,7 +111,8 @@ class TinyTrainer:
         save_tokenizer(folder, recipe.shape.max_positions)
         self.chat = ChatTokenizer.load(folder)
         torch.manual_seed(recipe.seed)
-        self.model = build_model(recipe.shape, self.chat).to(self.device)
+        self.model = build_model(recipe.shape, self.chat)
+        cast(nn.Module, self.model).to(self.device)
         self.rng = random.Random(f"tiny/{recipe.seed}")
         self.documents = Documents(self.chat, self.rng)
         named = list(self.model.named_parameters())
