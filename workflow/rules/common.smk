@@ -19,7 +19,8 @@ from branchwise.reporting.cells import scores_file
 # Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 ROOT = Path(workflow.basedir)
-HOME = os.path.relpath(ROOT)
+# What stands before the repository's own files, seen from here.
+HOME = "" if Path.cwd() == ROOT else f"{os.path.relpath(ROOT)}/"
 
 
 class Unwatched:

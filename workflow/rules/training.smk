@@ -1,9 +1,9 @@
 rule tiny_model:
     input:
-        recipe=f"{HOME}/config/tiny_model.yaml",
+        recipe=f"{HOME}config/tiny_model.yaml",
     output:
         multiext(
-            f"{HOME}/resources/models/tiny/",
+            f"{HOME}resources/models/tiny/",
             "model.safetensors",
             "config.json",
             "generation_config.json",
