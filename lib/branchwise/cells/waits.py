@@ -10,7 +10,10 @@ earlier than what had in fact ended when it began.
 from collections.abc import Iterable
 from contextvars import ContextVar
 
-from branchwise.trace import closure
+_KNOWN: ContextVar[tuple["Waits | None", frozenset[int]]] = ContextVar(
+    "known", default=(None, frozenset())
+)
+"""Whose asks the current task knows, and which. One variable for all groups: each runs in a task."""
 
 
 class Waits:
@@ -19,11 +22,12 @@ class Waits:
     def __init__(self) -> None:
         self.after: dict[int, tuple[int, ...]] = {}
         self._ended: dict[int, int] = {}
-        self._known: ContextVar[frozenset[int]] = ContextVar("known", default=frozenset())
+        # Bit i of a number's mask: it waited for ask i, directly or not.
+        self._masks: dict[int, int] = {}
 
     def heard(self, index: int) -> None:
         """The current task knows the reply to an ask."""
-        self._known.set(self._known.get() | {index})
+        _KNOWN.set((self, self._known() | {index}))
 
     def ended(self, index: int, moment: int) -> None:
         """An ask has ended; `moment` is the same for those that ended together, and never falls."""
@@ -34,11 +38,29 @@ class Waits:
         """What a new ask of the current task waited for: direct waits, without those that these had
         waited for. `stated` are known beside what was seen.
         """
-        waited = {number for number in (*self._known.get(), *stated) if number != index}
+        waited = {number for number in (*self._known(), *stated) if number != index}
         last = max(self._ended.values(), default=None)
         woke = {number for number, moment in self._ended.items() if moment == last}
-        if woke and not woke & closure(self.after, waited):
+        if woke and not self._mask(waited) & _bits(woke):
             waited |= woke
-        implied = {w for number in waited for w in closure(self.after, self.after[number])}
-        self.after[index] = tuple(sorted(waited - implied))
+        implied = 0
+        for number in waited:
+            implied |= self._masks[number]
+        self._masks[index] = self._mask(waited)
+        self.after[index] = tuple(sorted(n for n in waited if not implied >> n & 1))
         return self.after[index]
+
+    def _known(self) -> frozenset[int]:
+        owner, known = _KNOWN.get()
+        return known if owner is self else frozenset()
+
+    def _mask(self, numbers: Iterable[int]) -> int:
+        """These asks and all that they waited for."""
+        mask = 0
+        for number in numbers:
+            mask |= self._masks[number] | 1 << number
+        return mask
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    return sum(1 << number for number in numbers)
