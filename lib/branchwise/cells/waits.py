@@ -10,9 +10,8 @@ earlier than what had in fact ended when it began.
 from collections.abc import Iterable
 from contextvars import ContextVar
 
-_KNOWN: ContextVar[tuple["Waits | None", frozenset[int]]] = ContextVar(
-    "known", default=(None, frozenset())
-)
+_NOTHING: tuple["Waits | None", frozenset[int]] = (None, frozenset())
+_KNOWN: ContextVar[tuple["Waits | None", frozenset[int]]] = ContextVar("known", default=_NOTHING)
 """Whose asks the current task knows, and which. One variable for all groups: each runs in a task."""
 
 
