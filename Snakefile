@@ -42,6 +42,10 @@ if not EXPERIMENT.cached:
 include: "workflow/rules/reporting.smk"
 
 
+onerror:
+    say_errors()
+
+
 rule all:
     default_target: True
     input:

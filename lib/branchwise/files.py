@@ -33,6 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     On an error nothing of it stays. Raises UserError where the disk is full or not writable.
     """
     temporary: Path | None = None
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no ordinary file", "give the path of a file to be written")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")

@@ -35,7 +35,7 @@ class AnswerRow(Record):
         description="The asks that made it, in the group's line of trace.jsonl; none where the strategy "
         "gave no answer."
     )
-    tokens: Tokens = Field(description="Its share of the group's ledger; shares sum up to it.")
+    tokens: Tokens = Field(description="Its share of the group's ledger, the dependency stage included.")
     start_s: float = Field(description="On the group's clock: its first token was computed.")
     end_s: float = Field(description="On the group's clock: its last token was known.")
 

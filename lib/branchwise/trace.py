@@ -115,8 +115,11 @@ def closure(after: Mapping[int, Sequence[int]], of: Iterable[int]) -> set[int]:
     return found
 
 
-def question_tokens(asks: Sequence[AskRecord], made_by: Mapping[str, Sequence[int]]) -> dict[str, Tokens]:
-    """Every question's share of the ledger; the shares sum up to the whole.
+def question_tokens(
+    asks: Sequence[AskRecord], made_by: Mapping[str, Sequence[int]], before: Tokens | None = None
+) -> dict[str, Tokens]:
+    """Every question's share of the ledger; the shares sum up to the whole, `before` included: what was
+    spent for the whole group before it was asked (finding its dependencies).
 
     `made_by` holds all questions of the group, each with the asks that made its answer. An ask is shared
     equally by the questions that it asked; one that asked none by the questions whose answers waited for
@@ -124,7 +127,8 @@ def question_tokens(asks: Sequence[AskRecord], made_by: Mapping[str, Sequence[in
     """
     after = {number: ask.after for number, ask in enumerate(asks)}
     needed = {question: closure(after, made) for question, made in made_by.items()}
-    shares: dict[str, list[Tokens]] = {question: [] for question in made_by}
+    equal = [before.share(len(made_by))] if before else []
+    shares: dict[str, list[Tokens]] = {question: list(equal) for question in made_by}
     for number, ask in enumerate(asks):
         payers = ask.questions or [q for q, numbers in needed.items() if number in numbers]
         payers = tuple(payers) or tuple(made_by)

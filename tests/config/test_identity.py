@@ -216,6 +216,50 @@ def test_a_bad_set_is_told(setting: str, told: str) -> None:
         experiment_from([], ["repeats=1", "repeats=2"])
 
 
+def test_controls_are_refused_on_own_and_made_data_that_state_nothing(tmp_path: Path) -> None:
+    names = {"strategies": ["collab_gold", "batch"]}
+    with pytest.raises(UserError, match="data set own states no dependencies"):
+        experiment(tmp_path, **names)
+    questions = [*GROUP["questions"], {"id": "r", "text": "Why?", "golds": ["A"], "needs": ["q"]}]
+    (tmp_path / "own.jsonl").write_text(json.dumps({**GROUP, "questions": questions}) + "\n")
+    assert experiment(tmp_path, **names).cells
+    with pytest.raises(UserError, match="worlds_look_up_g6 states no dependencies"):
+        experiment(tmp_path, **names, datasets=["worlds_look_up_g6"])
+    assert experiment(tmp_path, **names, datasets=["worlds_uneven_g6"]).cells
+
+
+def test_only_chains_of_made_questions_need_others() -> None:
+    from branchwise.data.worlds.dataset import CHAINED
+    from branchwise.data.worlds.groups import KINDS, WorldsSpec, make_groups
+
+    for kind in KINDS:
+        spec = WorldsSpec(kinds=(kind,), group_size=2, num_groups=3, min_facts=8)
+        stated = any(question.needs for group in make_groups(spec) for question in group)
+        assert stated == (kind in CHAINED), kind
+
+
+def test_what_the_command_line_lays_over_files_is_blamed_on_it(tmp_path: Path) -> None:
+    experiment(tmp_path)
+    for override, told in (
+        ({"strategies": "batch"}, "key strategies is 'batch', not a list; write [batch]"),
+        ({"foo": 1}, "unknown key foo"),
+        ({"exclude": {"strategy": "batch"}}, "key exclude is {'strategy': 'batch'}, not a list"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_experiment([tmp_path / "trial.yaml"], override)
+        assert str(caught.value).startswith(f"the command line, over {tmp_path}/trial.yaml: ")
+        assert told in str(caught.value)
+    with pytest.raises(UserError, match=r"^\S*broken.yaml: unknown key foo"):
+        (tmp_path / "broken.yaml").write_text("foo: 1\n")
+        load_experiment([tmp_path / "trial.yaml", tmp_path / "broken.yaml"][1:], {"repeats": 2})
+
+
+def test_a_checkpoint_that_is_not_there_is_told_when_the_config_is_read(tmp_path: Path) -> None:
+    define = {"strategies": {"trained": {"module": "batch", "checkpoint": "nope"}}}
+    with pytest.raises(UserError, match=f"checkpoint {tmp_path}/nope of trained has no adapter_config"):
+        experiment(tmp_path, define=define, strategies=["trained", "batch"])
+
+
 def test_controls_are_refused_where_data_state_nothing(root: Path) -> None:
     """collab_gold, _reverse, _layers and _see were batch under another name."""
     from branchwise.config.load import parse_experiment

@@ -266,6 +266,19 @@ def test_branches_take_messages_text_and_ids(root: Path) -> None:
     assert made.trace.asks[1].branch == 3
 
 
+def test_what_finding_dependencies_cost_is_in_the_rows(root: Path) -> None:
+    from branchwise.results import GroupDependencies
+
+    tokens = Tokens(sent=510, unique=400, cached=110, generated=20, padding=0)
+    facts = {"candidates": (), "edges": (), "known": None, "forward_passes": 3, "wall_s": 0.1}
+    found = GroupDependencies(group=GROUPS[0].id, generator="llm", tokens=tokens, **facts)
+    made = runner(root, "tree", fused).record(GROUPS[0], lambda text: None, found)
+    whole = Tokens.total([made.run.tokens, tokens])
+    for name in Tokens.model_fields:
+        summed = sum(getattr(row.tokens, name) for row in made.answers)
+        assert summed == pytest.approx(getattr(whole, name))
+
+
 def test_a_verb_that_the_entry_does_not_state_is_refused_on_every_decoder(root: Path) -> None:
     """It ran on the tree, and failed on the next decoder in the middle of a run."""
     with pytest.raises(UserError, match=r"uses fork, which .* write `needs: \[ask, fork\]`"):
@@ -291,6 +304,8 @@ def test_a_verb_that_the_entry_does_not_state_is_refused_on_every_decoder(root: 
             "async def strategy(group):\n    yield 1",
             r"takes \(group\); write `async def strategy\(group, desk\)`",
         ),
+        ("async def strategy(group, *, desk):\n    yield 1", r"takes \(group, \*, desk\)"),
+        ("raise SystemExit(3)", "my.py cannot be imported: SystemExit"),
         ("import nothing_like_it", "my.py cannot be imported: ModuleNotFoundError"),
         ("1 +", "my.py cannot be imported: SyntaxError"),
     ],

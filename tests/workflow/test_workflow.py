@@ -148,7 +148,12 @@ def test_scores_of_another_cell_are_named_and_refused(finished: Path) -> None:
         done = snakemake(finished, "--forcerun", "tables", "--until", "tables")
         assert done.returncode != 0
         log = (finished / "logs/tables/trial.log").read_text()
-        assert f"{sequential} is of cell small_g2/random/batch/tree" in log
+        told = f"{sequential} is of cell small_g2/random/batch/tree"
+        assert told in log
+        # Also where nothing else is said.
+        done = snakemake(finished, "tables", "--quiet", "all")
+        assert done.returncode != 0
+        assert told in done.stderr
         assert "not of small_g2/random/sequential/tree" in log
     other = batch.read_text().replace('"max_new_tokens":4', '"max_new_tokens":400')
     with edited(batch, other):

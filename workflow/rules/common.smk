@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,7 @@ from branchwise.reporting.cells import scores_file
 # Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 ROOT = Path(workflow.basedir)
+STARTED = time.time()
 # What stands before the repository's own files, seen from here.
 HOME = "" if Path.cwd() == ROOT else f"{os.path.relpath(ROOT)}/"
 
@@ -87,6 +89,15 @@ if workflow.is_main_process:
     RUNS, num_stale = join_runs(Path(".snakemake"))
     if num_stale:
         print("locks of a killed run were removed", file=sys.stderr)
+
+
+def say_errors():
+    """What jobs of this run wrote of their errors: one line each, also where --quiet hides the rest."""
+    for path in sorted(Path("logs").rglob("*.log")):
+        if path.stat().st_mtime >= STARTED:
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                if line.startswith("error: "):
+                    print(f"{line} ({path})", file=sys.stderr)
 
 
 def names_of(catalogue):

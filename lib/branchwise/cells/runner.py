@@ -155,7 +155,7 @@ class GroupRunner:
             tokens_by_role=tokens_by_role(asks),
             dependencies=found,
         )
-        return GroupRecord(answers=tuple(_rows(group, chosen)), run=group_run, trace=chosen.trace)
+        return GroupRecord(answers=tuple(_rows(group, chosen, found)), run=group_run, trace=chosen.trace)
 
 
 def _check_answers(group: Group, answers: Sequence[Answered], asks: Sequence[Ask]) -> None:
@@ -195,11 +195,11 @@ def _check_made_by(group: Group, answered: Answered, asks: Sequence[Ask]) -> Non
         )
 
 
-def _rows(group: Group, timed: Timed) -> list[AnswerRow]:
+def _rows(group: Group, timed: Timed, found: GroupDependencies | None) -> list[AnswerRow]:
     """Answers in the order of the group's questions, each with its share of the ledger."""
     by_question = {answered.question.id: answered for answered in timed.answers}
     made_by = {q.id: by_question[q.id].asks if q.id in by_question else () for q in group}
-    tokens = question_tokens(timed.trace.asks, made_by)
+    tokens = question_tokens(timed.trace.asks, made_by, found.tokens if found else None)
     return [
         _row(group, question, by_question.get(question.id), timed.trace, tokens[question.id])
         for question in group

@@ -1,12 +1,15 @@
 """Whether the names of a config fit together, and every cell can run: told before anything is planned."""
 
+import gzip
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
 from branchwise.config.mistakes import nearest
 from branchwise.config.types import Cell, Experiment
-from branchwise.data.sources.base import FileDataset
+from branchwise.data.entries import DatasetEntry
+from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.dependencies.entries import ControlEntry
 from branchwise.errors import UserError
 from branchwise.strategies.loading import load
@@ -119,6 +122,13 @@ def check_strategies(experiment: Experiment, names: Sequence[str]) -> None:
         except UserError as error:
             where = experiment.origin("strategies", name)
             raise UserError(f"{where}: strategy {name}: {error.problem}", error.remedy) from None
+        checkpoint = entry.checkpoint
+        if checkpoint and not (Path(checkpoint) / "adapter_config.json").is_file():
+            raise UserError(
+                f"{experiment.origin('strategies', name)}: checkpoint {checkpoint} of {name} has no "
+                "adapter_config.json",
+                "give the folder that peft's save_pretrained wrote",
+            )
 
 
 def check_control(experiment: Experiment, cell: Cell, source: str) -> None:
@@ -129,12 +139,25 @@ def check_control(experiment: Experiment, cell: Cell, source: str) -> None:
     if not isinstance(entry, ControlEntry) or not entry.needs_stated:
         return
     dataset = catalogues.datasets[cell.dataset]
-    if isinstance(dataset, FileDataset) and not dataset.may_state_needs:
+    if not dataset.may_state_needs or not _may_hold_needs(experiment, dataset):
         raise UserError(
             f"{source}: cell {cell}: data set {cell.dataset} states no dependencies, so strategy "
             f"{cell.strategy} would be batch under another name",
             f"exclude {{strategy: {cell.strategy}, dataset: {cell.dataset}}}",
         )
+
+
+def _may_hold_needs(experiment: Experiment, dataset: DatasetEntry) -> bool:
+    """Whether the word stands anywhere in a local file; cached results need no file."""
+    path = local_path(dataset) if isinstance(dataset, FileDataset) else None
+    if experiment.cached or path is None or not path.is_file():
+        return True
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as file:
+            return any(b'"needs"' in line for line in file)
+    except (OSError, EOFError):
+        return True  # whoever reads the rows says what is wrong with it
 
 
 def impossible(cell: Cell, missing: Sequence[str], source: str) -> UserError:

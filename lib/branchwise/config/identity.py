@@ -199,14 +199,6 @@ def check_present(experiment: Experiment) -> None:
                 f"correct `path:` of {name} there"
                 + ("; `snakemake tiny_model` makes the tiny model" if name == "tiny" else ""),
             )
-    for strategy in experiment.strategies:
-        checkpoint = experiment.catalogues.strategies[strategy].checkpoint
-        if checkpoint and not (Path(checkpoint) / "adapter_config.json").is_file():
-            raise UserError(
-                f"{experiment.origin('strategies', strategy)}: checkpoint {checkpoint} of {strategy} has "
-                "no adapter_config.json",
-                "give the folder that peft's save_pretrained wrote",
-            )
 
 
 def as_param(value: Any) -> str:

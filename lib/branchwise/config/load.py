@@ -11,6 +11,7 @@ from branchwise.config.checks import check_cells, check_names
 from branchwise.config.mistakes import validate
 from branchwise.config.types import Experiment
 from branchwise.config.yaml_files import read_yaml
+from branchwise.errors import UserError
 
 CATALOGUE_FOLDER = Path("config/catalogues")
 
@@ -39,7 +40,14 @@ def load_experiment(
         origins |= _origins(content, "the command line")
         merged = merge(merged, content)
     source = ", ".join(str(Path(path).absolute()) for path in paths) or "the config"
-    return parse_experiment(merged, source, root, origins)
+    try:
+        return parse_experiment(merged, source, root, origins)
+    except UserError:
+        if overrides and paths:
+            load_experiment(paths, None, root)
+            # The files alone are right, so that what was laid over them is not.
+            return parse_experiment(merged, f"the command line, over {source}", root, origins)
+        raise
 
 
 def parse_experiment(

@@ -42,8 +42,9 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
         return UserError(f"{source}: unknown key {key}{more}", nearest(places[-1], known))
     if kind == "missing":
         return UserError(f"{source}: key {key} is missing{more}", "add it")
-    if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
-        return UserError(f"{source}: key {key} is {given!r}, not a list{more}", f"write [{given}]")
+    if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float | dict):
+        inside = json.dumps(given, ensure_ascii=False) if isinstance(given, dict) else given
+        return UserError(f"{source}: key {key} is {given!r}, not a list{more}", f"write [{inside}]")
     shown = json.dumps(given, default=str, ensure_ascii=False)[:80]
     return UserError(f"{source}: key {key} is {shown}{more}", first["msg"].removeprefix("Value error, "))
 

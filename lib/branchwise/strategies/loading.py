@@ -105,7 +105,7 @@ def _from_file(file: Path) -> ModuleType:
     sys.path.insert(0, str(file.absolute().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's, and what it raises is not settled
+    except (Exception, SystemExit) as error:  # the file is the user's, and what it raises is not settled
         raise UserError(
             f"strategy file {file.absolute()} cannot be imported: {type(error).__name__}: {error}",
             "mend the file",
@@ -124,12 +124,14 @@ def _check_function(function: Any, name: str, module: str) -> None:
             f"{where} {how}", f"write `async def {name}(group, desk)` and `yield` each answer"
         )
     wanted = 3 if options_model(module) else 2
-    parameters = list(inspect.signature(function).parameters)
-    if len(parameters) != wanted or (wanted == 3 and parameters[2] != "options"):
+    given = inspect.signature(function).parameters
+    parameters = list(given)
+    by_place = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in given.values())
+    if len(parameters) != wanted or not by_place or (wanted == 3 and parameters[2] != "options"):
         arguments = "group, desk, options" if wanted == 3 else "group, desk"
         more = "" if wanted == 3 else "; options are stated in its module as `class Options(Record)`"
         raise UserError(
-            f"{where} takes ({', '.join(parameters)})",
+            f"{where} takes {inspect.signature(function)}",
             f"write `async def {name}({arguments})`{more}",
         )
 

@@ -1,7 +1,7 @@
 """Made worlds as a data set of the catalogue."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,14 +9,20 @@ from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Scorer
 from branchwise.data.worlds.groups import WorldsSpec, make_groups
 
+CHAINED = frozenset({"two_hop", "follow_up"})
+"""Kinds of questions that need one before them."""
+
 
 class WorldsDataset(WorldsSpec, PromptStyle):
     """Made worlds: nothing is downloaded, every answer and dependency is known."""
 
-    may_state_needs: ClassVar[bool] = True
-
     source: Literal["worlds"]
     scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
+
+    @property
+    def may_state_needs(self) -> bool:
+        """Whether a question may come with others that it needs."""
+        return not self.own_contexts and bool(CHAINED & set(self.kinds))
 
     def made(self) -> Iterator[Group]:
         """The groups, one at a time."""
