@@ -122,7 +122,7 @@ def row(number: int, answer: str) -> AnswerRow:
     return AnswerRow(
         **{"group": "g", "question": f"q{number}", "text": "why?", "kind": "k", "answer_type": "text"},
         **{"golds": ("because",), "guess": None, "raw": answer, "answer": answer, "well_formed": True},
-        **{"ask": 0, "prompt": None, "tokens": zero, "start_s": 0, "end_s": 0},
+        **{"asks": (0,), "tokens": zero, "start_s": 0, "end_s": 0},
     )
 
 

@@ -15,8 +15,8 @@ from branchwise.data.sources.base import FileDataset
 from branchwise.data.types import Group
 from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.decoding.decoders import DECODERS
+from branchwise.decoding.decoders.tree import GridEntry
 from branchwise.decoding.models.entry import ModelEntry
-from branchwise.decoding.options import Grid2D
 from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
 from branchwise.dependencies.selection import Selection
 from branchwise.evaluation.entries import JudgeEntry
@@ -49,7 +49,7 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     ),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),
-        ("`grid` of kind tree", Grid2D),
+        ("`grid` of kind tree", GridEntry),
     ),
 }
 

@@ -2,9 +2,8 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic.fields import FieldInfo
 from transformers import PreTrainedModel
 
 from branchwise.decoding.options import TreeOptions
@@ -16,23 +15,23 @@ def checked_options(given: Mapping[str, Any]) -> TreeOptions:
     """The tree decoder's options, defaults filled in. Raises UserError for one that there is not, and
     for a value that is not allowed.
     """
-    fields = TreeOptions.model_fields
+    fields = get_type_hints(TreeOptions)
     for name in given:
         if name not in fields:
             near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"unknown option {name}", f"{hint}The tree decoder has: {', '.join(fields)}")
-    options = TreeOptions.model_construct(**given)
+    options = TreeOptions(**given)
     choices = ("kernel", "positions", "compile_mode")
     check_choices(**{name: (getattr(options, name), allowed_of(fields[name])) for name in choices})
     check_counts(max_step_tokens=options.max_step_tokens, max_cache_tokens=options.max_cache_tokens)
     return options
 
 
-def allowed_of(field: FieldInfo) -> tuple[Any, ...]:
-    """The values of a field that allows some words, or None."""
-    parts = get_args(field.annotation)
-    if get_origin(field.annotation) is Literal:
+def allowed_of(hint: Any) -> tuple[Any, ...]:
+    """The values of a type that allows some words, or None."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
         return parts
     return tuple(word for part in parts for word in (get_args(part) or (None,)))
 

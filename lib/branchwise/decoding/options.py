@@ -1,57 +1,62 @@
-"""The options of the tree decoder, spelled here and nowhere else. Torch-free: the config reads it."""
+"""The options of the tree decoder, spelled here and nowhere else: names, values, defaults, words.
 
-from typing import Literal
+The catalogue's entry and the config reference are made of them (`decoders.base.record_of`). Plain
+dataclasses, so that decoding needs nothing but torch and transformers.
+"""
 
-from pydantic import Field
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from branchwise.records import Record
+
+def option(default: Any, description: str, least: int | None = None) -> Any:
+    """A field with what a reader of the config has to know of it; `least` is its smallest value."""
+    return field(default=default, metadata={"description": description, "ge": least})
 
 
-class Grid2D(Record):
+@dataclass(frozen=True)
+class Grid2D:
     """Two-dimensional positions: which rotary channels know the branch, and how strongly."""
 
-    stride: int = Field(32, ge=0, description="x between two neighbouring children of a fork.")
-    channels: tuple[int, ...] | None = Field(
-        None,
-        description="Rotary channels (0 turns fastest); null: the last quarter, the slowest.",
+    stride: int = option(32, "x between two neighbouring children of a fork.", least=0)
+    channels: tuple[int, ...] | None = option(
+        None, "Rotary channels (0 turns fastest); null: the last quarter, the slowest."
     )
-    axis: Literal["interleaved", "x"] = Field(
+    axis: Literal["interleaved", "x"] = option(
         "interleaved",
-        description="interleaved: of the channels every second one, beginning with the first, takes x; "
-        "x: all of them.",
+        "interleaved: of the channels every second one, beginning with the first, takes x; x: all.",
     )
-    combine: Literal["add", "replace"] = Field(
+    combine: Literal["add", "replace"] = option(
         "add",
-        description="add: such a channel turns with y + x (nothing changes at x = 0); replace: with x "
-        "alone, as published (the trunk then loses its order there).",
+        "add: such a channel turns with y + x (nothing changes at x = 0); replace: with x alone, as "
+        "published (the trunk then loses its order there).",
     )
 
 
-class TreeOptions(Record):
+@dataclass(frozen=True)
+class TreeOptions:
     """How the tree decoder computes; nothing here but `positions` and `grid` changes what it says."""
 
-    kernel: Literal["auto", "dense", "cascade", "flex"] = Field(
+    kernel: Literal["auto", "dense", "cascade", "flex"] = option(
         "auto",
-        description="How attention is computed; auto: the fastest of a short self-test, named in "
-        "run.json.",
+        "How attention is computed; auto: the fastest of a short self-test, named in run.json.",
     )
-    positions: Literal["path", "shared", "grid2d"] = Field(
+    positions: Literal["path", "shared", "grid2d"] = option(
         "path",
-        description="path: a child starts at its parent's end; shared: the children of a fork end "
-        "together; grid2d: path along one axis, the branch along another.",
+        "path: a child starts at its parent's end; shared: the children of a fork end together; grid2d: "
+        "path along one axis, the branch along another.",
     )
-    grid: Grid2D = Field(Grid2D(), description="Of grid2d; see below.")
-    packed_weights: bool | None = Field(
+    grid: Grid2D = option(Grid2D(), "Of grid2d; see below.")  # noqa: RUF009 (it is frozen)
+    packed_weights: bool | None = option(
         False,
-        description="CPU: weights packed for few rows, for twice the memory; null: where a self-test "
-        "finds it faster.",
+        "CPU: weights packed for few rows, for twice the memory; null: where a self-test finds them "
+        "faster.",
     )
-    compile_mode: Literal["default", "reduce-overhead"] | None = Field(
+    compile_mode: Literal["default", "reduce-overhead"] | None = option(
         None,
-        description="torch.compile the decoding steps, in this mode (a minute at first; reduce-overhead: "
-        "CUDA graphs on a GPU); null: run them as written.",
+        "torch.compile the decoding steps, in this mode (a minute at first; reduce-overhead: CUDA graphs "
+        "on a GPU); null: run them as written.",
     )
-    max_cache_tokens: int | None = Field(
-        None, ge=1, description="Tokens in the cache, at most; branches over it wait."
+    max_cache_tokens: int | None = option(
+        None, "Tokens in the cache, at most; branches over it wait.", least=1
     )
-    max_step_tokens: int = Field(4096, ge=1, description="Tokens in one forward pass, at most.")
+    max_step_tokens: int = option(4096, "Tokens in one forward pass, at most.", least=1)

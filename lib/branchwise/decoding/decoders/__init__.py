@@ -20,6 +20,7 @@ def _classes() -> dict[str, type[DecoderSettings]]:
                 isinstance(value, type)
                 and issubclass(value, DecoderSettings)
                 and "kind" in value.model_fields
+                and not value.__name__.startswith("_")
             ):
                 (name,) = get_args(value.model_fields["kind"].annotation)
                 found[name] = value
