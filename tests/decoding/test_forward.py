@@ -5,6 +5,7 @@ import torch
 
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.tree import TokenTree
+from branchwise.decoding.options import TreeOptions
 from branchwise.errors import UserError
 from tests.architectures import model_of
 
@@ -12,7 +13,8 @@ from tests.architectures import model_of
 def forward_of(name: str = "llama", kernel: str = "dense", limit: int = 4096, **more):
     model = model_of(name)
     tree = TokenTree(model.device)
-    return ForwardPass(model, tree, kernel, limit, packed_weights=False, **more), tree
+    options = TreeOptions(max_step_tokens=limit, **more)
+    return ForwardPass(model, tree, kernel, False, options), tree
 
 
 def plain(name: str, ids: list[int]) -> torch.Tensor:
