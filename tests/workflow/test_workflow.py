@@ -23,10 +23,11 @@ from tests.workflow.project import (
     write_config,
 )
 
-# One worker: all share a finished run.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+pytestmark = pytest.mark.slow
 
 DRAWN = {"all": 1, "tables": 1, "draw": 1}
+ONE_CELL = {"datasets": ["small_g2"], "strategies": ["batch"], "decoders": ["tree"], "exclude": []}
 
 
 @pytest.fixture
@@ -249,14 +250,18 @@ def test_odd_names_are_names(project: Path, random_model_folder: Path) -> None:
     assert planned(project, config="config/odd name [1].yaml") == {}
 
 
-def test_from_another_folder_it_is_the_same(finished: Path, tmp_path: Path) -> None:
+def test_from_another_folder_it_is_the_same(
+    finished: Path, tmp_path: Path, random_model_folder: Path
+) -> None:
     """-s and -d, the command line outside of the repository, home in paths, data beside the config."""
-    config = str(finished / "config/trial.yaml")
+    write_config(finished, "one.yaml", trial(random_model_folder, **ONE_CELL))
+    config = str(finished / "config/one.yaml")
     done = snakemake(finished, "-s", str(finished / "Snakefile"), config=config, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "figures/trial/accuracy.svg").is_file()
     words = ("-s", str(finished / "Snakefile"), "-d", str(finished), "-n")
-    done = snakemake(finished, *words, config=config, cwd=tmp_path)
+    trial_config = str(finished / "config/trial.yaml")
+    done = snakemake(finished, *words, config=trial_config, cwd=tmp_path)
     assert "Nothing to be done" in done.stdout + done.stderr
     done = snakemake(finished, "-s", str(finished / "Snakefile"), "-n", config=None, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -270,8 +275,9 @@ def test_from_another_folder_it_is_the_same(finished: Path, tmp_path: Path) -> N
     assert "worlds_two_hop_g2/tiny/batch/tree" in cells.stdout
 
 
-def test_after_kill_9_the_same_command_goes_on(project: Path) -> None:
+def test_after_kill_9_the_same_command_goes_on(project: Path, random_model_folder: Path) -> None:
     """It took --unlock, which --quiet hid."""
+    write_config(project, "trial.yaml", trial(random_model_folder, **ONE_CELL))
     process = subprocess.Popen(
         command(project, "--config", "repeats=40"),
         cwd=project,
