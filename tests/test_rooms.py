@@ -99,8 +99,8 @@ def test_an_edit_concerns_exactly_the_cells_that_run_it(module: str, cells: set[
     assert found == {name for cell in cells for name in expected.get(cell, {cell})}
 
 
-@pytest.mark.parametrize("strategy", ["batch", "collab_gold_layers"])
-@pytest.mark.parametrize("decoder", ["tree", "hf"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "decoder"), [("collab_gold_layers", "tree"), ("batch", "hf")])
 def test_all_that_a_cell_runs_is_in_its_hash(
     root: Path, tmp_path: Path, strategy: str, decoder: str
 ) -> None:

@@ -90,10 +90,10 @@ def test_cells_are_shared_and_settings_kept_apart(finished: Path, random_model_f
     write_config(finished, "third.yaml", {**shared, "experiment": "third", "max_new_tokens": 2})
     assert planned(finished, config="config/third.yaml") == {**DRAWN, "generate": 2, "evaluate": 2}
     before = (finished / "results/tables/trial/cost.csv").read_bytes()
-    done = snakemake(finished, config="config/third.yaml")
+    done = snakemake(finished, "tables", config="config/third.yaml")
     assert done.returncode == 0, done.stderr
     assert planned(finished) == {}
-    assert planned(finished, config="config/third.yaml") == {}
+    assert planned(finished, "tables", config="config/third.yaml") == {}
     assert (finished / "results/tables/trial/cost.csv").read_bytes() == before
     # Scoring apart too: other draws, other scores beside the same answers.
     write_config(finished, "fourth.yaml", {**shared, "experiment": "fourth", "bootstrap_draws": 200})
@@ -255,9 +255,10 @@ def test_from_another_folder_it_is_the_same(
     """-s and -d, the command line outside of the repository, home in paths, data beside the config."""
     write_config(finished, "one.yaml", trial(random_model_folder, **ONE_CELL))
     config = str(finished / "config/one.yaml")
-    done = snakemake(finished, "-s", str(finished / "Snakefile"), config=config, cwd=tmp_path)
+    words = ("tables", "-s", str(finished / "Snakefile"))
+    done = snakemake(finished, *words, config=config, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "figures/trial/accuracy.svg").is_file()
+    assert (tmp_path / "results/tables/trial/accuracy.csv").is_file()
     words = ("-s", str(finished / "Snakefile"), "-d", str(finished), "-n")
     trial_config = str(finished / "config/trial.yaml")
     done = snakemake(finished, *words, config=trial_config, cwd=tmp_path)
@@ -278,7 +279,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, random_model_folde
     """It took --unlock, which --quiet hid."""
     write_config(project, "trial.yaml", trial(random_model_folder, **ONE_CELL))
     process = subprocess.Popen(
-        command(project, "--config", "repeats=40"),
+        command(project, "tables", "--config", "repeats=40"),
         cwd=project,
         env=environment(project),
         stdout=subprocess.DEVNULL,
@@ -291,7 +292,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, random_model_folde
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list((project / ".snakemake/locks").glob("*.lock"))
-    done = snakemake(project, "--quiet", "all", "--config", "repeats=40")
+    done = snakemake(project, "tables", "--quiet", "all", "--config", "repeats=40")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "locks of a killed run were removed" in done.stderr
 
