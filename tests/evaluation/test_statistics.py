@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchwise.evaluation.statistics import (
@@ -78,6 +78,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float]) -> None:
     adjusted = holm(values)
