@@ -73,11 +73,11 @@ def read_scores(experiment: Experiment, cell: Cell, path: Path) -> Scores:
 
 
 def provenance(experiment: Experiment, scores: Mapping[Cell, Scores]) -> str:
-    """What cached results are, in a sentence or two."""
-    codes = sorted({one.identity.code for one in scores.values()})
+    """What cached results are, in a sentence that fits under a figure: hashes over all cells."""
+    code = value_hash({str(cell): one.identity.code for cell, one in scores.items()})
     stale = [cell for cell, one in scores.items() if not _is_of_this_code(experiment, cell, one)]
     settings = value_hash({str(cell): one.identity.settings for cell, one in scores.items()})
-    made = f"Cached results: settings {settings}, code {', '.join(codes)}"
+    made = f"Cached results: settings {settings}, code {code}"
     if not stale:
         return f"{made}, as it is here."
     return f"{made}; of {len(stale)} of {len(scores)} cells this is not the code that is here."
