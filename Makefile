@@ -49,7 +49,7 @@ figures: $(STAMP) ## Redraw the figures and tables of the demo from the committe
 	@echo "figures  figures/committed/demo/   (pdf, svg, png)"
 
 test: $(STAMP) ## Install and run the tests.
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto
 
 check: $(STAMP) ## Formatting, types and lint of Python and Snakemake files.
 	$(BIN)/ruff check .
