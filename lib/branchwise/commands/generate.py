@@ -45,22 +45,23 @@ def generate(
     experiment = experiment_from(config, setting)
     cell = cell_from(experiment, dataset, model, strategy, decoder)
     from branchwise.cells.job import CellFiles
-    from branchwise.config.identity import cell_settings
+    from branchwise.config.identity import cell_settings, check_models
 
+    check_models(experiment, [model])
     check_settings(settings, cell_settings(experiment, cell), str(cell))
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
     run(experiment, cell, CellFiles(groups, out, journal, dependencies))
 
 
 def run(experiment: Experiment, cell: Cell, files: "CellFiles") -> None:
-    """Run one cell, with its progress on the terminal; what goes wrong with an entry names its file."""
+    """Run one cell, with its progress on the terminal."""
     from branchwise.cells.cell import run_cell
-    from branchwise.commands.jobs import job_of, naming
+    from branchwise.commands.jobs import job_of
 
     console = Console(stderr=True, highlight=False)
 
     def say(text: str) -> None:
         console.print(text, markup=False)
 
-    with naming(experiment, cell), progress_bar(str(cell)) as progress:
+    with progress_bar(str(cell)) as progress:
         run_cell(job_of(experiment, cell), files, progress, say)

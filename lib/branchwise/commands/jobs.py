@@ -1,13 +1,9 @@
 """From an experiment to the job of one cell."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from branchwise.cells.job import CellJob
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity
 from branchwise.data.style import PromptStyle
-from branchwise.errors import UserError
 
 
 def job_of(experiment: Experiment, cell: Cell) -> CellJob:
@@ -27,15 +23,3 @@ def job_of(experiment: Experiment, cell: Cell) -> CellJob:
         threads=experiment.threads,
         roles={role: catalogues.models[model] for role, model in named.items() if model},
     )
-
-
-@contextmanager
-def naming(experiment: Experiment, cell: Cell) -> Iterator[None]:
-    """An error inside of it that is about a model's folder names the file that the entry comes from."""
-    try:
-        yield
-    except UserError as error:
-        if "`path:`" not in error.remedy:
-            raise
-        where = experiment.origin("models", cell.model)
-        raise UserError(f"model {cell.model} of {where}: {error.problem}", error.remedy) from error

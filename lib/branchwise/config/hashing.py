@@ -5,7 +5,6 @@ times, same content) or a commit re-runs nothing.
 """
 
 import hashlib
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -20,48 +19,50 @@ def answers_files(experiment: Experiment, cell: Cell) -> list[Path]:
     """Files that a cell's answers depend on: the cell's runner, its strategy and its decoder, and what
     these import. The config is not among them: all that it decides is in the settings.
     """
+    return closure(_answers_roots(experiment, cell))
+
+
+def _answers_roots(experiment: Experiment, cell: Cell) -> tuple[Path, ...]:
     catalogues = experiment.catalogues
     strategy = source_of(catalogues.strategies[cell.strategy].module)
-    roots = [LIBRARY / "cells/cell.py", strategy, _file_of(type(catalogues.decoders[cell.decoder]))]
-    return closure(roots)
+    return LIBRARY / "cells/cell.py", strategy, _file_of(type(catalogues.decoders[cell.decoder]))
 
 
 def answers_code(experiment: Experiment, cell: Cell) -> str:
     """Hash of the code that a cell's answers depend on."""
-    return _hash_files(answers_files(experiment, cell))
+    return _code(*_answers_roots(experiment, cell))
 
 
 def dependencies_code(experiment: Experiment, name: str) -> str:
     """Hash of the code that found dependencies depend on."""
     entry = experiment.catalogues.dependencies[name]
-    roots = [LIBRARY / "cells/depending.py", LIBRARY / f"cells/generators/{entry.generator}.py"]
-    return _hash_files(closure(roots))
+    return _code(LIBRARY / "cells/depending.py", LIBRARY / f"cells/generators/{entry.generator}.py")
 
 
 def groups_code(experiment: Experiment, dataset: str) -> str:
     """Hash of the code that a data set's groups depend on."""
     entry = experiment.catalogues.datasets[dataset]
-    return _hash_files(closure([LIBRARY / "data/prepare.py", _file_of(type(entry))]))
+    return _code(LIBRARY / "data/prepare.py", _file_of(type(entry)))
 
 
 def scores_code() -> str:
     """Hash of the code that scores depend on."""
-    return _hash_files(closure([LIBRARY / "evaluation/score.py"]))
+    return _code(LIBRARY / "evaluation/score.py")
 
 
 def judge_code() -> str:
     """Hash of the code that a judge's verdicts depend on."""
-    return _hash_files(closure([LIBRARY / "evaluation/judging.py"]))
+    return _code(LIBRARY / "evaluation/judging.py")
 
 
 def reporting_code() -> str:
     """Hash of the code that tables and figures depend on."""
-    return _hash_files(closure([LIBRARY / "reporting/tables.py", LIBRARY / "reporting/figures.py"]))
+    return _code(LIBRARY / "reporting/tables.py", LIBRARY / "reporting/figures.py")
 
 
 def training_code() -> str:
     """Hash of the code that the tiny model depends on."""
-    return _hash_files(closure([LIBRARY / "training/tiny.py"]))
+    return _code(LIBRARY / "training/tiny.py")
 
 
 def _file_of(kind: type) -> Path:
@@ -69,10 +70,13 @@ def _file_of(kind: type) -> Path:
     return LIBRARY.parent / (kind.__module__.replace(".", "/") + ".py")
 
 
-def _hash_files(paths: Iterable[Path]) -> str:
-    """Hash of files, by name and text; where a file outside of the library lies does not count."""
+@cache
+def _code(*roots: Path) -> str:
+    """Hash of some files and all that they import, by name and text; where a file outside of the library
+    lies does not count. Once for all cells that run the same.
+    """
     digest = hashlib.sha256()
-    for path in paths:
+    for path in closure(roots):
         name = path.relative_to(LIBRARY).as_posix() if path.is_relative_to(LIBRARY) else path.name
         digest.update(f"{name}\0{_content(path)}\0".encode())
     return digest.hexdigest()[:12]

@@ -7,7 +7,7 @@ its place. Data and models count by their content, so that their paths do not ma
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
     settings = {k: v for k, v in _plain(entry).items() if k not in PromptStyle.model_fields}
     if isinstance(entry, FileDataset):
         path = local_path(entry)
-        settings |= {"file": file_hash(path) if path else None}
+        settings |= {"file": _content(path) if path else None}
         if path:
             # What is read from a file comes from no hub.
             for key in ("hub", "hub_config", "revision", "split"):
@@ -189,8 +189,12 @@ def check_present(experiment: Experiment) -> None:
                 f"{experiment.origin('datasets', dataset)}: data file {path} of {dataset} {what}",
                 f"correct `path:` of {dataset} there",
             )
-    names = {*experiment.models, experiment.roles.planner, experiment.roles.paraphraser} - {None}
-    for name in sorted(filter(None, names)):
+    check_models(experiment, (*experiment.models, experiment.roles.planner, experiment.roles.paraphraser))
+
+
+def check_models(experiment: Experiment, names: Iterable[str | None]) -> None:
+    """Raises UserError for a model whose folder is none, naming the file that its entry comes from."""
+    for name in sorted({name for name in names if name is not None}):
         folder = experiment.catalogues.models[name].path
         if folder is not None and not (Path(folder) / "config.json").is_file():
             where = experiment.origin("models", name)
@@ -230,6 +234,20 @@ def _options(experiment: Experiment, strategy: str) -> dict[str, Any]:
     if model is None:
         return dict(entry.options)
     return model.model_validate(entry.options).model_dump(mode="json")
+
+
+def _content(path: Path) -> str | None:
+    """The hash of a data file, which may be large: read once, and again where it has changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _content_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _content_at(path: Path, size: int, mtime_ns: int) -> str | None:
+    return file_hash(path)
 
 
 @cache
