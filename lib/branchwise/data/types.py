@@ -12,12 +12,25 @@ AnswerType = Literal["span", "number", "choice", "text", "cloze"]
 the word that a blank stands for."""
 
 Scorer = Literal[
-    "squad", "hotpotqa", "triviaqa", "drop", "quac", "choice", "overlap", "containment", "retrieval"
+    "squad",
+    "squad_v2",
+    "cmrc",
+    "hotpotqa",
+    "triviaqa",
+    "drop",
+    "quac",
+    "choice",
+    "overlap",
+    "containment",
+    "retrieval",
 ]
 """Whose definitions of the metrics a data set is scored by (`branchwise.evaluation.metrics`)."""
 
 CANNOT_ANSWER = "CANNOTANSWER"
 """What QuAC's people said where the text holds no answer."""
+
+NO_ANSWER = "no answer"
+"""What a model says, and what a gold says, where the text holds no answer (SQuAD 2.0)."""
 
 LETTERS = "ABCDEFGHIJ"
 """Labels of options, in order."""
