@@ -35,6 +35,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/training.smk"
     include: "workflow/rules/dependencies.smk"
     include: "workflow/rules/generation.smk"
+    include: "workflow/rules/timing.smk"
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"
 

@@ -10,6 +10,10 @@ class UserError(Exception):
         self.remedy = remedy
 
 
+class DoesNotFit(UserError):  # noqa: N818 (it says what it is)
+    """A prompt and its answer are longer than the model's context."""
+
+
 class NotANumberError(UserError):
     """A model gave logits that are not numbers."""
 

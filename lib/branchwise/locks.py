@@ -32,8 +32,8 @@ def join_runs(folder: Path) -> tuple[TextIO, int]:
 
 
 @contextmanager
-def alone(path: Path, say: Callable[[str], None]) -> Iterator[bool]:
-    """Hold a file's lock alone; whether another process had to be waited for.
+def alone(path: Path, say: Callable[[str], None], what: str = "does the same work") -> Iterator[bool]:
+    """Hold a file's lock alone; whether another process had to be waited for, of which `what` is said.
 
     A killed workflow leaves its jobs running: the same work is never done by two at once.
     """
@@ -48,7 +48,7 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[bool]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            say(f"waiting for process {file.read().strip() or '?'}, which does the same work")
+            say(f"waiting for process {file.read().strip() or '?'}, which {what}")
             waited = True
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)

@@ -14,7 +14,7 @@ from branchwise.files import atomic_writer, value_hash, write_text
 from branchwise.records import Record
 from branchwise.trace import GroupTrace, Tokens
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class AnswerRow(Record):
@@ -57,15 +57,11 @@ class GroupDependencies(Record):
 
 
 class GroupRun(Record):
-    """How one group ran: the measured times and the exact counters."""
+    """The exact counters of one group. Its times are measured elsewhere (`branchwise.times`)."""
 
     id: str
     num_questions: int
-    wall_s: tuple[float, ...] = Field(description="Around the whole group, one per repeat.")
-    ideal_s: float = Field(
-        description="Critical path of the median repeat: what unbounded machines would take."
-    )
-    forward_passes: int
+    forward_passes: int = Field(description="Those that it took part in, other groups beside it or not.")
     num_asks: int
     tokens: Tokens
     tokens_by_role: dict[str, Tokens] = Field(description="The same, by the role of the model asked.")
@@ -80,6 +76,14 @@ class GroupRecord(Record):
     answers: tuple[AnswerRow, ...]
     run: GroupRun
     trace: GroupTrace
+
+
+class LeftOut(Record):
+    """A group that has no answers, and why: its prompts do not fit the model."""
+
+    group: str
+    num_questions: int
+    reason: str
 
 
 class Identity(Record):
@@ -99,7 +103,7 @@ class Identity(Record):
 class RunRecord(Record):
     """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     cell: dict[str, str]
     identity: Identity
     resolved: dict[str, Any] = Field(description="What was chosen where settings leave it open.")
@@ -109,11 +113,17 @@ class RunRecord(Record):
     dirty: bool | None = Field(description="Whether tracked files differed from the commit.")
     hardware: dict[str, Any]
     load_s: float = Field(description="Loading the model; in no other time.")
+    makespan_s: float = Field(
+        description="From the first group asked to the last one answered, of those not resumed, with "
+        "other jobs beside it or not: throughput, never latency."
+    )
+    groups_in_flight: int = Field(description="Groups that were asked at once, at most.")
     peak_memory_mib: float
     kv_cache_mib: float | None = Field(description="The token tree's buffers; null elsewhere.")
     data: dict[str, Any] = Field(description="How the groups were made: rows left out, and why.")
-    num_groups: int
+    num_groups: int = Field(description="Groups with answers.")
     num_resumed: int = Field(description="Groups taken from the journal of a killed run.")
+    left_out: tuple[LeftOut, ...] = Field((), description="Groups that do not fit the model.")
     totals: Tokens
     totals_by_role: dict[str, Tokens] = Field(
         description="By the role of the model asked, and `dependencies`, the stage before."
@@ -150,20 +160,16 @@ class QuestionScore(Record):
 
 
 class GroupScore(Record):
-    """Measures of one group: median wall time and counters."""
+    """Counters of one group, with what finding its dependencies cost."""
 
     group: str
     num_questions: int
-    wall_s: float
-    ideal_s: float
     forward_passes: int
     sent: float
     unique: float
     cached: float
     generated: float
     padding: float
-    answer_s: float = Field(description="Of wall_s, without the dependency stage.")
-    ideal_answer_s: float = Field(description="Of ideal_s, without the dependency stage.")
     dependency_s: float = Field(description="The dependency stage; 0 where there is none.")
     edges: float = Field(description="Dependencies that were followed, per question.")
     edge_pairs: tuple[tuple[str, str], ...] = ()
@@ -173,10 +179,20 @@ class GroupScore(Record):
     edge_turned: float | None = None
 
 
-class Scores(Record):
-    """scores.json: what tables and figures are made of."""
+class Throughput(Record):
+    """How much a run of `generate` did in its makespan."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    makespan_s: float
+    groups_in_flight: int
+    num_groups: int
+    num_questions: int
+    generated_tokens: float
+
+
+class Scores(Record):
+    """scores.json: what tables and figures are made of, beside the times."""
+
+    schema_version: Literal[4] = SCHEMA_VERSION
     cell: dict[str, str]
     identity: Identity = Field(description="Of the answers.")
     scoring: Identity = Field(description="Of the scores, beside the answers.")
@@ -184,6 +200,8 @@ class Scores(Record):
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
     judge: dict[str, Any] | None = Field(description="Model, prompt version, missing verdicts.")
+    throughput: Throughput | None = Field(description="Null where groups came from a journal.")
+    left_out: tuple[LeftOut, ...] = Field((), description="Groups that do not fit the model.")
     fallbacks: dict[str, int] = Field(
         {}, description="Groups whose dependencies the heuristic stood in for, by reason."
     )

@@ -59,7 +59,7 @@ class Served:
     """A served model in one file: it reads messages, has no tokens here, and echoes."""
 
     offers: frozenset[Verb] = frozenset({"ask"})
-    reads: Literal["ids", "messages"] = "messages"
+    max_groups = None
     max_context = 10_000
     notes = ("it echoes",)
     device = "remote"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import yaml
 
-from branchwise.config import Cell, hashing, identity
+from branchwise.config import Cell, hashing, identity, timing
 from branchwise.config.load import load_experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
 from branchwise.locks import join_runs
 from branchwise.reporting import figures_of, tables_of
-from branchwise.reporting.cells import scores_file
+from branchwise.reporting.cells import scores_file, times_file
 
 # Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
@@ -65,6 +65,11 @@ try:
     SCORES = [
         str(scores_file(EXPERIMENT, cell, Path(CELLS))) for cell in EXPERIMENT.cells
     ]
+    TIMES = EXPERIMENT.times_folder
+    TIMED = [
+        str(times_file(EXPERIMENT, contest, Path(TIMES)))
+        for contest in timing.contests(EXPERIMENT)
+    ]
 except UserError as error:
     # The message alone: a traceback through Snakemake would bury it.
     print(f"error: {error}", file=sys.stderr)
@@ -110,6 +115,11 @@ def cells_folder(wildcards):
     return CELLS
 
 
+def times_folder(wildcards):
+    """Where all times lie."""
+    return TIMES
+
+
 def groups_of(wildcards):
     """The file of a data set's groups."""
     name = identity.groups_name(EXPERIMENT, wildcards.dataset)
@@ -146,13 +156,54 @@ def judged(wildcards):
 def dependencies_of(wildcards):
     """The file of dependencies that a strategy follows, if it follows any."""
     name = EXPERIMENT.catalogues.strategies[wildcards.strategy].dependencies
-    if name is None:
-        return []
+    return found_dependencies(wildcards, name) if name else []
+
+
+def contest_of(wildcards):
+    """What is timed together in a job."""
+    decoder = None if wildcards.contest == timing.BETWEEN else wildcards.contest
+    return timing.contest_of(EXPERIMENT, wildcards.dataset, wildcards.model, decoder)
+
+
+def followed(wildcards):
+    """Names of the dependencies that strategies of a timing job follow."""
+    strategies = (cell.strategy for cell in contest_of(wildcards).cells)
+    names = (EXPERIMENT.catalogues.strategies[name].dependencies for name in strategies)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def found_dependencies(wildcards, name):
+    """The file of dependencies of a name."""
     model = identity.dependency_model(EXPERIMENT, name, wildcards.model)
     file = identity.dependencies_name(
         EXPERIMENT, name, wildcards.dataset, wildcards.model
     )
     return f"{RESULTS}/dependencies/{wildcards.dataset}/{model}/{name}/{file}.jsonl"
+
+
+def timed_dependencies(wildcards):
+    """The files of dependencies that a timing job follows."""
+    return [found_dependencies(wildcards, name) for name in followed(wildcards)]
+
+
+def dependency_options(wildcards, input):
+    """The same as options of the command."""
+    pairs = zip(followed(wildcards), input.dependencies)
+    return " ".join(
+        f"--dependencies {shlex.quote(f'{name}={file}')}" for name, file in pairs
+    )
+
+
+def timed_decoder(wildcards):
+    """The option that names the decoder; none where decoders are compared."""
+    if wildcards.contest == timing.BETWEEN:
+        return ""
+    return f"--decoder {shlex.quote(wildcards.contest)}"
+
+
+def times_code(wildcards):
+    """Hash of the code that the times depend on."""
+    return hashing.times_code(EXPERIMENT, contest_of(wildcards).cells)
 
 
 def dependencies_code(wildcards):

@@ -7,11 +7,13 @@ rule depend:
         "logs/depend/{dataset}/{model}/{dependencies}/{settings}.log",
     conda:
         "../../envs/environment.yaml"
-    threads: EXPERIMENT.threads
+    # Timed: what finding them takes is part of what their strategies take.
+    threads: workflow.cores or EXPERIMENT.threads
     resources:
         mem_mb=EXPERIMENT.memory_mb,
         runtime=EXPERIMENT.runtime_min,
         gpu=EXPERIMENT.gpus,
+        timing=1,
     params:
         config=CONFIG,
         code=dependencies_code,

@@ -1,6 +1,7 @@
 rule tables:
     input:
         scores=SCORES,
+        times=TIMED,
     output:
         [
             report(
@@ -22,18 +23,20 @@ rule tables:
     params:
         config=CONFIG,
         cells=cells_folder,
+        times=times_folder,
         out=subpath(output[0], parent=True),
         experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
         code=hashing.reporting_code(),
     message:
         "writing the tables of {NAME}"
     shell:
-        "python -m branchwise tabulate {params.config} --cells {params.cells:q} --out {params.out:q} 2> {log:q}"
+        "python -m branchwise tabulate {params.config} --cells {params.cells:q} --times {params.times:q} --out {params.out:q} 2> {log:q}"
 
 
 rule draw:
     input:
         scores=SCORES,
+        times=TIMED,
     output:
         [
             report(
@@ -57,10 +60,11 @@ rule draw:
     params:
         config=CONFIG,
         cells=cells_folder,
+        times=times_folder,
         out=subpath(output[0], parent=True),
         experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
         code=hashing.reporting_code(),
     message:
         "drawing the figures of {NAME}"
     shell:
-        "python -m branchwise draw {params.config} --cells {params.cells:q} --out {params.out:q} 2> {log:q}"
+        "python -m branchwise draw {params.config} --cells {params.cells:q} --times {params.times:q} --out {params.out:q} 2> {log:q}"

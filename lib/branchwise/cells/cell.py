@@ -6,35 +6,23 @@ here, since all that they decide is in the job.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from branchwise.cells import provenance
-from branchwise.cells.desk import Asked
-from branchwise.cells.found import read_dependencies, with_found
+from branchwise.cells.flight import Flight, run_groups
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.journal import Journal
-from branchwise.cells.runner import GroupRunner, run_groups
-from branchwise.data.groups_file import read_groups, read_preparation
-from branchwise.data.types import Group
+from branchwise.cells.making import Workshop, groups_of
+from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.models.source import ModelSource
-from branchwise.dependencies.graph import with_edges
 from branchwise.errors import UserError
-from branchwise.files import file_hash, value_hash
+from branchwise.files import file_hash
 from branchwise.locks import alone
-from branchwise.results import (
-    GroupDependencies,
-    GroupRecord,
-    RunRecord,
-    read_json,
-    write_json,
-    write_rows,
-)
-from branchwise.strategies import load
+from branchwise.results import RunRecord, read_json, write_json, write_rows
 from branchwise.trace import ANSWERER, Tokens
 
 Progress = Callable[[int, int], None]
@@ -59,7 +47,7 @@ def _is_done(job: CellJob, files: CellFiles) -> bool:
 
 
 def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
-    groups, found = _groups(job, files)
+    groups, found = groups_of(job, files)
     warnings: list[str] = []
 
     def warn(message: str) -> None:
@@ -68,7 +56,9 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
             say(f"warning: {message}")
 
     torch.set_num_threads(job.threads)
-    runner, sources, load_s = _runner(job)
+    started = time.perf_counter()
+    runner, sources = Workshop().runner_of(job)
+    load_s = time.perf_counter() - started
     for source in sources.values():
         for note in source.loaded.notes if source.is_loaded else ():
             warn(note)
@@ -77,56 +67,29 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
     journal = Journal(files.journal, _request(job, files, sources))
     if journal.num_broken:
         warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
-    records, resumed = run_groups(runner, groups, journal, progress, warn, found)
+    flight = run_groups(runner, groups, journal, progress, warn, found, job.groups_in_flight, job.strict)
+    _check_some_fit(job, flight)
     if fallbacks := sum(bool(one.fallback) for one in found.values()):
         warn(f"the heuristic stood in for the dependencies of {fallbacks} of {len(found)} groups")
-    if resumed:
-        say(f"resumed: {resumed} of {len(records)} groups came from the journal")
+    if flight.num_resumed:
+        say(f"resumed: {flight.num_resumed} of {len(groups)} groups came from the journal")
+    records = flight.records
     about = job.identity.about(job.cell)
     write_rows(files.out / "answers.jsonl", [row for record in records for row in record.answers], about)
     write_rows(files.out / "trace.jsonl", [record.trace for record in records], about)
-    facts = {"load_s": load_s, "num_resumed": resumed, "warnings": tuple(warnings)}
-    write_json(files.out / "run.json", _run_record(job, files, sources, runner.decoder, records, facts))
+    facts = {"load_s": load_s, "warnings": tuple(warnings)}
+    write_json(files.out / "run.json", _run_record(job, files, sources, runner.decoder, flight, facts))
     journal.remove()
 
 
-def _groups(job: CellJob, files: CellFiles) -> tuple[list[Group], dict[str, GroupDependencies]]:
-    """The groups with the dependencies that are to be followed, and how these were found."""
-    name = job.strategy.dependencies
-    if (name is None) != (files.dependencies is None):
+def _check_some_fit(job: CellJob, flight: Flight) -> None:
+    """Raises UserError for a cell in which nothing could be asked."""
+    if not flight.records:
         raise UserError(
-            f"strategy {job.cell['strategy']} follows {name or 'no'} dependencies",
-            "give --dependencies, the file of `branchwise depend`"
-            if name
-            else "leave out --dependencies",
+            f"cell {job.label}: no group fits the model; {flight.left_out[0].reason}",
+            "use a model with a longer context, smaller groups or a smaller max_new_tokens, or exclude "
+            "the cell",
         )
-    groups = read_groups(files.groups, value_hash(job.identity.settings["groups"]))
-    if name is None or files.dependencies is None:
-        # Without a stage there are none: what the data states is not to be followed by the way.
-        return [with_edges(group, []) for group in groups], {}
-    wanted = value_hash(job.identity.settings["dependencies"])
-    found = read_dependencies(files.dependencies, name, wanted)
-    return [with_found(group, found) for group in groups], found
-
-
-def _runner(job: CellJob) -> tuple[GroupRunner, dict[str, ModelSource], float]:
-    """The runner, the models by role, and how long loading took."""
-    started = time.perf_counter()
-    checkpoint = Path(job.strategy.checkpoint) if job.strategy.checkpoint else None
-    sources = {ANSWERER: ModelSource(job.model, checkpoint)}
-    sources |= {role: ModelSource(entry) for role, entry in job.roles.items()}
-    decoders = {role: job.decoder.make(source) for role, source in sources.items()}
-    runner = GroupRunner(
-        load(job.strategy.module, job.strategy.options),
-        decoders.pop(ANSWERER),
-        sources[ANSWERER].chat,
-        job.style,
-        job.max_new_tokens,
-        job.repeats,
-        frozenset(job.strategy.needs),
-        {role: Asked(decoder, sources[role].chat) for role, decoder in decoders.items()},
-    )
-    return runner, sources, time.perf_counter() - started
 
 
 def _request(job: CellJob, files: CellFiles, sources: dict[str, ModelSource]) -> dict[str, Any]:
@@ -151,10 +114,10 @@ def _run_record(
     files: CellFiles,
     sources: dict[str, ModelSource],
     decoder: Decoder,
-    records: Sequence[GroupRecord],
+    flight: Flight,
     facts: dict[str, Any],
 ) -> RunRecord:
-    runs = tuple(record.run for record in records)
+    runs = tuple(record.run for record in flight.records)
     found = [run.dependencies for run in runs if run.dependencies]
     commit, dirty = provenance.commit()
     resolved = {"device": str(decoder.device), **decoder.facts()}
@@ -182,7 +145,11 @@ def _run_record(
             **read_preparation(files.groups).model_dump(mode="json"),
             "groups_hash": file_hash(files.groups),
         },
+        makespan_s=flight.makespan_s,
+        groups_in_flight=flight.groups_in_flight,
         num_groups=len(runs),
+        num_resumed=flight.num_resumed,
+        left_out=flight.left_out,
         totals=Tokens.total(totals.values()),
         totals_by_role=totals,
         forward_passes=sum(run.forward_passes for run in runs) + sum(one.forward_passes for one in found),

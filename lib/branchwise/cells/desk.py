@@ -13,7 +13,7 @@ from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message
 from branchwise.strategies.base import Prompt, Reply, Text
 from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
@@ -42,6 +42,8 @@ class Ask:
     by: str = ANSWERER
     messages: tuple[Message, ...] | None = None
     branch: int | None = None
+    passes: range = range(0)
+    """The forward passes of its decoder that it took part in."""
 
     def record(self, begin_s: float) -> AskRecord:
         """As it is written; `begin_s` is the beginning of the group's clock."""
@@ -64,10 +66,9 @@ class Ask:
 
 
 class _Held(NamedTuple):
-    """A branch that the strategy holds: its number and record, and the asks whose tokens it sees."""
+    """A branch that the strategy holds: its number, and the asks whose tokens it sees."""
 
     number: int
-    record: BranchRecord
     asks: set[int]
 
 
@@ -110,6 +111,12 @@ class GroupDesk:
         return GroupTrace(group=self.group.id, asks=asks, branches=tuple(self._branches))
 
     @property
+    def num_forward_passes(self) -> int:
+        """Passes that the group took part in, each once, whatever else was in them."""
+        taken = {(ask.by, number) for ask in self.asks for number in ask.passes}
+        return len(taken)
+
+    @property
     def label(self) -> str:
         """What messages call the group."""
         return self.group.id
@@ -140,7 +147,8 @@ class GroupDesk:
         request = Request(ids, rules, self, future, self._hear(asked), plain)
         decoder.submit(request)
         facts = {"by": by, "messages": tuple(messages)}
-        return await self._reply(future, chat, asked, role, (r.index for r in after), prompt, facts)
+        stated = (reply.index for reply in after)
+        return await self._reply(future, decoder, chat, asked, role, stated, prompt, facts)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
@@ -200,7 +208,7 @@ class GroupDesk:
         stated = [*held.asks, *(reply.index for reply in after)]
         held.asks.add(len(self._asks))
         facts = {"branch": held.number}
-        return await self._reply(made, self.chat, asked, role, stated, prompt, facts)
+        return await self._reply(made, self.decoder, self.chat, asked, role, stated, prompt, facts)
 
     def _with_branches(self, verb: Verb) -> BranchingDecoder:
         if verb not in self.decoder.offers:
@@ -235,7 +243,7 @@ class GroupDesk:
             text=self._tokenizer.tokenizer.decode(ids),
         )
         seen = {index for one in held for index in one.asks}
-        self._held[branch] = _Held(len(self._branches), record, seen)
+        self._held[branch] = _Held(len(self._branches), seen)
         self._branches.append(record)
 
     def _ids(self, text: Text) -> list[int]:
@@ -269,6 +277,7 @@ class GroupDesk:
     async def _reply(
         self,
         answer: Awaitable[Completion],
+        decoder: Decoder,
         chat: ChatTokenizer | None,
         asked: tuple[Question, ...],
         role: str | None,
@@ -283,9 +292,20 @@ class GroupDesk:
         made = await answer
         raw = made.text or "" if chat is None else chat.answer_text(made.ids, made.text)
         role = role or ("answer" if asked else "intermediate")
-        self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts)
+        passes = self._passes(decoder, index, made.num_steps)
+        self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)
         self._waits.ended(index, self._moment)
         return Reply(index, raw, made.ids, self._waits.heard)
+
+    def _passes(self, decoder: Decoder, index: int, num_steps: int) -> range:
+        """The passes of an ask that has just ended; of a served model, which works on many at once, each
+        reply counts by itself.
+        """
+        if decoder.device == "remote":
+            return range(-index - 1, -index)
+        # Whoever waits is woken before the next pass, so the last one was this ask's.
+        last = decoder.num_forward_passes
+        return range(last - num_steps, last)
 
     @property
     def _moment(self) -> int:
@@ -296,7 +316,7 @@ class GroupDesk:
     def _check_length(self, decoder: Decoder, prompt_tokens: int, budget: int) -> None:
         limit = decoder.max_context
         if prompt_tokens + budget > limit:
-            raise UserError(
+            raise DoesNotFit(
                 f"group {self.group.id}: a prompt of {prompt_tokens} tokens and {budget} new ones "
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",

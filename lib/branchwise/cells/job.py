@@ -12,7 +12,10 @@ from branchwise.strategies.entry import StrategyEntry
 
 @dataclass(frozen=True)
 class CellJob:
-    """A cell with its entries. `roles` are the models of further roles that its strategy asks."""
+    """A cell with its entries. `roles` are the models of further roles that its strategy asks.
+
+    `groups_in_flight` and `strict` (stop at a group that does not fit) change no answer.
+    """
 
     cell: dict[str, str]
     identity: Identity
@@ -21,9 +24,10 @@ class CellJob:
     strategy: StrategyEntry
     decoder: DecoderSettings
     max_new_tokens: int
-    repeats: int
     threads: int
     roles: dict[str, ModelEntry] = field(default_factory=dict)
+    groups_in_flight: int = 1
+    strict: bool = False
 
     @property
     def label(self) -> str:

@@ -1,14 +1,12 @@
-"""Runs one strategy on one group, timed; and a whole cell, group by group."""
+"""Runs one strategy on one group: its answers, its trace, its exact counters, and on request its time."""
 
-import statistics
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from branchwise.cells.desk import Ask, Asked, GroupDesk, OnToken
-from branchwise.cells.journal import Journal
 from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder, Verb
@@ -29,14 +27,27 @@ from branchwise.trace import (
 
 
 @dataclass(frozen=True)
-class Timed:
-    """One run of a group: its answers, its trace, and its time from question to last answer."""
+class Done:
+    """What came of asking a group: its answers, its trace, and the passes that it took part in."""
 
     answers: list[Answered]
     asks: list[Ask]
     trace: GroupTrace
-    wall_s: float
     forward_passes: int
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A group asked alone, with its time from question to last answer."""
+
+    done: Done
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def ideal_s(self) -> float:
+        """The critical path of this very run."""
+        return ideal_latency_s(self.done.trace.asks)
 
 
 @dataclass
@@ -52,14 +63,14 @@ class GroupRunner:
     chat: ChatTokenizer | None
     style: PromptStyle
     max_new_tokens: int
-    repeats: int
     needs: frozenset[Verb] | None = None
     others: Mapping[str, Asked] = field(default_factory=dict)
 
-    def once(self, group: Group, on_token: OnToken | None = None) -> Timed:
-        """Ask `group` once. The clock covers rendering and tokenisation, never model loading.
+    async def ask(self, group: Group, on_token: OnToken | None = None) -> Done:
+        """Ask `group`, other groups of the same decoder beside it or not.
 
-        Raises UserError where the strategy gives an answer that no ask of its question made.
+        Raises UserError where the strategy gives an answer that no ask of its question made, and
+        DoesNotFit where a prompt is longer than the model's context.
         """
         desk = GroupDesk(
             group,
@@ -71,44 +82,48 @@ class GroupRunner:
             self.needs,
             self.others,
         )
-        before = self._num_forward_passes
-        with self._attached():
-            self._synchronize()
-            begin = time.perf_counter()
-            try:
-                answers = run(self._answers(group, desk), self._step)
-            finally:
-                for decoder in self._decoders:
-                    decoder.close(desk)
-            self._synchronize()
-            wall = time.perf_counter() - begin
-        passes = self._num_forward_passes - before
+        begin = time.perf_counter()
+        try:
+            answers = [answered async for answered in self.strategy(group, desk)]
+        finally:
+            for decoder in self.decoders:
+                decoder.close(desk)
         asks = desk.asks
         _check_answers(group, answers, asks)
-        return Timed(answers, asks, desk.trace(begin), wall, passes)
+        return Done(answers, asks, desk.trace(begin), desk.num_forward_passes)
+
+    def once(self, group: Group, on_token: OnToken | None = None) -> Timed:
+        """Ask `group` alone, timed. The clock covers rendering and tokenisation, never model loading.
+
+        Raises as `ask` does.
+        """
+        with self.attached(), _collector_off():
+            self._synchronize()
+            begin, cpu = time.perf_counter(), time.process_time()
+            done = run(self.ask(group, on_token), self.step)
+            self._synchronize()
+            return Timed(done, time.perf_counter() - begin, time.process_time() - cpu)
 
     @property
-    def _decoders(self) -> list[Decoder]:
+    def decoders(self) -> list[Decoder]:
+        """The answerer's decoder, and those of further roles."""
         return [self.decoder, *(asked.decoder for asked in self.others.values())]
 
-    @property
-    def _num_forward_passes(self) -> int:
-        return sum(decoder.num_forward_passes for decoder in self._decoders)
-
     def _synchronize(self) -> None:
-        for decoder in self._decoders:
+        for decoder in self.decoders:
             decoder.synchronize()
 
     @contextmanager
-    def _attached(self) -> Iterator[None]:
+    def attached(self) -> Iterator[None]:
+        """Whatever the decoders need in place while they work."""
         with ExitStack() as stack:
-            for decoder in self._decoders:
+            for decoder in self.decoders:
                 stack.enter_context(decoder.attached())
             yield
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """One step of every decoder that has something to do."""
-        done = [decoder.step() for decoder in self._decoders]
+        done = [decoder.step() for decoder in self.decoders]
         return any(done)
 
     def warm_up(self, group: Group) -> None:
@@ -117,45 +132,39 @@ class GroupRunner:
         """
         replace(self, max_new_tokens=1).once(group)
 
-    async def _answers(self, group: Group, desk: GroupDesk) -> list[Answered]:
-        return [answered async for answered in self.strategy(group, desk)]
 
-    def record(
-        self, group: Group, warn: Callable[[str], None], found: GroupDependencies | None = None
-    ) -> GroupRecord:
-        """Ask `group` as often as `repeats` says; the record keeps the run with the median time, and
-        how its dependencies were found.
-        """
-        return self.record_of(group, [self.once(group) for _ in range(self.repeats)], warn, found)
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """No garbage collection inside a timed part: a full one takes 0.4 s in a process that has loaded
+    torch, in whatever group it happens to fall. What is garbage is collected before.
+    """
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
-    @staticmethod
-    def record_of(
-        group: Group,
-        runs: Sequence[Timed],
-        warn: Callable[[str], None],
-        found: GroupDependencies | None = None,
-    ) -> GroupRecord:
-        """The record of a group that was asked one or several times."""
-        said = {tuple(answered.raw for answered in timed.answers) for timed in runs}
-        if len(said) > 1:
-            warn(f"group {group.id}: answers differ between repeats")
-        middle = statistics.median_low([timed.wall_s for timed in runs])
-        chosen = next(timed for timed in runs if timed.wall_s == middle)
-        asks = chosen.trace.asks
-        if left_out := len(group) - len(chosen.answers):
-            warn(f"group {group.id}: the strategy left {left_out} questions without an answer")
-        group_run = GroupRun(
-            id=group.id,
-            num_questions=len(group),
-            wall_s=tuple(timed.wall_s for timed in runs),
-            ideal_s=ideal_latency_s(asks),
-            forward_passes=chosen.forward_passes,
-            num_asks=len(asks),
-            tokens=total_tokens(asks),
-            tokens_by_role=tokens_by_role(asks),
-            dependencies=found,
-        )
-        return GroupRecord(answers=tuple(_rows(group, chosen, found)), run=group_run, trace=chosen.trace)
+
+def record_of(
+    group: Group, done: Done, warn: Callable[[str], None], found: GroupDependencies | None = None
+) -> GroupRecord:
+    """The record of a group that was asked; `found`: how its dependencies were found."""
+    asks = done.trace.asks
+    if left_out := len(group) - len(done.answers):
+        warn(f"group {group.id}: the strategy left {left_out} questions without an answer")
+    group_run = GroupRun(
+        id=group.id,
+        num_questions=len(group),
+        forward_passes=done.forward_passes,
+        num_asks=len(asks),
+        tokens=total_tokens(asks),
+        tokens_by_role=tokens_by_role(asks),
+        dependencies=found,
+    )
+    return GroupRecord(answers=tuple(_rows(group, done, found)), run=group_run, trace=done.trace)
 
 
 def _check_answers(group: Group, answers: Sequence[Answered], asks: Sequence[Ask]) -> None:
@@ -195,13 +204,13 @@ def _check_made_by(group: Group, answered: Answered, asks: Sequence[Ask]) -> Non
         )
 
 
-def _rows(group: Group, timed: Timed, found: GroupDependencies | None) -> list[AnswerRow]:
+def _rows(group: Group, done: Done, found: GroupDependencies | None) -> list[AnswerRow]:
     """Answers in the order of the group's questions, each with its share of the ledger."""
-    by_question = {answered.question.id: answered for answered in timed.answers}
+    by_question = {answered.question.id: answered for answered in done.answers}
     made_by = {q.id: by_question[q.id].asks if q.id in by_question else () for q in group}
-    tokens = question_tokens(timed.trace.asks, made_by, found.tokens if found else None)
+    tokens = question_tokens(done.trace.asks, made_by, found.tokens if found else None)
     return [
-        _row(group, question, by_question.get(question.id), timed.trace, tokens[question.id])
+        _row(group, question, by_question.get(question.id), done.trace, tokens[question.id])
         for question in group
     ]
 
@@ -229,33 +238,3 @@ def _row(
         start_s=min((ask.start_s for ask in asks), default=0.0),
         end_s=max((ask.end_s for ask in asks), default=0.0),
     )
-
-
-def run_groups(
-    runner: GroupRunner,
-    groups: Sequence[Group],
-    journal: Journal,
-    progress: Callable[[int, int], None],
-    warn: Callable[[str], None],
-    found: Mapping[str, GroupDependencies] = MappingProxyType({}),
-) -> tuple[list[GroupRecord], int]:
-    """All groups' records, and how many of them came from the journal.
-
-    `found` holds what is known of the groups' dependencies, by group. The first group that is not in
-    the journal warms the decoder up.
-    """
-    records: list[GroupRecord] = []
-    resumed, warm = 0, False
-    for number, group in enumerate(groups, start=1):
-        record = journal.get(group)
-        if record is not None:
-            resumed += 1
-        else:
-            if not warm:
-                runner.warm_up(group)
-                warm = True
-            record = runner.record(group, warn, found.get(group.id))
-            journal.append(group, record)
-        records.append(record)
-        progress(number, len(groups))
-    return records, resumed

@@ -14,6 +14,9 @@ from branchwise.commands.options import ConfigOption, SetOption, experiment_from
 def draw(
     cells: Annotated[Path, typer.Option(help="Folder that holds the cells' scores.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures.")],
+    times: Annotated[
+        Path | None, typer.Option(help="Folder that holds the times; default: times beside --cells.")
+    ] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
@@ -23,7 +26,7 @@ def draw(
     from branchwise.reporting.frames import load_results
 
     experiment = experiment_from(config, setting)
-    results = load_results(experiment, cells)
+    results = load_results(experiment, cells, times)
     names = figures_of(experiment)
     for name in names:
         write_figure(name, results, out)

@@ -35,13 +35,20 @@ def generate(
     dependencies: Annotated[
         Path | None, typer.Option(help="File of `branchwise depend`, for strategies that follow any.")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at a group that does not fit instead of leaving it out."),
+    ] = False,
     settings: Annotated[
         str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
     ] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Answer all groups of a data set with one model, strategy and decoder; resumes if killed."""
+    """Answer all groups of a data set with one model, strategy and decoder; resumes if killed.
+
+    Many groups are asked at once, so no times are taken here: see `branchwise time`.
+    """
     experiment = experiment_from(config, setting)
     cell = cell_from(experiment, dataset, model, strategy, decoder)
     from branchwise.cells.job import CellFiles
@@ -50,10 +57,10 @@ def generate(
     check_models(experiment, [model])
     check_settings(settings, cell_settings(experiment, cell), str(cell))
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
-    run(experiment, cell, CellFiles(groups, out, journal, dependencies))
+    run(experiment, cell, CellFiles(groups, out, journal, dependencies), strict)
 
 
-def run(experiment: Experiment, cell: Cell, files: "CellFiles") -> None:
+def run(experiment: Experiment, cell: Cell, files: "CellFiles", strict: bool = False) -> None:
     """Run one cell, with its progress on the terminal."""
     from branchwise.cells.cell import run_cell
     from branchwise.commands.jobs import job_of
@@ -64,4 +71,4 @@ def run(experiment: Experiment, cell: Cell, files: "CellFiles") -> None:
         console.print(text, markup=False)
 
     with progress_bar(str(cell)) as progress:
-        run_cell(job_of(experiment, cell), files, progress, say)
+        run_cell(job_of(experiment, cell, strict), files, progress, say)

@@ -6,7 +6,7 @@ from branchwise.config.identity import cell_identity
 from branchwise.data.style import PromptStyle
 
 
-def job_of(experiment: Experiment, cell: Cell) -> CellJob:
+def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:
     """Everything that a cell is told: its entries, its budget, and what it is."""
     catalogues = experiment.catalogues
     dataset, strategy = catalogues.datasets[cell.dataset], catalogues.strategies[cell.strategy]
@@ -19,7 +19,8 @@ def job_of(experiment: Experiment, cell: Cell) -> CellJob:
         strategy=strategy,
         decoder=catalogues.decoders[cell.decoder],
         max_new_tokens=experiment.max_new_tokens,
-        repeats=experiment.repeats,
         threads=experiment.threads,
         roles={role: catalogues.models[model] for role, model in named.items() if model},
+        groups_in_flight=experiment.groups_in_flight,
+        strict=strict,
     )

@@ -3,7 +3,18 @@
 from importlib import import_module
 
 NAMES = (
-    *("ask", "prepare", "data_card", "depend", "generate", "judge", "evaluate", "tabulate", "draw"),
+    *(
+        "ask",
+        "prepare",
+        "data_card",
+        "depend",
+        "generate",
+        "time",
+        "judge",
+        "evaluate",
+        "tabulate",
+        "draw",
+    ),
     *("pages", "train", "cells", "bench", "speed", "document"),
 )
 

@@ -14,6 +14,9 @@ from branchwise.commands.options import ConfigOption, SetOption, experiment_from
 def tabulate(
     cells: Annotated[Path, typer.Option(help="Folder that holds the cells' scores.")],
     out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    times: Annotated[
+        Path | None, typer.Option(help="Folder that holds the times; default: times beside --cells.")
+    ] = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
@@ -23,7 +26,7 @@ def tabulate(
     from branchwise.reporting.tables import write_table
 
     experiment = experiment_from(config, setting)
-    results = load_results(experiment, cells)
+    results = load_results(experiment, cells, times)
     names = tables_of(experiment)
     for name in names:
         write_table(name, results, out)

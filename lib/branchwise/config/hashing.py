@@ -5,6 +5,7 @@ times, same content) or a commit re-runs nothing.
 """
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def _answers_roots(experiment: Experiment, cell: Cell) -> tuple[Path, ...]:
 def answers_code(experiment: Experiment, cell: Cell) -> str:
     """Hash of the code that a cell's answers depend on."""
     return _code(*_answers_roots(experiment, cell))
+
+
+def times_code(experiment: Experiment, cells: Iterable[Cell]) -> str:
+    """Hash of the code that the times of some cells depend on."""
+    roots = [root for cell in cells for root in _answers_roots(experiment, cell)[1:]]
+    return _code(LIBRARY / "cells/timing.py", *dict.fromkeys(roots))
 
 
 def dependencies_code(experiment: Experiment, name: str) -> str:

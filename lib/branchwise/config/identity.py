@@ -104,7 +104,6 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
         "dependencies": dependency_settings(experiment, name, cell.dataset, cell.model) if name else None,
         "decoder": _plain(catalogues.decoders[cell.decoder]),
         "max_new_tokens": experiment.max_new_tokens,
-        "repeats": experiment.repeats,
         "threads": experiment.threads,
     }
     roles = {role: getattr(experiment.roles, role) for role in entry.asks}

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from branchwise.config.catalogues import Catalogues
 from branchwise.evaluation.entries import JudgeEntry
@@ -22,6 +22,16 @@ def _folder(value: object) -> object:
 
 
 Folder = Annotated[str, BeforeValidator(_folder)]
+
+
+def _odd(number: int) -> int:
+    """Raises ValueError for an even number of repeats: its median would be no run that there was."""
+    if number % 2 == 0:
+        raise ValueError(f"{number} repeats have no middle one: give an odd number")
+    return number
+
+
+Odd = Annotated[int, AfterValidator(_odd)]
 
 
 class Cell(NamedTuple):
@@ -94,8 +104,21 @@ class Experiment(Record):
     max_new_tokens: int = Field(
         32, ge=1, description="Token budget per answer; a prompt with n questions gets n budgets."
     )
-    repeats: int = Field(3, ge=1, description="Times that each group is timed, after a warm-up.")
-    threads: int = Field(1, ge=1, description="CPU threads per cell; timings depend on it.")
+    timed_groups: int = Field(
+        20,
+        ge=0,
+        description="Groups of each data set that are timed, spread evenly over it; 0: no times are taken.",
+    )
+    repeats: Odd = Field(
+        3, ge=1, description="Times that each of them is timed, after a warm-up: an odd number."
+    )
+    groups_in_flight: int = Field(
+        16,
+        ge=1,
+        description="Groups that are asked at once where answers, not times, are made: no answer depends "
+        "on it, memory does.",
+    )
+    threads: int = Field(1, ge=1, description="CPU threads per cell; times depend on it.")
     gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")
     memory_mb: int = Field(2000, ge=100, description="Memory per cell, for schedulers.")
     runtime_min: int = Field(60, ge=1, description="Time per cell, for schedulers.")
@@ -134,6 +157,11 @@ class Experiment(Record):
     def cells_folder(self) -> str:
         """Where the cells' files lie."""
         return self.cells_at or f"{self.results}/cells"
+
+    @property
+    def times_folder(self) -> str:
+        """Where times lie: beside the cells."""
+        return str(Path(self.cells_folder).parent / "times")
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -25,15 +25,15 @@ class Decoder(Protocol):
     """How tokens are made. `submit` only queues; `step` does one unit of work.
 
     `offers`: the verbs that it has. `max_context`: tokens of a prompt and its answer, at most.
-    `num_forward_passes`: passes so far (of a served model: replies so far). `reads`: whether a request's
-    messages or its token ids are what it goes by. `notes`: sentences that readers of its results need.
-    `device`: where it computes, "remote" for a served model. `kv_cache_bytes`: memory of keys and values
-    so far, None where that is not known.
+    `max_groups`: groups that it may serve at once without changing what each of them costs, None for any
+    number. `num_forward_passes`: passes so far (of a served model: replies so far). `notes`: sentences
+    that readers of its results need. `device`: where it computes, "remote" for a served model.
+    `kv_cache_bytes`: memory of keys and values so far, None where that is not known.
     """
 
     offers: frozenset[Verb]
-    reads: Literal["ids", "messages"]
     max_context: int
+    max_groups: int | None
     notes: tuple[str, ...]
 
     @property

@@ -45,7 +45,7 @@ class TreeEngine:
     """
 
     offers: frozenset[Verb] = frozenset({"ask", "fork", "join", "hook"})
-    reads: Literal["ids", "messages"] = "ids"
+    max_groups: int | None = None  # prompts are shared inside a group only
     notes: tuple[str, ...] = ()
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ class HFDecoder:
     """
 
     offers: frozenset[Verb] = frozenset({"ask"})
-    reads: Literal["ids", "messages"] = "ids"
+    max_groups: int | None = 1  # what a group's prompts are padded to is its own affair
     kv_cache_bytes: int | None = None
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None) -> None:

@@ -104,7 +104,7 @@ class Rules:
 @dataclass(eq=False)
 class Request:
     """A prompt to be answered: its token ids, the messages that they were made of, or both; a decoder
-    goes by what it `reads`. `on_token` is called with each token id as it is made.
+    goes by what it takes. `on_token` is called with each token id as it is made.
     """
 
     prompt_ids: list[int]

@@ -1,6 +1,5 @@
 """From a cell's answers and run to its scores."""
 
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -20,22 +19,19 @@ from branchwise.results import (
     QuestionScore,
     RunRecord,
     Scores,
-    Tokens,
+    Throughput,
 )
+from branchwise.trace import ANSWERER, Tokens
 
 ANSWER_METRICS = ("em", "em_strict", "f1", "lenient", "well_formed")
 ABOUT_GOLDS = ("human_f1",)
 GROUP_METRICS = (
-    "wall_s",
-    "ideal_s",
     "forward_passes",
     "sent",
     "unique",
     "cached",
     "generated",
     "padding",
-    "answer_s",
-    "ideal_answer_s",
     "dependency_s",
     "edges",
     "edge_precision",
@@ -77,20 +73,14 @@ def score_answer(row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None)
 
 
 def score_group(run: GroupRun) -> GroupScore:
-    """Measures of one group. What finding the dependencies cost is in its totals and times."""
+    """Counters of one group. What finding the dependencies cost is in them."""
     found = run.dependencies
-    answer_s = statistics.median(run.wall_s)
-    dependency_s = found.wall_s if found else 0.0
     tokens = Tokens.total([run.tokens, found.tokens]) if found else run.tokens
     quality = edge_scores(found.edges, found.known) if found and found.known is not None else {}
     return GroupScore(
         group=run.id,
         num_questions=run.num_questions,
-        wall_s=answer_s + dependency_s,
-        ideal_s=run.ideal_s + dependency_s,
-        answer_s=answer_s,
-        ideal_answer_s=run.ideal_s,
-        dependency_s=dependency_s,
+        dependency_s=found.wall_s if found else 0.0,
         edges=len(found.edges) / run.num_questions if found else 0.0,
         edge_pairs=found.edges if found else (),
         known_pairs=found.known if found else None,
@@ -137,6 +127,8 @@ def score_cell(
         scorer=scorer,
         lemmas_by=lemmas_by() if scorer == "containment" else None,
         judge=_judge_facts(judged),
+        throughput=_throughput(run),
+        left_out=run.left_out,
         fallbacks=Counter(
             g.dependencies.fallback for g in run.groups if g.dependencies and g.dependencies.fallback
         ),
@@ -144,6 +136,21 @@ def score_cell(
         by_kind=by_kind,
         questions=tuple(questions),
         groups=tuple(groups),
+    )
+
+
+def _throughput(run: RunRecord) -> Throughput | None:
+    """What the run did in its makespan; of a resumed one nobody knows which groups it asked itself."""
+    if run.num_resumed:
+        return None
+    return Throughput(
+        makespan_s=run.makespan_s,
+        groups_in_flight=run.groups_in_flight,
+        num_groups=run.num_groups,
+        num_questions=sum(group.num_questions for group in run.groups),
+        generated_tokens=run.totals_by_role[ANSWERER].generated
+        if ANSWERER in run.totals_by_role
+        else 0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import pandas as pd
 
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
-from branchwise.evaluation.statistics import Difference, paired_difference
+from branchwise.evaluation.statistics import Difference, mean_interval, paired_difference
 from branchwise.reporting.cells import provenance, read_scores, scores_file
+from branchwise.reporting.times import Times, load_times
 from branchwise.results import Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
@@ -25,11 +26,13 @@ class Results:
 
     experiment: Experiment
     scores: dict[Cell, Scores]
+    times: Times = field(default_factory=lambda: Times({}, {}, {}, {}))
 
     @cached_property
     def provenance(self) -> str:
         """Where cached results come from, and whether they are this code's; "" for a run's own."""
-        return provenance(self.experiment, self.scores) if self.experiment.cached else ""
+        shown = provenance(self.experiment, self.scores, self.times.records)
+        return shown if self.experiment.cached else ""
 
     def label(self, axis: str, name: str) -> str:
         """What a reader calls an entry, on one line: its label, or its key with spaces."""
@@ -45,7 +48,25 @@ class Results:
             shared = {**cell._asdict(), "family": family(cell.dataset), "questions": size}
             for name, metric in scores.metrics.items():
                 rows.append({**shared, "metric": name, **metric.model_dump()})
+            for name, values in self.seconds(cell).items():
+                interval = mean_interval(list(values.values()), list(values), 2000, 0)
+                rows.append({**shared, "metric": name, **interval._asdict(), "n": len(values)})
         return pd.DataFrame(rows)
+
+    def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
+        """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what finding
+        the dependencies took, `answer_s` and `ideal_answer_s` without.
+        """
+        groups = self.times.by_cell.get(cell)
+        if not groups:
+            return {}
+        finding = {group.group: group.dependency_s for group in self.scores[cell].groups}
+        return {
+            "wall_s": {name: one.wall_s + finding[name] for name, one in groups.items()},
+            "ideal_s": {name: one.ideal_s + finding[name] for name, one in groups.items()},
+            "answer_s": {name: one.wall_s for name, one in groups.items()},
+            "ideal_answer_s": {name: one.ideal_s for name, one in groups.items()},
+        }
 
     @cached_property
     def comparisons(self) -> dict[Cell, tuple[Difference, Difference]]:
@@ -56,10 +77,11 @@ class Results:
         for cell in self.experiment.cells:
             base = cell._replace(strategy=self.experiment.baseline)
             if cell != base and base in self.scores:
-                found[cell] = self._compare(self.scores[cell], self.scores[base])
+                found[cell] = self._compare(cell, base)
         return found
 
-    def _compare(self, one: Scores, other: Scores) -> tuple[Difference, Difference]:
+    def _compare(self, cell: Cell, base: Cell) -> tuple[Difference, Difference]:
+        one, other = self.scores[cell], self.scores[base]
         draws, seed = self.experiment.bootstrap_draws, self.experiment.seed
         ems = {(q.group, q.question): q.em for q in other.questions}
         em = paired_difference(
@@ -69,13 +91,9 @@ class Results:
             draws,
             seed,
         )
-        walls = {g.group: g.wall_s for g in other.groups}
+        mine, theirs = self.seconds(cell)["wall_s"], self.seconds(base)["wall_s"]
         wall = paired_difference(
-            [g.wall_s for g in one.groups],
-            [walls[g.group] for g in one.groups],
-            [g.group for g in one.groups],
-            draws,
-            seed,
+            list(mine.values()), [theirs[name] for name in mine], list(mine), draws, seed
         )
         return em, wall
 
@@ -107,8 +125,8 @@ def family(dataset: str) -> str:
     return _SIZE.sub("", dataset)
 
 
-def load_results(experiment: Experiment, cells_folder: Path) -> Results:
-    """Read every cell's scores.json. Raises UserError naming cells that are missing, and those whose
+def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path | None = None) -> Results:
+    """Read every cell's scores.json and all times. Raises UserError naming cells that are missing, and those whose
     recorded identity is not the config's.
     """
     files = {cell: scores_file(experiment, cell, cells_folder) for cell in experiment.cells}
@@ -120,7 +138,8 @@ def load_results(experiment: Experiment, cells_folder: Path) -> Results:
             "run `snakemake`, or name the folder that holds them with --cells",
         )
     scores = {cell: read_scores(experiment, cell, file) for cell, file in files.items()}
-    return Results(experiment, scores)
+    times = load_times(experiment, times_folder or cells_folder.parent / "times")
+    return Results(experiment, scores, times)
 
 
 def ordered(frame: pd.DataFrame, experiment: Experiment, axes: Sequence[str] = AXES) -> pd.DataFrame:

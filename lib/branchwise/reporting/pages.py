@@ -16,7 +16,7 @@ from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
-from branchwise.trace import GroupTrace
+from branchwise.trace import GroupTrace, ideal_latency_s
 
 _WIDTH = 1000.0
 _ROW = 30.0
@@ -123,7 +123,7 @@ def make_page(
         shown=shown,
         arrows=tuple(arrows),
         wall_ms=1000 * wall_s,
-        ideal_ms=1000 * record.run.ideal_s,
+        ideal_ms=1000 * ideal_latency_s(record.trace.asks),
         ticks=tuple((_WIDTH * n / 4, f"{1000 * wall_s * n / 4:.0f}") for n in range(5)),
         height=len(shown) * _ROW,
         graph_size=(right, bottom),

@@ -64,9 +64,7 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
         for strategy in STRATEGIES:
             if (split, strategy) in SKIPPED:
                 continue
-            runner = GroupRunner(
-                load(strategy), decoder, source.chat, PromptStyle(), max_new_tokens=32, repeats=1
-            )
+            runner = GroupRunner(load(strategy), decoder, source.chat, PromptStyle(), max_new_tokens=32)
             scores[strategy] = _score(runner, groups, name)
         results.setdefault(name, {})[split] = {**_baselines(groups, name), **scores}
         progress(number, len(jobs))
@@ -97,7 +95,7 @@ def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
     wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
     right = []
     for group in groups:
-        for answered in runner.once(group).answers:
+        for answered in runner.once(group).done.answers:
             if (group.id, answered.question.id) in wanted:
                 gold = answered.question.golds[0]
                 answer = answered.reading.answer

@@ -1,0 +1,116 @@
+"""`branchwise time`: how long the strategies of an experiment take, interleaved in one process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from branchwise.commands.main import command
+from branchwise.commands.options import (
+    ConfigOption,
+    SetOption,
+    check_settings,
+    experiment_from,
+    named,
+    progress_bar,
+)
+from branchwise.config import Experiment
+from branchwise.config.timing import Contest
+from branchwise.errors import UserError
+
+
+@command("time")
+def time(
+    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
+    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")],
+    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    out: Annotated[Path, typer.Option(help="JSON file of times to write.")],
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Name in the catalogue of decoders; without it one strategy is timed on all decoders."
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Where finished groups are kept until all are.")
+    ] = None,
+    dependencies: Annotated[
+        list[str], typer.Option(help="NAME=FILE of `branchwise depend`, for each that is followed.")
+    ] = [],  # noqa: B006 (typer copies it)
+    settings: Annotated[
+        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
+    ] = None,
+    config: ConfigOption = [],  # noqa: B006
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Time the strategies of an experiment on some groups of a data set, in turns, in one process.
+
+    Run nothing else meanwhile: the load of the machine stands in every row, and a second timing job
+    waits. The baseline is timed twice, as if it were two strategies.
+    """
+    from branchwise.config.identity import check_models
+    from branchwise.config.timing import contest_of, times_settings
+
+    experiment = experiment_from(config, setting)
+    for axis, name in (("dataset", dataset), ("model", model), ("decoder", decoder)):
+        if name is not None:
+            named(experiment, axis, name)
+    contest = contest_of(experiment, dataset, model, decoder)
+    if contest is None or not experiment.timed_groups:
+        raise UserError(
+            f"experiment {experiment.experiment} has nothing to time for {dataset}/{model}"
+            + (f"/{decoder}" if decoder else " on more than one decoder"),
+            "see `branchwise cells`, and timed_groups in the config",
+        )
+    check_models(experiment, [model])
+    check_settings(settings, times_settings(experiment, contest), f"the times of {contest}")
+    found = _files(dependencies)
+    journal = journal or out.with_name(f".{out.name}.journal.jsonl")
+    _run(experiment, contest, groups, found, out, journal)
+
+
+def _files(given: list[str]) -> dict[str, Path]:
+    """NAME=FILE by name. Raises UserError where one is not of this form."""
+    pairs = [one.partition("=") for one in given]
+    if wrong := [one for one, pair in zip(given, pairs, strict=True) if not (pair[0] and pair[2])]:
+        raise UserError(f"--dependencies {wrong[0]} is not NAME=FILE", "write gold=found.jsonl, say")
+    return {name: Path(file) for name, _, file in pairs}
+
+
+def _run(
+    experiment: Experiment,
+    contest: Contest,
+    groups: Path,
+    dependencies: dict[str, Path],
+    out: Path,
+    journal: Path,
+) -> None:
+    """Take the times, with progress on the terminal."""
+    from branchwise.cells.job import CellFiles
+    from branchwise.cells.timing import TimingJob, run_timing
+    from branchwise.commands.jobs import job_of
+    from branchwise.config.timing import times_identity
+
+    files = []
+    for cell in contest.cells:
+        name = experiment.catalogues.strategies[cell.strategy].dependencies
+        if name is not None and name not in dependencies:
+            raise UserError(
+                f"strategy {cell.strategy} follows the dependencies {name}",
+                f"give --dependencies {name}=FILE, the file of `branchwise depend`",
+            )
+        files.append(CellFiles(groups, out.parent, journal, dependencies.get(name) if name else None))
+    job = TimingJob(
+        jobs=tuple(job_of(experiment, cell) for cell in contest.cells),
+        files=tuple(files),
+        reference=contest.reference,
+        identity=times_identity(experiment, contest),
+        timed_groups=experiment.timed_groups,
+        repeats=experiment.repeats,
+        out=out,
+        journal=journal,
+    )
+    console = Console(stderr=True, highlight=False)
+    with progress_bar(f"timing {contest}") as progress:
+        run_timing(job, progress, lambda text: console.print(text, markup=False))

@@ -1,0 +1,33 @@
+rule time:
+    input:
+        groups=groups_of,
+        dependencies=timed_dependencies,
+    output:
+        f"{TIMES}/{{dataset}}/{{model}}/{{contest}}/{{settings}}.json",
+    wildcard_constraints:
+        contest=f"{names_of('decoders')}|{re.escape(timing.BETWEEN)}",
+    log:
+        "logs/time/{dataset}/{model}/{contest}/{settings}.log",
+    conda:
+        "../../envs/environment.yaml"
+    # All cores, and a resource of which there is one: nothing else runs beside a job that is timed. The
+    # threads that it computes with are the experiment's.
+    threads: workflow.cores or EXPERIMENT.threads
+    resources:
+        mem_mb=EXPERIMENT.memory_mb,
+        runtime=EXPERIMENT.runtime_min,
+        gpu=EXPERIMENT.gpus,
+        timing=1,
+    params:
+        config=CONFIG,
+        code=times_code,
+        decoder=timed_decoder,
+        journal=f"{RESULTS}/journal/times/{{dataset}}/{{model}}/{{contest}}/{{settings}}.jsonl",
+        dependencies=dependency_options,
+    message:
+        "timing {wildcards.dataset} on {wildcards.contest}, alone on the machine"
+    shell:
+        "python -m branchwise time {params.config} --dataset {wildcards.dataset:q} "
+        "--model {wildcards.model:q} {params.decoder} --settings {wildcards.settings} "
+        "--groups {input.groups:q} --out {output:q} --journal {params.journal:q} "
+        "{params.dependencies} 2> {log:q}"
