@@ -46,7 +46,7 @@ def test_batch_is_the_same_on_both_decoders_and_one_prompt_at_a_time(root: Path,
         model = model_of(name, len(chat.tokenizer), 1024)
     said = {}
     for decoder in (TreeDecoder(model, chat.tokenizer), HFDecoder(model, chat.tokenizer)):
-        runner = GroupRunner(load("batch"), decoder, chat, PromptStyle(), BUDGET, 1)
+        runner = GroupRunner(load("batch"), decoder, chat, PromptStyle(), BUDGET)
         said[type(decoder)] = [
             [ask.completion.ids for ask in runner.once(group).asks] for group in demo_groups(root)
         ]

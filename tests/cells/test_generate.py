@@ -14,7 +14,7 @@ import yaml
 from branchwise.data.prepare import prepare_groups
 from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
-from branchwise.trace import GroupTrace, Tokens, ideal_latency_s, question_tokens, total_tokens
+from branchwise.trace import GroupTrace, Tokens, question_tokens, total_tokens
 
 NUM_GROUPS = 30
 
@@ -29,7 +29,8 @@ def work(tmp_path: Path, random_model_folder: Path) -> Path:
         "models": ["random"],
         "strategies": ["batch"],
         "decoders": ["tree"],
-        "repeats": 2,
+        "timed_groups": 3,
+        "groups_in_flight": 4,
         "max_new_tokens": 12,
         "define": {"models": {"random": {"path": str(random_model_folder)}}},
     }
@@ -84,7 +85,8 @@ def test_run_json_says_what_is_needed_to_believe_it(root: Path, work: Path) -> N
     assert record.identity.settings["max_new_tokens"] == 12
     assert record.resolved["dtype"] == "float32"
     assert record.versions["torch"]
-    assert all(len(group.wall_s) == 2 for group in record.groups)
+    assert record.groups_in_flight == 4
+    assert record.makespan_s > 0
     assert record.totals.sent == sum(group.tokens.sent for group in record.groups)
     rows = list(read_rows(work / "cell/answers.jsonl", AnswerRow))
     assert sum(row.tokens.generated for row in rows) == pytest.approx(record.totals.generated)
@@ -100,7 +102,6 @@ def test_ledger_and_ideal_latency_are_computed_again_from_the_files(root: Path, 
     for group in record.groups:
         asks = traces[group.id].asks
         mine = [row for row in rows if row.group == group.id]
-        assert ideal_latency_s(asks) == group.ideal_s
         assert total_tokens(asks) == group.tokens
         shares = question_tokens(asks, {row.question: row.asks for row in mine})
         assert [shares[row.question] for row in mine] == [row.tokens for row in mine]
@@ -163,14 +164,23 @@ def test_bad_input_is_one_line_and_leaves_nothing(root: Path, work: Path, change
 
 
 @pytest.mark.slow
-def test_a_prompt_that_is_too_long_names_its_group(root: Path, work: Path) -> None:
+def test_a_group_that_does_not_fit_is_left_out_and_counted(root: Path, work: Path) -> None:
+    """It killed its cell, and with it all tables."""
     lines = (work / "groups.jsonl").read_text().splitlines()
     group = json.loads(lines[2])
     group["context"] = "word " * 9000
     lines[2] = json.dumps(group)
     (work / "groups.jsonl").write_text("\n".join(lines) + "\n")
     done = run(root, command(work))
+    assert done.returncode == 0, done.stderr
+    assert f"left out: group {group['id']}: a prompt of" in done.stderr
+    record = read_json(work / "cell/run.json", RunRecord)
+    assert record.num_groups == NUM_GROUPS - 1 == len(record.groups)
+    (left_out,) = record.left_out
+    assert (left_out.group, left_out.num_questions) == (group["id"], 4)
+    assert group["id"] not in {row["group"] for row in answers(work / "cell")}
+    done = run(root, command(work, "strict", "--strict"))
     assert done.returncode == 2
     assert f"group {group['id']}: a prompt of" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (work / "cell").exists()
+    assert not (work / "strict").exists()

@@ -15,8 +15,6 @@ def record(name: str) -> GroupRecord:
     run = GroupRun(
         id=name,
         num_questions=1,
-        wall_s=(0.1,),
-        ideal_s=0.1,
         forward_passes=1,
         num_asks=1,
         tokens=TOKENS,

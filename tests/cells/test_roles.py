@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from branchwise.cells.desk import Asked
-from branchwise.cells.runner import GroupRunner
+from branchwise.cells.runner import GroupRunner, record_of
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.decoders.tree import TreeEntry
@@ -30,15 +32,15 @@ def test_roles_are_asked_and_counted_apart(root: Path, random_model_folder: Path
     other = ModelSource(ModelEntry(path=str(random_model_folder), device="cpu"))
     entry = TreeEntry(kind="tree", kernel="dense")
     decoder, planner = entry.make(tiny), entry.make(other)
-    runner = GroupRunner(planned, decoder, tiny.chat, PromptStyle(), 6, 1)
-    alone = runner.record(GROUP, lambda text: None)
+    runner = GroupRunner(planned, decoder, tiny.chat, PromptStyle(), 6)
+    alone = record_of(GROUP, runner.once(GROUP), pytest.fail)
     assert set(alone.run.tokens_by_role) == {"answerer"}
     assert planner.num_forward_passes == 0
 
     both = GroupRunner(
-        planned, decoder, tiny.chat, PromptStyle(), 6, 1, others={"planner": Asked(planner, other.chat)}
+        planned, decoder, tiny.chat, PromptStyle(), 6, others={"planner": Asked(planner, other.chat)}
     )
-    made = both.record(GROUP, lambda text: None)
+    made = record_of(GROUP, both.once(GROUP), pytest.fail)
     assert planner.num_forward_passes > 0
     assert made.run.forward_passes > planner.num_forward_passes
     assert [ask.by for ask in made.trace.asks] == ["planner", "answerer", "answerer"]

@@ -31,7 +31,7 @@ def decoder(request, loaded):
 
 
 def run(loaded, decoder, strategy) -> Timed:
-    return GroupRunner(strategy, decoder, loaded.chat, PromptStyle(), 6, 1).once(GROUP)
+    return GroupRunner(strategy, decoder, loaded.chat, PromptStyle(), 6).once(GROUP)
 
 
 def one(group: Group, desk: Desk, number: int):

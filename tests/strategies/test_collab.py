@@ -48,7 +48,7 @@ LAYERS = {"collab_layers": ("collab", {"wait": "layers"})}
 
 def runner(loaded, decoder, strategy: str) -> GroupRunner:
     module, options = LAYERS.get(strategy, (strategy, {}))
-    return GroupRunner(load(module, options), decoder, loaded.chat, PromptStyle(), 12, repeats=1)
+    return GroupRunner(load(module, options), decoder, loaded.chat, PromptStyle(), 12)
 
 
 def without(group: Group) -> Group:

@@ -37,17 +37,16 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Done):
     """A group asked alone, with its time from question to last answer."""
 
-    done: Done
     wall_s: float
     cpu_s: float
 
     @property
     def ideal_s(self) -> float:
         """The critical path of this very run."""
-        return ideal_latency_s(self.done.trace.asks)
+        return ideal_latency_s(self.trace.asks)
 
 
 @dataclass
@@ -102,7 +101,8 @@ class GroupRunner:
             begin, cpu = time.perf_counter(), time.process_time()
             done = run(self.ask(group, on_token), self.step)
             self._synchronize()
-            return Timed(done, time.perf_counter() - begin, time.process_time() - cpu)
+            wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
+        return Timed(**vars(done), wall_s=wall_s, cpu_s=cpu_s)
 
     @property
     def decoders(self) -> list[Decoder]:

@@ -93,7 +93,7 @@ def ask(
     timed = _run(runner, group, found)
     if show:
         heading = f"{model} · {strategy} · {decoder}"
-        _show(group, record_of(group, timed.done, console.print, found), heading)
+        _show(group, record_of(group, timed, console.print, found), heading)
 
 
 def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> Any:
@@ -212,13 +212,13 @@ def _run(runner: Any, group: QuestionGroup, found: Any = None) -> Any:
             timed = runner.once(group, screen.on_token)
     else:
         timed = runner.once(group, screen.on_token)
-        for answered in timed.done.answers:
+        for answered in timed.answers:
             print(f"{answered.question.id}\t{answered.question.text}\t{answered.reading.answer}")
     ledger = Table.grid(padding=(0, 3))
-    counts = [ask.completion.tokens for ask in timed.done.asks]
+    counts = [ask.completion.tokens for ask in timed.asks]
     total = {name: sum(getattr(count, name) for count in counts) for name in counts[0]._fields}
     ledger.add_row(*(f"{name} [bold]{value}[/]" for name, value in total.items()))
-    passes = f"forward passes [bold]{timed.done.forward_passes}[/]"
+    passes = f"forward passes [bold]{timed.forward_passes}[/]"
     wall = f"wall [bold]{1000 * timed.wall_s:.0f} ms[/]"
     if found is not None:
         stage = (
@@ -226,7 +226,7 @@ def _run(runner: Any, group: QuestionGroup, found: Any = None) -> Any:
         )
         edges = f"dependencies [bold]{len(found.edges)}[/]"
         ledger.add_row(edges, stage, escape(found.fallback or ""))
-    ledger.add_row(f"prompts [bold]{len(timed.done.asks)}[/]", passes, wall)
+    ledger.add_row(f"prompts [bold]{len(timed.asks)}[/]", passes, wall)
     Console(stderr=not console.is_terminal).print(
         Panel(Group(ledger), title="ledger, in tokens", expand=False)
     )

@@ -107,7 +107,7 @@ class Experiment(Record):
     timed_groups: int = Field(
         20,
         ge=0,
-        description="Groups of each data set that are timed, spread evenly over it; 0: no times are taken.",
+        description="Groups of each data set that are timed, spread evenly over it; 0: no times.",
     )
     repeats: Odd = Field(
         3, ge=1, description="Times that each of them is timed, after a warm-up: an odd number."

@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 from transformers import PreTrainedModel
 

@@ -126,8 +126,10 @@ def family(dataset: str) -> str:
 
 
 def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path | None = None) -> Results:
-    """Read every cell's scores.json and all times. Raises UserError naming cells that are missing, and those whose
-    recorded identity is not the config's.
+    """Read every cell's scores.json and all times.
+
+    Raises UserError naming what is missing, and what has another identity than the config's. The times
+    lie beside the cells where no folder is given.
     """
     files = {cell: scores_file(experiment, cell, cells_folder) for cell in experiment.cells}
     missing = [cell for cell, file in files.items() if not file.exists()]

@@ -95,7 +95,7 @@ def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
     wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
     right = []
     for group in groups:
-        for answered in runner.once(group).done.answers:
+        for answered in runner.once(group).answers:
             if (group.id, answered.question.id) in wanted:
                 gold = answered.question.golds[0]
                 answer = answered.reading.answer
