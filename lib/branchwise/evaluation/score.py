@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from branchwise.errors import UserError
-from branchwise.evaluation.judge import GRADES, JudgeRecord, Verdict
+from branchwise.evaluation.judge import JudgeRecord, Verdict
 from branchwise.evaluation.metrics import PRIMARY, Scorer, lemmas_by, score, tokenized_by
 from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.metrics.edges import edge_scores
 from branchwise.evaluation.metrics.squad import tokens
 from branchwise.evaluation.metrics.squad_v2 import as_authors_have_it
 from branchwise.evaluation.statistics import mean_interval
+from branchwise.evaluation.verdicts import GRADES
 from branchwise.results import (
     AnswerRow,
     GroupRun,
