@@ -198,7 +198,10 @@ class Scores(Record):
     scoring: Identity = Field(description="Of the scores, beside the answers.")
     hardware: dict[str, Any]
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
+    primary: str = Field(description="The metric that the set's authors lead with.")
+    language: str = Field(description="In which answers were normalised and cut into words.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
+    tokenized_by: str | None = Field(description="What cut texts into words, where BLEU and ROUGE are.")
     judge: dict[str, Any] | None = Field(description="Model, prompt version, missing verdicts.")
     throughput: Throughput | None = Field(description="Null where groups came from a journal.")
     left_out: tuple[LeftOut, ...] = Field((), description="Groups that do not fit the model.")

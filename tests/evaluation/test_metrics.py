@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.evaluation.metrics import SCORERS
+from branchwise.data.types import NO_ANSWER
+from branchwise.evaluation.metrics import PRIMARY, SCORERS
 from branchwise.evaluation.metrics.choice import choice_scores
+from branchwise.evaluation.metrics.cmrc import cmrc_scores, mixed_segments
 from branchwise.evaluation.metrics.containment import containment_scores, lemmas_by
 from branchwise.evaluation.metrics.drop import drop_scores, predicted_spans, spans_of
 from branchwise.evaluation.metrics.edges import edge_scores
@@ -14,6 +16,7 @@ from branchwise.evaluation.metrics.overlap import overlap_scores
 from branchwise.evaluation.metrics.quac import quac_scores
 from branchwise.evaluation.metrics.retrieval import final_answer, retrieval_scores
 from branchwise.evaluation.metrics.squad import squad_scores
+from branchwise.evaluation.metrics.squad_v2 import SAYS_NO_ANSWER, squad_v2_scores
 from branchwise.evaluation.rows import score_row
 from branchwise.evaluation.score import score_answer
 from branchwise.results import AnswerRow, Tokens
@@ -25,6 +28,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
     ("metric", "at_least", "verdicts"),
     [
         ("squad", 400, ("em", "f1")),
+        ("squad_v2", 400, ("em", "f1")),
+        ("cmrc", 400, ("em", "f1")),
         ("hotpotqa", 400, ("em", "f1")),
         ("triviaqa", 400, ("em", "f1")),
         ("drop", 500, ("em", "f1")),
@@ -68,6 +73,54 @@ def test_an_empty_answer_is_wrong_under_every_metric(scorer: str, empty: str) ->
         score = score_answer(answer_row(empty, *golds), scorer)
         assert (score.em, score.f1, score.lenient, score.em_strict) == (0, 0, 0, 0)
         assert set(score.more.values()) - {score.more.get("human_f1")} <= {0.0, None}
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_every_scorer_gives_its_primary_metric(scorer: str) -> None:
+    for more in ({}, {"answer_type": "choice"}):
+        scored = score_answer(answer_row("A", "A", **more), scorer)
+        found = scored.more | {"em": scored.em, "f1": scored.f1}
+        assert found[PRIMARY[scorer]] is not None
+    assert set(PRIMARY) == set(SCORERS)
+
+
+def test_squad_v2_tells_the_two_sorts_of_questions_apart() -> None:
+    """An unanswerable question has no gold; its scores are in no average of the answerable ones."""
+    has, none = squad_v2_scores("a red fox", ["Red fox", "the"]), squad_v2_scores("", [])
+    assert (has["em"], has["has_answer_em"], has["has_answer_f1"], has["no_answer_em"]) == (1, 1, 1, None)
+    assert (none["em"], none["f1"], none["lenient"], none["no_answer_em"]) == (1, 1, 1, 1)
+    assert (none["has_answer_em"], none["has_answer_f1"]) == (None, None)
+    assert squad_v2_scores("fox", [])["f1"] == squad_v2_scores("", ["fox"])["f1"] == 0.0
+    # A gold that normalisation empties does not count, but the question is one that has an answer.
+    assert squad_v2_scores("", ["the"])["has_answer_em"] == 1.0
+
+
+@pytest.mark.parametrize("said", ["no answer", "No answer.", "UNANSWERABLE", "There is no answer."])
+def test_in_a_cell_no_answer_is_said_and_silence_is_wrong(said: str) -> None:
+    right = score_answer(answer_row(said, NO_ANSWER), "squad_v2")
+    assert (right.em, right.f1, right.lenient, right.more["no_answer_em"]) == (1, 1, 1, 1)
+    wrong = score_answer(answer_row(said, "Oslo"), "squad_v2")
+    assert (wrong.em, wrong.f1, wrong.more["has_answer_em"], wrong.more["no_answer_em"]) == (
+        0,
+        0,
+        0,
+        None,
+    )
+    for silent in ("", " ", ".", "the", "Oslo", "no answer but Oslo"):
+        assert score_answer(answer_row(silent, NO_ANSWER), "squad_v2").em == 0
+    # By the authors' script these words are an answer like any other.
+    assert score_row({"prediction": said, "golds": []}, "squad_v2")["em"] == 0
+    assert all(SAYS_NO_ANSWER) and "none" not in SAYS_NO_ANSWER
+
+
+def test_cmrc_counts_the_longest_run_of_segments() -> None:
+    assert mixed_segments("在iPad上，U.S.的3.5") == ["在", "ipad", "上", "u.s", ".", "的", "3.5"]
+    # Bags would give 1; the longest run in order is two of four.
+    assert cmrc_scores("北京上海", ["上海北京"])["f1"] == 0.5
+    assert cmrc_scores("《北京》。", ["北京"])["em"] == 1.0
+    # Their list is closed: the Western full stop is no mark of it.
+    assert cmrc_scores("北京.", ["北京"])["em"] == 0.0
+    assert cmrc_scores("。", ["北京"]) == {"em": 0.0, "f1": 0.0, "lenient": 0.0}
 
 
 def test_strict_and_tolerant_parser_stand_side_by_side() -> None:
@@ -136,10 +189,13 @@ def test_overlap_of_english_and_chinese() -> None:
     mixed = overlap_scores("mat the on sat cat the", ["the cat sat on the mat"])
     assert mixed["rouge1"] == pytest.approx(1.0)
     assert mixed["rouge2"] < 0.5 > mixed["bleu4"]
-    chinese = overlap_scores("患者应立即手术治疗。", ["患者应立即手术治疗"])
+    chinese = overlap_scores("患者应立即手术治疗。", ["患者应立即手术治疗"], "zh")
     assert chinese["rouge_l"] == pytest.approx(1.0)
     assert chinese["bleu4"] > 0.8
-    assert overlap_scores("今天天气很好", ["患者应立即手术治疗"])["rouge1"] == 0.0
+    assert overlap_scores("今天天气很好", ["患者应立即手术治疗"], "zh")["rouge1"] == 0.0
+    # The language is the data set's: golds that mix scripts are not cut in two ways.
+    mixed_golds = overlap_scores("北京大学 Beijing", ["Beijing", "北京大学"], "zh")
+    assert 0 < mixed_golds["rouge_l"] < 1
 
 
 def test_containment_is_a_run_of_lemmas() -> None:
@@ -177,6 +233,8 @@ def test_edges_have_a_direction() -> None:
         ({"prediction": 3, "golds": ["x"]}, "squad", "a text"),
         ({"prediction": "x", "golds": [3]}, "squad", "texts"),
         ({"prediction": "x", "golds": []}, "squad", "empty"),
+        ({"prediction": 3, "golds": []}, "squad_v2", "a text"),
+        ({"prediction": "x", "golds": []}, "cmrc", "empty"),
         ({"prediction": "x", "golds": [[3]]}, "drop", "list of spans"),
         ({"prediction": ["x"], "golds": [["a", "b"]]}, "edges", "pairs"),
         ({"prediction": "4", "golds": [{"date": "4"}]}, "drop", "a date an object"),

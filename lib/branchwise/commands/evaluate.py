@@ -56,23 +56,33 @@ def cell(
 def rows(
     file: Annotated[Path, typer.Argument(help="JSON lines of {prediction, golds}; - for stdin.")],
     metric: Annotated[str, typer.Option(help="Whose definitions: squad, hotpotqa, drop, ...")],
+    language: Annotated[
+        str | None,
+        typer.Option(help="Of the texts: zh, th, ru, ...; default: the metric's own, else en."),
+    ] = None,
 ) -> None:
     """Score rows of {"prediction": ..., "golds": [...]}: one JSON object a row on stdout.
 
-    The numbers are those of the official scorers, an empty prediction included. DROP takes a list of
+    The numbers are those of the official scorers, an empty prediction included. SQuAD 2.0 takes an
+    empty list of golds where the question has no answer. DROP takes a list of
     spans as a prediction, and as each gold a phrase, a list of spans, or the authors' object of
     number, date and spans; `gold` instead of `golds` gives the spans of the one accepted answer.
     Metric edges takes lists of [needed, needing] pairs.
     """
+    from branchwise.data.languages import language_of
     from branchwise.evaluation.rows import ROW_METRICS, score_row
 
     if metric not in ROW_METRICS:
         from branchwise.config.mistakes import nearest
 
         raise UserError(f"unknown metric {metric}", nearest(metric, list(ROW_METRICS)))
+    try:
+        code = language_of(metric, language)
+    except ValueError as error:
+        raise UserError(str(error), "give another --language, or another --metric") from None
     for number, row in _read(file):
         try:
-            print(json.dumps(score_row(row, metric), ensure_ascii=False))
+            print(json.dumps(score_row(row, metric, code), ensure_ascii=False))
         except ValueError as error:
             raise UserError(f"{file}, row {number}: {error}", "mend the row") from None
 

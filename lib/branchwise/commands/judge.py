@@ -1,5 +1,6 @@
 """`branchwise judge`: an LLM's verdicts on a cell's answers."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,9 @@ from rich.console import Console
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, progress_bar
 from branchwise.errors import UserError
+
+NUM_TOLD = 5
+"""Problems that are told one by one; judged.json holds all."""
 
 
 @command("judge")
@@ -42,7 +46,10 @@ def judge(
         record = judge_rows(rows, contexts, experiment.judge, journal, progress)
     write_json(out, record)
     if record.num_missing:
-        problems = ", ".join(f"{what} ({count})" for what, count in record.problems.items())
+        common = Counter(record.problems).most_common()
+        problems = ", ".join(f"{what} ({count})" for what, count in common[:NUM_TOLD])
+        if len(common) > NUM_TOLD:
+            problems += f", and {len(common) - NUM_TOLD} others"
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"warning: {record.num_missing} of {len(rows)} verdicts are missing: {problems}; "
             "delete judged.json and run again to ask for these only",

@@ -31,7 +31,7 @@ from branchwise.records import Record
 from branchwise.results import Identity
 from branchwise.strategies.loading import options_model, split
 
-NOT_COMPUTED = frozenset({"label", "scorer", "path", "needs"})
+NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
 """Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
 
 
@@ -115,8 +115,10 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
 def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
     """What scores depend on beside answers and code."""
     judged = dataset in experiment.judged and experiment.judge is not None
+    entry = experiment.catalogues.datasets[dataset]
     return {
-        "scorer": experiment.catalogues.datasets[dataset].scorer,
+        "scorer": entry.scorer,
+        "language": entry.language,
         "bootstrap_draws": experiment.bootstrap_draws,
         "seed": experiment.seed,
         "judge": experiment.judge.model_dump(mode="json") if judged and experiment.judge else None,

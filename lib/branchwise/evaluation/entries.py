@@ -23,6 +23,18 @@ class JudgeEntry(Record):
         "json_schema", description="How far the server can hold its replies to JSON."
     )
     max_tokens: int = Field(512, ge=16, description="Tokens of a verdict.")
+    limit_parameter: Literal["auto", "max_tokens", "max_completion_tokens"] = Field(
+        "auto",
+        description="What the server calls max_tokens; auto: max_tokens, and where it refuses that "
+        "name, max_completion_tokens (judged.json says so).",
+    )
+    temperature: float | None = Field(
+        0,
+        ge=0,
+        le=2,
+        description="null: not sent. A server that refuses the parameter is asked without it "
+        "(judged.json says so).",
+    )
     timeout_s: float = Field(60, gt=0, description="Of one request.")
     max_attempts: int = Field(5, ge=1, description="Of one request; waits grow between them.")
     parallel: int = Field(8, ge=1, description="Requests under way at once.")

@@ -1,28 +1,17 @@
-"""An LLM as judge: what it is asked, and how its reply is read. No network here.
+"""An LLM as judge: what it is asked, and the record of its verdicts. No network here.
 
-A reply that cannot be read, or gives a grade outside of 1 to 5, is a missing verdict: it is counted and
-reported, and never stands as a middle or a worst grade.
+`verdicts` says how a reply is read. One that cannot be read, or gives a grade outside of 1 to 5, is a
+missing verdict: it is counted and reported, and never stands as a middle or a worst grade.
 """
 
 import hashlib
 import json
-import re
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from pydantic import Field
+
+from branchwise.evaluation.verdicts import GRADES, Rubric
 from branchwise.records import Record
-
-Rubric = Literal["four", "single"]
-
-GRADES: dict[Rubric, dict[str, str]] = {
-    "four": {
-        "fluency": "Is it well written: grammatical, coherent, easy to follow?",
-        "relevance": "Does it answer what was asked, and nothing beside it?",
-        "completeness": "Does it hold every point of the reference that the question calls for?",
-        "proficiency": "Is it correct and precise as an expert of the field would put it?",
-    },
-    "single": {"score": "Taken together: is it accurate, useful and clear, measured by the reference?"},
-}
-"""Rubric -> grade -> what it asks. Each grade is a whole number from 1 (poor) to 5 (excellent)."""
 
 _SCALE = (
     "1: fails; 2: large faults; 3: acceptable, with clear faults; 4: good, with small faults; "
@@ -52,17 +41,12 @@ class JudgeRecord(Record):
     schema_version: Literal[1] = 1
     settings: dict[str, Any]
     prompt_version: str
+    adapted: tuple[str, ...] = Field(
+        (), description="What the server refused of the settings, and was asked without."
+    )
     num_missing: int
     problems: dict[str, int]
     verdicts: tuple[Verdict, ...]
-
-
-class Reading(NamedTuple):
-    """A reply as read."""
-
-    grades: dict[str, int] | None
-    reasons: str
-    problem: str | None
 
 
 def judge_messages(
@@ -98,46 +82,3 @@ def grade_schema(rubric: Rubric) -> dict[str, Any]:
         "required": list(fields),
         "additionalProperties": False,
     }
-
-
-def read_verdict(text: str, rubric: Rubric) -> Reading:
-    """Grades of a reply: its last JSON object that holds them all, fences and thoughts aside."""
-    text = re.sub(r"<think>.*?(</think>|\Z)", "", text, flags=re.DOTALL)
-    if not text.strip():
-        return Reading(None, "", "empty reply")
-    problem = "no JSON object"
-    # The last one: a model may show an example before its verdict.
-    for content in reversed(_objects(text)):
-        missing = [name for name in GRADES[rubric] if name not in content]
-        if missing:
-            problem = f"lacks {', '.join(missing)}"
-            continue
-        grades = {name: _grade(content[name]) for name in GRADES[rubric]}
-        if None in grades.values():
-            return Reading(None, "", "a grade that is no whole number from 1 to 5")
-        return Reading(grades, str(content.get("reasons", "")), None)  # type: ignore[arg-type]
-    return Reading(None, "", problem)
-
-
-def _objects(text: str) -> list[dict[str, Any]]:
-    """Every JSON object that starts somewhere in the text and is whole."""
-    decoder = json.JSONDecoder()
-    found, at = [], 0
-    while (at := text.find("{", at)) >= 0:
-        try:
-            content, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError:
-            at += 1
-            continue
-        if isinstance(content, dict):
-            found.append(content)
-    return found
-
-
-def _grade(value: Any) -> int | None:
-    """A grade: 4, 4.0 or "4"; None for anything else, also for what lies outside of 1 to 5."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[1-5]\s*", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 5:
-        return None
-    return int(value) if value == int(value) else None

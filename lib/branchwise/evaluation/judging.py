@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from branchwise.errors import UserError
+from branchwise.evaluation.dialect import Dialect, server_reason
 from branchwise.evaluation.entries import JudgeEntry
 from branchwise.evaluation.judge import (
     JudgeRecord,
-    Reading,
     Verdict,
     grade_schema,
     judge_messages,
     prompt_version,
-    read_verdict,
 )
+from branchwise.evaluation.verdicts import Reading, read_verdict
 from branchwise.files import append_journal, read_journal
 from branchwise.results import AnswerRow
 
@@ -54,6 +54,7 @@ async def _judge_rows(
     journal, _ = read_journal(journal_path)
     verdicts: dict[int, Verdict] = {}
     turns = asyncio.Semaphore(entry.parallel)
+    dialect = Dialect(entry)
 
     async def judge(client: Any, index: int, row: AnswerRow) -> None:
         messages = judge_messages(
@@ -64,11 +65,10 @@ async def _judge_rows(
             row.answer.strip() or "(no answer was given)",
         )
         key = _key(entry, messages)
-        if key in journal:
-            reading = read_verdict(journal[key], entry.rubric)
-        else:
+        reading = read_verdict(journal.get(key, ""), entry.rubric)
+        if reading.grades is None:  # also where a reply was kept that is read by other rules today
             async with turns:
-                text, problem = await _ask(client, entry, messages)
+                text, problem = await _ask(client, entry, dialect, messages)
             reading = Reading(None, "", problem) if problem else read_verdict(text, entry.rubric)
             if reading.grades is not None:
                 append_journal(journal_path, key, text)
@@ -84,6 +84,7 @@ async def _judge_rows(
     return JudgeRecord(
         settings=entry.model_dump(mode="json"),
         prompt_version=prompt_version(entry.rubric),
+        adapted=tuple(dialect.adapted),
         num_missing=sum(verdict.grades is None for verdict in ordered),
         problems=dict(problems),
         verdicts=ordered,
@@ -107,7 +108,9 @@ def _client(entry: JudgeEntry) -> Any:
     )
 
 
-async def _ask(client: Any, entry: JudgeEntry, messages: list[dict[str, str]]) -> tuple[str, str | None]:
+async def _ask(
+    client: Any, entry: JudgeEntry, dialect: Dialect, messages: list[dict[str, str]]
+) -> tuple[str, str | None]:
     """The reply, or the problem that there is none (the client has retried what may pass)."""
     import openai
 
@@ -118,20 +121,15 @@ async def _ask(client: Any, entry: JudgeEntry, messages: list[dict[str, str]]) -
     elif entry.output == "json_object":
         options["response_format"] = {"type": "json_object"}
     try:
-        reply = await client.chat.completions.create(
-            model=entry.model,
-            messages=messages,
-            temperature=0,
-            max_tokens=entry.max_tokens,
-            **options,
-        )
+        reply = await dialect.create(client, model=entry.model, messages=messages, **options)
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise UserError(
             f"the judge's server refused the key in {entry.key_variable} (status {error.status_code})",
             "check the key and base_url",
         ) from None
     except openai.APIStatusError as error:
-        return "", f"status {error.status_code}"
+        reason = server_reason(error, os.environ.get(entry.key_variable, ""))
+        return "", f"status {error.status_code}" + (f": {reason}" if reason else "")
     except (openai.APIError, ValueError) as error:
         return "", type(error).__name__
     try:
@@ -142,6 +140,8 @@ async def _ask(client: Any, entry: JudgeEntry, messages: list[dict[str, str]]) -
 
 
 def _key(entry: JudgeEntry, messages: list[dict[str, str]]) -> str:
-    """Hash of all that decides a verdict; the address and the key do not."""
+    """Hash of all that decides a verdict; the address, the key and a parameter's name do not."""
     request = [entry.model, entry.max_tokens, entry.output, messages]
+    if entry.temperature != 0:  # the default is left out: journals from before there was a choice hold
+        request.append(entry.temperature)
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]

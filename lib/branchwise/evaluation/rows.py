@@ -2,15 +2,21 @@
 
 from typing import Any, cast
 
-from branchwise.evaluation.metrics import SCORERS, Scorer
+from branchwise.data.languages import language_of
+from branchwise.evaluation.metrics import SCORERS, Scorer, score
 from branchwise.evaluation.metrics.drop import spans_of
 from branchwise.evaluation.metrics.edges import edge_scores
 
 ROW_METRICS = (*SCORERS, "edges")
 
 
-def score_row(row: Any, metric: str) -> dict[str, float | None]:
-    """The scores of one row. Raises ValueError where it has not the form that the metric takes."""
+def score_row(row: Any, metric: str, language: str | None = None) -> dict[str, float | None]:
+    """The scores of one row, in a language (by default the metric's own, else English).
+
+    Raises ValueError where the row has not the form that the metric takes, or the metric is not for
+    that language.
+    """
+    code = language_of(metric, language)
     if not isinstance(row, dict) or "prediction" not in row:
         raise ValueError("a row is an object with prediction and golds")
     prediction, golds = row["prediction"], _golds(row, metric)
@@ -23,11 +29,13 @@ def score_row(row: Any, metric: str) -> dict[str, float | None]:
     elif not isinstance(prediction, str):
         raise ValueError(f"prediction is a text, not {prediction!r}")
     # One of ROW_METRICS, as the command checks.
-    return SCORERS[cast(Scorer, metric)](prediction, golds)
+    return score(cast(Scorer, metric), prediction, golds, code)
 
 
 def _golds(row: dict[str, Any], metric: str) -> list[Any]:
-    """All accepted answers: texts, or for DROP lists of spans."""
+    """All accepted answers: texts, or for DROP lists of spans; none only for SQuAD 2.0, where that
+    says that the question is unanswerable.
+    """
     if "golds" in row:
         golds = row["golds"] if isinstance(row["golds"], list) else [row["golds"]]
     elif "gold" in row:
@@ -36,7 +44,7 @@ def _golds(row: dict[str, Any], metric: str) -> list[Any]:
         raise ValueError("neither golds nor gold is given")
     if metric == "edges":
         return golds
-    if not golds:
+    if not golds and metric != "squad_v2":
         raise ValueError("golds is empty")
     if metric == "drop":
         return [spans_of(gold) if isinstance(gold, dict) else _spans(gold) for gold in golds]

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from branchwise.errors import UserError
-from branchwise.evaluation.judge import GRADES, JudgeRecord, Verdict
-from branchwise.evaluation.metrics import SCORERS, Scorer, lemmas_by
+from branchwise.evaluation.judge import JudgeRecord, Verdict
+from branchwise.evaluation.metrics import PRIMARY, Scorer, lemmas_by, score, tokenized_by
 from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.metrics.edges import edge_scores
+from branchwise.evaluation.metrics.squad import tokens
+from branchwise.evaluation.metrics.squad_v2 import as_authors_have_it
 from branchwise.evaluation.statistics import mean_interval
+from branchwise.evaluation.verdicts import GRADES
 from branchwise.results import (
     AnswerRow,
     GroupRun,
@@ -40,21 +43,30 @@ GROUP_METRICS = (
 )
 
 
-def score_answer(row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None) -> QuestionScore:
-    """The scores of one answer, by its data set's definitions; a choice is always compared by letters.
+def score_answer(
+    row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None, language: str = "en"
+) -> QuestionScore:
+    """The scores of one answer, by its data set's definitions in its language; a choice is always
+    compared by letters, and the set's primary metric is then whether it is right.
 
-    An empty answer is wrong under every metric, also where normalisation empties a gold; only what a
-    metric says about the golds alone (how well people agree) stays. A judge's grades, 1 to 5, stand
-    beside them; a missing verdict is None.
+    An empty answer is wrong under every metric, also where normalisation empties a gold or the right
+    answer is that there is none (which has to be said); only what a metric says about the golds alone
+    (how well people agree) stays. A judge's grades, 1 to 5, stand beside them; a missing verdict is
+    None.
     """
+    primary, is_empty = PRIMARY[scorer], not row.answer.strip()
     if row.answer_type == "choice":
-        scorer = "choice"
-    if scorer == "drop":
+        scores = score("choice", row.answer, row.golds)
+        scores.setdefault(primary, scores["em"])
+    elif scorer == "drop":
         spans = row.gold_spans or tuple((gold,) for gold in row.golds)
-        scores = SCORERS[scorer](predicted_spans(row.answer), spans)
+        scores = score(scorer, predicted_spans(row.answer), spans)
+    elif scorer == "squad_v2":
+        scores = score(scorer, *as_authors_have_it(row.answer, row.golds), language)
+        is_empty = not tokens(row.answer, language)  # "." must not pass for "no answer"
     else:
-        scores = SCORERS[scorer](row.answer, row.golds)
-    if not row.answer.strip():
+        scores = score(scorer, row.answer, row.golds, language)
+    if is_empty:
         empty = {key: 0.0 for key, value in scores.items() if value is not None}
         scores |= empty | {key: scores[key] for key in ABOUT_GOLDS if key in scores}
     if verdict is not None:
@@ -108,7 +120,8 @@ def score_cell(
         (row.group, row.question) for row in rows
     ]:
         raise UserError("judged.json is of other answers", "delete it and judge again")
-    questions = [score_answer(row, scorer, v) for row, v in zip(rows, verdicts, strict=True)]
+    language = scoring.settings.get("language", "en")
+    questions = [score_answer(row, scorer, v, language) for row, v in zip(rows, verdicts, strict=True)]
     groups = [score_group(group) for group in run.groups]
     if {q.group for q in questions} != {g.group for g in groups}:
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")
@@ -125,7 +138,10 @@ def score_cell(
         scoring=scoring,
         hardware=run.hardware,
         scorer=scorer,
-        lemmas_by=lemmas_by() if scorer == "containment" else None,
+        primary=PRIMARY[scorer],
+        language=language,
+        lemmas_by=lemmas_by(language) if scorer == "containment" else None,
+        tokenized_by=tokenized_by(language) if scorer == "overlap" else None,
         judge=_judge_facts(judged),
         throughput=_throughput(run),
         left_out=run.left_out,

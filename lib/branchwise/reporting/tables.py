@@ -225,6 +225,10 @@ def _scoring_notes(results: Results) -> list[str]:
     """What a reader must know of how the cells were scored: lemmas, judges, missing verdicts."""
     lemmas = {s.lemmas_by for s in results.scores.values() if s.lemmas_by}
     notes = [f"Lemmas by {name}." for name in sorted(lemmas)]
+    scored = results.scores.values()
+    notes += [f"{name}." for name in sorted({s.tokenized_by for s in scored if s.tokenized_by})]
+    others = sorted({s.language for s in scored} - {"en"})
+    notes += [f"Answers normalised and cut into words as {name} is written." for name in others]
     judges: dict[str, list[int]] = {}
     for scores in results.scores.values():
         if scores.judge:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from branchwise.data.languages import Language, Scored
 from branchwise.data.style import PromptStyle
 from branchwise.data.types import Question, Scorer
 
@@ -90,7 +91,7 @@ class Citation(NamedTuple):
     licence: str
 
 
-class FileDataset(PromptStyle):
+class FileDataset(PromptStyle, Scored):
     """Fields of every data set that is read from a local file or from the hub."""
 
     citation: ClassVar[Citation]
@@ -130,6 +131,7 @@ class FileDataset(PromptStyle):
         "skip", description="skip: leave bad rows out, each with a warning, and count them."
     )
     scorer: ScoredAs = "squad"
+    language: Language = "en"
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from branchwise.data.languages import Language
 from branchwise.data.letters import letters_in
 from branchwise.data.sources.base import (
     BadRow,
@@ -56,6 +57,7 @@ class CmbClinDataset(FileDataset):
     hub_config: HubConfig = "CMB-Clin"
     split: Split = "test"
     scorer: ScoredAs = "overlap"
+    language: Language = "zh"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A case: id, title, description, QA_pairs; the hub has the same fields."""
@@ -105,6 +107,7 @@ class CmbExamDataset(FileDataset):
     split: Split = "val"
     grouping: Grouping = "random"
     scorer: ScoredAs = "choice"
+    language: Language = "zh"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """One exam question, or a row that groups several by `medical_term` or `background`."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from branchwise.data.languages import Language
 from branchwise.data.sources.base import (
     Citation,
     FileDataset,
@@ -110,6 +111,7 @@ class PlanningDataset(FileDataset):
     grouping: Grouping = "random"
     group_size: GroupSize = 1
     scorer: ScoredAs = "overlap"
+    language: Language = "zh"
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A row: task, answer."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from branchwise.data.languages import Language, Scored
 from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Scorer
 from branchwise.data.worlds.groups import WorldsSpec, make_groups
@@ -13,11 +14,12 @@ CHAINED = frozenset({"two_hop", "follow_up"})
 """Kinds of questions that need one before them."""
 
 
-class WorldsDataset(WorldsSpec, PromptStyle):
+class WorldsDataset(WorldsSpec, PromptStyle, Scored):
     """Made worlds: nothing is downloaded, every answer and dependency is known."""
 
     source: Literal["worlds"]
     scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
+    language: Language = "en"
 
     @property
     def may_state_needs(self) -> bool:

@@ -1,20 +1,32 @@
 """Containment by lemmas: an alias stands, word for word, in the prediction (MyriadLAMA, WebQuestions).
 
-Lemmas are spaCy's where one of its English models is installed, else Porter's stems; `lemmas_by` says
-which, and scores.json names it, since the two do not give the same numbers.
+English lemmas are spaCy's where one of its English models is installed, else Porter's stems; in other
+languages they are Snowball's stems where NLTK has them, else the normalised segments themselves.
+`lemmas_by` says which, and scores.json names it, since they do not give the same numbers.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from branchwise.evaluation.metrics.squad import squad_scores
+from branchwise.evaluation.metrics.segments import segments
+from branchwise.evaluation.metrics.squad import squad_scores, stands_in
 
 SPACY_MODELS = ("en_core_web_lg", "en_core_web_md", "en_core_web_sm")
+SNOWBALL = {
+    **{"ar": "arabic", "da": "danish", "de": "german", "es": "spanish", "fi": "finnish"},
+    **{"fr": "french", "hu": "hungarian", "it": "italian", "nb": "norwegian", "nl": "dutch"},
+    **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish"},
+}
+"""Languages of NLTK's Snowball stemmers."""
+
+Lemmas = Callable[[str], list[str]]
 
 
 @cache
-def _lemmatizer() -> tuple[str, Callable[[str], list[str]]]:
+def _lemmatizer(language: str) -> tuple[str, Lemmas]:
+    if language != "en":
+        return _snowball(language)
     try:
         import spacy
         from spacy.util import is_package
@@ -32,7 +44,7 @@ def _lemmatizer() -> tuple[str, Callable[[str], list[str]]]:
     return f"spaCy {spacy.__version__}, {installed} {version}", lemmas
 
 
-def _porter() -> tuple[str, Callable[[str], list[str]]]:
+def _porter() -> tuple[str, Lemmas]:
     import nltk
     from nltk.stem import PorterStemmer
 
@@ -44,22 +56,33 @@ def _porter() -> tuple[str, Callable[[str], list[str]]]:
     return f"Porter stems, nltk {nltk.__version__}", stems
 
 
-def lemmas_by() -> str:
-    """What makes the lemmas here, with its version."""
-    return _lemmatizer()[0]
+def _snowball(language: str) -> tuple[str, Lemmas]:
+    if language not in SNOWBALL:
+        return f"none ({language}: normalised segments)", lambda text: _words(text, language)
+    import nltk
+    from nltk.stem.snowball import SnowballStemmer
+
+    stemmer = SnowballStemmer(SNOWBALL[language])
+
+    def stems(text: str) -> list[str]:
+        return [stemmer.stem(word) for word in _words(text, language)]
+
+    return f"Snowball stems ({language}), nltk {nltk.__version__}", stems
 
 
-def containment_scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
+def _words(text: str, language: str) -> list[str]:
+    """The segments of a text, marks that stand for themselves left out: they contain nothing."""
+    return [segment for segment in segments(text, language) if re.search(r"\w", segment)]
+
+
+def lemmas_by(language: str = "en") -> str:
+    """What makes the lemmas of a language here, with its version."""
+    return _lemmatizer(language)[0]
+
+
+def containment_scores(prediction: str, golds: Sequence[str], language: str = "en") -> dict[str, float]:
     """`contains`: some gold's lemmas stand in a row in the prediction's; beside SQuAD's metrics."""
-    _, lemmas = _lemmatizer()
+    _, lemmas = _lemmatizer(language)
     said = lemmas(prediction)
-    contains = any(_stands_in(lemmas(gold), said) for gold in golds)
-    return {**squad_scores(prediction, golds), "contains": float(contains)}
-
-
-def _stands_in(wanted: list[str], said: list[str]) -> bool:
-    """Whether `wanted`, if it is anything, is a run of `said`."""
-    length = len(wanted)
-    return bool(wanted) and any(
-        said[start : start + length] == wanted for start in range(len(said) - length + 1)
-    )
+    contains = any(stands_in(lemmas(gold), said) for gold in golds)
+    return {**squad_scores(prediction, golds, language), "contains": float(contains)}

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from branchwise.evaluation.metrics.squad import squad_scores
 
-_LABEL = re.compile(r"(?:name|answer|final answer)\s*[:：]", re.IGNORECASE)
+_LABEL = re.compile(
+    r"(?:name|answer|姓名|答案|答え|정답|ответ|الإجابة|คำตอบ|antwort|respuesta|réponse)\s*[:：]",
+    re.IGNORECASE,
+)
 
 
 def final_answer(text: str) -> str:
@@ -13,9 +16,9 @@ def final_answer(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
-    return _LABEL.split(lines[-1])[-1].strip(" *\"'`.")
+    return _LABEL.split(lines[-1])[-1].strip(" *\"'`.。")
 
 
-def retrieval_scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
+def retrieval_scores(prediction: str, golds: Sequence[str], language: str = "en") -> dict[str, float]:
     """SQuAD's metrics of the final answer."""
-    return squad_scores(final_answer(prediction), golds)
+    return squad_scores(final_answer(prediction), golds, language)

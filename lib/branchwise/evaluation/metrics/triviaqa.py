@@ -6,7 +6,7 @@ Underscores and punctuation, curly quotes and accents among it, become spaces in
 import string
 from collections.abc import Sequence
 
-from branchwise.evaluation.metrics.squad import bag_f1, contained, without_articles
+from branchwise.evaluation.metrics.squad import token_scores, without_articles
 
 _SPACED = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 
@@ -18,10 +18,4 @@ def normalize(text: str) -> str:
 
 def triviaqa_scores(prediction: str, golds: Sequence[str]) -> dict[str, float]:
     """`em`, `f1` and `lenient`, each the best over all aliases."""
-    predicted = normalize(prediction)
-    wanted = [normalize(gold) for gold in golds]
-    return {
-        "em": float(predicted in wanted),
-        "f1": max(bag_f1(predicted.split(), gold.split()) for gold in wanted),
-        "lenient": max(contained(predicted, gold) for gold in wanted),
-    }
+    return token_scores(normalize(prediction).split(), [normalize(gold).split() for gold in golds])
