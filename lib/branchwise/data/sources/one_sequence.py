@@ -18,6 +18,7 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
     Split,
+    Texts,
     stated,
     text_id,
 )
@@ -63,7 +64,7 @@ class ResumesDataset(FileDataset):
 class _LongBench(Row):
     input: str = Field(min_length=1)
     context: str = Field(min_length=1)
-    answers: list[str] = Field(min_length=1)
+    answers: Texts = Field(min_length=1)
     id: Id | None = Field(None, alias="_id")
 
 
