@@ -149,6 +149,7 @@ LONG = "\n".join([flat(0).replace("built it.", "built it. " + "x" * 5_000_000), 
         (LONG, "rows.jsonl", 30),
         (flat(1), "rows.jsonl", 1),
         ("\n{broken\n" + LINES, "rows.jsonl", 30),
+        ("{broken\n" + LINES, "rows.json", 30),
         (WHOLE, "rows.jsonl", NUM_ARTICLES),
         (json.dumps(json.loads(WHOLE), indent=1), "rows.jsonl", NUM_ARTICLES),
         (
@@ -267,21 +268,36 @@ def test_rows_are_those_of_json_whatever_is_held_at_once(
         document._CHUNK = before
 
 
-@settings(deadline=None, max_examples=100)
-@given(kept=st.integers(0, 400), chunk=st.integers(16, 64))
-def test_no_part_of_a_document_passes_for_all(
-    kept: int, chunk: int, tmp_path_factory: pytest.TempPathFactory
+@settings(deadline=None, max_examples=300)
+@given(
+    at=st.integers(0, 400),
+    removed=st.sampled_from([0, 1, 30, 1000]),
+    inserted=st.sampled_from(
+        [b"", b'"', b"{", b"}", b"[", b"]", b",", b":", b"7", b"a", b"\\", b"\n", b"\xe9"]
+    ),
+    chunk=st.integers(16, 64),
+)
+def test_a_damaged_document_is_read_as_json_reads_it_or_not_at_all(
+    at: int, removed: int, inserted: bytes, chunk: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Cut anywhere, read in pieces of any size."""
-    content = json.dumps({"data": [article(0), article(1)], "v": [1, -2.5e3, True, None]}, indent=1)
-    kept = min(kept, len(content) - 1)
+    """Never a part of it. Read in pieces of any size."""
+    whole = json.dumps({"v": [1, -2.5e3, True], "data": [article(0), article(1)]}, indent=1).encode()
+    content = whole[:at] + inserted + whole[at + removed :]
+    try:
+        expected = json.JSONDecoder(strict=False).decode(content.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        expected = None
+    rows = expected.get("data") if isinstance(expected, dict) else None
     path = tmp_path_factory.mktemp("cut") / "rows.json"
-    path.write_text(content[:kept])
+    path.write_bytes(content)
     before = document._CHUNK
     document._CHUNK = chunk
     try:
-        with pytest.raises(UserError):
-            list(file_rows(path, "data.item"))
+        if isinstance(rows, list) and rows:
+            assert [row for _, row in file_rows(path, "data.item")] == rows
+        else:
+            with pytest.raises(UserError):
+                list(file_rows(path, "data.item"))
     finally:
         document._CHUNK = before
 

@@ -55,12 +55,16 @@ def mentions(path: Path, word: str) -> bool:
 
 
 _NUM_TRIED = 100
-"""Lines of a file named JSON lines of which one must be an object."""
+"""Lines of which one must be an object, where the first line of JSON lines is none."""
+
+_LONGEST_TRIED = 2**22
+"""Characters of such a first line, unless it is named JSON lines."""
 
 
 def _holds_lines(path: Path, rows_at: str) -> bool:
     """Whether a file holds an object a line: where its first line is one and something stands below it;
-    for a list of rows, also where it is the only one; and by its name, unless none of its lines is one.
+    for a list of rows, also where it is the only one; where the first is none but another is; and by its
+    name, unless it is a document all the same.
     """
     names = [suffix.lower() for suffix in path.suffixes if suffix != ".gz"]
     named = bool(names) and names[-1] in (".jsonl", ".ndjson")
@@ -82,46 +86,39 @@ def _holds_lines(path: Path, rows_at: str) -> bool:
             return named  # whoever reads the rows tells the place
     if whole and (follows or rows_at == "item"):
         return True
-    if not named:
-        return False
     if whole:
-        return rows_at == "*" or not _has_list(path, rows_at)
+        return named and (rows_at == "*" or not _has_list(path, rows_at))
     with opened_text(path) as text:
         try:
-            if text.readline().rstrip().endswith(("{", "[", ",")):
-                return False
+            first_line = text.readline(-1 if named else _LONGEST_TRIED)
+            if rows_at != "item" and first_line.rstrip().endswith(("{", "[", ",")):
+                return False  # an object that is laid out over lines
             return any(_is_object(line) for line in islice(text, _NUM_TRIED))
         except BROKEN:
-            return True
+            return named
 
 
-_TOKEN = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|[{}\[\]\n]|"')
+_ESCAPED = re.compile(r"\\.")
+_PIECE = 2**16
+"""Characters of the first line that are held at once."""
 
 
 def _first_line(text: TextIO) -> tuple[bool, bool]:
     """Whether the first line is a whole object, and whether something stands below it. The text is that
     after the brace that opens it; brackets are counted as it is read, so that it may be of any length.
     """
-    depth, held, size = 1, "", 2**16
-    while more := text.read(size):
-        held += more
-        at = 0
-        for token in _TOKEN.finditer(held):
-            if token.group() == '"':  # a string that goes on in what was not yet read
-                at = token.start()
-                if "\n" in held[at:]:  # or that is broken off
-                    return False, True
-                break
-            at = token.end()
-            if token.group() == "\n":
-                rest = held[at:] + text.read(2**16)
-                return depth == 0, bool(rest.strip())
-            depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token.group(), 0)
-        unfinished = held[at:]
-        # What is no token needs not be kept, but a string that has begun does.
-        size = 2 * size if at == 0 and unfinished.startswith('"') else 2**16
-        held = unfinished if unfinished.startswith('"') else ""
-    return depth == 0, False
+    depth, in_string, ended, cut = 1, False, "", ""
+    while not ended and (more := text.read(_PIECE)):
+        bare = _ESCAPED.sub("", cut + more)
+        cut = "\\" if bare.endswith("\\") else ""
+        bare, ended, below = bare.removesuffix(cut).partition("\n")
+        pieces = bare.split('"')
+        outside = "".join(pieces[in_string::2])
+        depth += sum(outside.count(mark) for mark in "{[") - sum(outside.count(mark) for mark in "}]")
+        in_string ^= len(pieces) % 2 == 0
+        if ended:
+            below += text.read(_PIECE)
+    return depth == 0 and not in_string, bool(ended and below.strip())
 
 
 def _is_object(line: str) -> bool:
