@@ -54,6 +54,59 @@ SQUAD = Made(
     ("Ada Lind", "Lind"),
 )
 
+_UNANSWERABLE = {"is_impossible": True, "plausible_answers": [{"text": "Ada", "answer_start": 29}]}
+SQUAD_V2 = Made(
+    {
+        "version": "v2.0",
+        "data": [
+            {
+                "title": "Made",
+                "paragraphs": [
+                    _paragraph(
+                        MILL,
+                        _qa("a", "Who built it?", "Ada Lind") | {"is_impossible": False},
+                        _qa("b", "Who burnt it?") | _UNANSWERABLE,
+                    )
+                ],
+            }
+        ],
+    },
+    [_hub_squad("a", MILL, "Who built it?", "Ada Lind"), _hub_squad("b", MILL, "Who burnt it?")],
+    False,
+    2,
+    ("no answer",),
+)
+
+_FORT = "城堡在河边。林女士在1808年建了它。"
+CMRC2018 = Made(
+    {
+        "version": "v1.0",
+        "data": [
+            {
+                "id": "DEV_0",
+                "title": "Made",
+                "paragraphs": [{"id": "DEV_0", **_paragraph(_FORT, _qa("D_0", "谁建的？", "林女士"))}],
+            }
+        ],
+    },
+    [_hub_squad("D_0", _FORT, "谁建的？", "林女士")],
+    False,
+    1,
+    ("林女士",),
+)
+_PLACE = "Мельница стояла у реки."
+XQUAD = Made(
+    {
+        "data": [
+            {"title": "Made", "paragraphs": [_paragraph(f"\ufeff{_PLACE}", _qa("x", "Где?", "у реки"))]}
+        ]
+    },
+    [_hub_squad("x", _PLACE, "Где?", "у реки")],
+    False,
+    1,
+    ("у реки",),
+)
+
 _PASSAGES = [["Mill", ["The mill stood. ", "Ada built it."]], ["Inn", ["Bo kept it."]]]
 _HOTPOT = [("a", "Who built it?", "Ada", "bridge"), ("b", "Is the mill an inn?", "no", "comparison")]
 HOTPOTQA = Made(
@@ -297,6 +350,7 @@ JSONL = Made(
 MADE: dict[str, Made] = {
     "cmb_clin": CMB_CLIN,
     "cmb_exam": CMB_EXAM,
+    "cmrc2018": CMRC2018,
     "drop": DROP,
     "hotpotqa": HOTPOTQA,
     "jsonl": JSONL,
@@ -307,6 +361,8 @@ MADE: dict[str, Made] = {
     "quality": QUALITY,
     "resumes": RESUMES,
     "squad": SQUAD,
+    "squad_v2": SQUAD_V2,
     "triviaqa": TRIVIAQA,
     "webquestions": WEBQUESTIONS,
+    "xquad": XQUAD,
 }

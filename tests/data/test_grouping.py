@@ -10,14 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from branchwise.config.identity import entry_settings
 from branchwise.data import similarity
-from branchwise.data.prepare import groups_of
+from branchwise.data.prepare import groups_of, prepare_groups
 from branchwise.data.similarity import clusters
 from branchwise.data.sources.base import FileDataset
 from branchwise.data.sources.cmb import CmbExamDataset
+from branchwise.data.sources.quac import QuacDataset
 from branchwise.data.sources.squad import SquadDataset
 from branchwise.data.sources.triviaqa import TriviaqaDataset
+from branchwise.data.spool import Counts
 from branchwise.data.types import Group
+from branchwise.errors import UserError
 
 SIZES = (7, 3, 6, 1, 9)
 
@@ -101,6 +105,98 @@ def test_a_subdomain_is_never_left(tmp_path: Path) -> None:
     groups = list(groups_of(entry, pytest.fail))
     assert all(len({int(name) % 3 for name in group}) == 1 for group in ids(groups))
     assert sum(len(group) for group in groups) == 20
+
+
+ORDERED = ["context", "chunk", "random", "subdomain"]
+
+
+@pytest.mark.parametrize("grouping", ORDERED)
+def test_a_shuffled_order_asks_the_same_questions(squad_file: Path, grouping: str) -> None:
+    """Order alone differs from `kept`; it is the entry's seed's, and each group's own."""
+
+    def order(**more) -> list[list[str]]:
+        return ids(made(squad_file, grouping=grouping, group_size=6, **more))
+
+    kept, shuffled = order(), order(question_order="shuffled")
+    assert shuffled != kept
+    assert list(map(sorted, shuffled)) == list(map(sorted, kept))
+    assert shuffled == order(question_order="shuffled")
+    if grouping in ("context", "chunk"):
+        assert shuffled != order(question_order="shuffled", seed=1)
+        assert order(question_order="shuffled", num_groups=2)[0] in shuffled
+
+
+def test_shuffled_sizes_are_nested(squad_file: Path) -> None:
+    def order(size: int, **more) -> list[list[str]]:
+        return ids(made(squad_file, group_size=size, question_order="shuffled", **more))
+
+    whole = order(6, drawn_for=6)
+    for size in (1, 2, 4):
+        assert order(size, drawn_for=6) == [group[:size] for group in whole]
+        for small, large in zip(order(size), order(6), strict=True):
+            assert set(small) <= set(large)
+    chunked = [
+        sorted(flat(made(squad_file, grouping="chunk", drawn_for=6, group_size=n))) for n in (2, 3)
+    ]
+    assert chunked[0] == chunked[1]
+
+
+def test_a_shuffled_order_hangs_on_nothing_but_ids(squad_file: Path, tmp_path: Path) -> None:
+    """Not on the order of the file, nor on the passages around."""
+    content = json.loads(squad_file.read_text())
+    paragraphs = content["data"][0]["paragraphs"]
+    content["data"][0]["paragraphs"] = paragraphs[::-1][:-1]
+    for paragraph in paragraphs:
+        paragraph["qas"].reverse()
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    more = {"group_size": 20, "question_order": "shuffled"}
+    assert ids(made(other, **more)) == ids(made(squad_file, **more))[::-1][:-1]
+
+
+@pytest.mark.parametrize(
+    ("more", "sizes", "left_out"),
+    [
+        ({"min_questions": 6, "group_size": 3}, [3, 3, 3], 2),
+        ({"min_questions": 1}, [5, 3, 5, 1, 5], 0),
+        ({"grouping": "chunk", "min_questions": 2, "group_size": 3}, [3, 3, 3, 3, 3, 3, 3, 3], 2),
+        ({"grouping": "random", "min_questions": 4, "group_size": 4}, [4] * 6, 1),
+        ({"grouping": "chunk", "drawn_for": 7, "group_size": 4, "min_questions": 4}, [4, 4], 4 + 2),
+        ({"min_questions": 6, "num_groups": 2}, [5, 5], 2),
+    ],
+)
+def test_groups_with_too_few_questions_are_left_out_and_counted(
+    squad_file: Path, more: dict, sizes: list[int], left_out: int
+) -> None:
+    counts = Counts()
+    entry = SquadDataset(source="squad", path=str(squad_file), **more)
+    assert [len(group) for group in groups_of(entry, pytest.fail, counts=counts)] == sizes
+    assert counts.groups_left_out == left_out
+
+
+def test_orders_and_sizes_that_make_no_sense_are_refused(squad_file: Path) -> None:
+    quac = {"source": "quac", "path": "x", "question_order": "shuffled"}
+    for grouping in ("dialogue", "context", "random"):
+        with pytest.raises(ValueError, match="leans on those before it"):
+            QuacDataset(**quac, grouping=grouping)
+    with pytest.raises(ValueError, match="leans on those before it"):
+        made(squad_file, grouping="dialogue", question_order="shuffled")
+    with pytest.raises(ValueError, match=r"min_questions \(6\) is above group_size \(5\)"):
+        made(squad_file, grouping="chunk", min_questions=6)
+    with pytest.raises(UserError, match="no passage has 10 questions: lower drawn_for or min_questions"):
+        prepare_groups(
+            SquadDataset(source="squad", path=str(squad_file), min_questions=10),
+            squad_file.parent / "groups.jsonl",
+            pytest.fail,
+        )
+
+
+def test_order_and_least_size_are_part_of_what_groups_are(squad_file: Path) -> None:
+    entry = SquadDataset(source="squad", path=str(squad_file))
+    changes = {"question_order": "shuffled"}, {"min_questions": 2}
+    others = [entry_settings(entry.model_copy(update=change)) for change in changes]
+    assert entry_settings(entry) not in others
+    assert others[0] != others[1]
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

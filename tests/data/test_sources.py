@@ -1,6 +1,5 @@
 """Every data set, from a file in its authors' schema and from a hub repository of the hub's."""
 
-import gzip
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -12,6 +11,7 @@ from branchwise.config.load import load_catalogues
 from branchwise.data.prepare import groups_of, prepare_groups
 from branchwise.data.sources import SOURCES
 from branchwise.data.sources.base import FileDataset
+from branchwise.data.spool import Counts
 from branchwise.data.types import Group
 from branchwise.errors import UserError
 
@@ -152,51 +152,79 @@ def test_a_bad_row_is_named_and_counted(source: str, change, reason: str, tmp_pa
     path = written(tmp_path, content, MADE[source].jsonl)
     entry = SOURCES[source](source=source, path=str(path))
     warnings: list[str] = []
-    list(groups_of(entry, warnings.append))
-    assert len(warnings) == 1
+    counts = Counts()
+    list(groups_of(entry, warnings.append, counts=counts))
+    assert len(warnings) == counts.left_out == MADE[source].num_questions - counts.questions > 0
     with pytest.raises(UserError, match=f"bad row .*({reason})"):
         list(groups_of(entry.model_copy(update={"on_bad_row": "fail"}), pytest.fail))
 
 
-def test_lines_that_cannot_be_read_are_rows_of_their_own(tmp_path: Path) -> None:
-    good = json.dumps(MADE["planning"].authors[0]).encode()
-    other = good.replace(b"\\u5206", b"\\u5207")
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(good + b"\n\xff\xfe\n{broken\n\n" + other)
-    entry = SOURCES["planning"](source="planning", path=str(path))
+def left_out(source: str, content: Any, folder: Path, **more: Any) -> tuple[int, list[str]]:
+    """How many questions are kept, and the warnings."""
+    path = written(folder, content, jsonl=False)
     warnings: list[str] = []
-    made = prepare_groups(entry, tmp_path / "groups.jsonl", warnings.append)
-    assert (made.num_questions, made.rows_left_out) == (2, 2)
-    assert "line 2: not UTF-8" in warnings[0]
-    assert "line 3: not JSON" in made.left_out[1]
+    groups = groups_of(SOURCES[source](source=source, path=str(path), **more), warnings.append)
+    return sum(map(len, groups)), warnings
 
 
-@pytest.mark.parametrize("source", ["planning", "squad"])
-def test_a_truncated_archive_gives_what_was_whole(source: str, tmp_path: Path) -> None:
-    made = MADE[source]
-    content = deepcopy(made.authors)
-    if source == "planning":
-        content = [{"task": f"task {n} {'x' * n}", "answer": "y"} for n in range(500)]
-    else:
-        content["data"] = [deepcopy(content["data"][0]) for _ in range(400)]
-        for number, article in enumerate(content["data"]):
-            for paragraph in article["paragraphs"]:
-                for qa in paragraph["qas"]:
-                    qa["id"] += f"-{number}"
-    plain = written(tmp_path, content, made.jsonl).read_bytes()
-    path = tmp_path / ("cut.jsonl.gz" if made.jsonl else "cut.json.gz")
-    packed = gzip.compress(plain)
-    path.write_bytes(packed[: len(packed) * 3 // 4])
-    entry = SOURCES[source](source=source, path=str(path), grouping="chunk")
-    warnings: list[str] = []
-    found = prepare_groups(entry, tmp_path / "groups.jsonl", warnings.append)
-    assert found.num_questions > 100
-    assert len(warnings) == 1
-    assert "cut off or broken" in warnings[0]
-    whole = tmp_path / f"whole{'.jsonl' if made.jsonl else '.json'}.gz"
-    whole.write_bytes(packed)
-    everything = SOURCES[source](source=source, path=str(whole), on_bad_row="fail")
-    assert prepare_groups(everything, tmp_path / "all.jsonl", pytest.fail).rows_left_out == 0
+def test_a_bad_part_costs_itself_alone(tmp_path: Path) -> None:
+    """Of a dialogue in the hub's form, of lists of aliases, of templates."""
+    (dialogue,) = deepcopy(MADE["quac"].hub)
+    dialogue["answers"]["texts"][1] = 5
+    dialogue["turn_ids"][0] = 7
+    dialogue["orig_answers"]["texts"][2] = None
+    kept, warnings = left_out("quac", {"data": [dialogue]}, tmp_path)
+    assert kept == 2
+    assert [warning.partition(": ")[0] for warning in warnings] == ["left out data[0].questions[1]"]
+    trivia = deepcopy(MADE["triviaqa"].authors)
+    trivia["Data"][0]["Answer"]["Aliases"] = [None, "Austen"]
+    assert left_out("triviaqa", trivia, tmp_path) == (2, [])
+    facts = deepcopy(MADE["myriadlama"].hub)
+    facts[1]["obj_aliases"] = ["BBC"]
+    kept, warnings = left_out("myriadlama", facts, tmp_path)
+    assert kept == 1
+    assert "fact u1 has another subject or other answers at [0]" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "change", "count"),
+    [
+        ("quac", _set("data.0.title", 5), 3),
+        ("quac", _set("data.0.paragraphs.0.context", None), 3),
+        ("quality", _set("0.article", " "), 2),
+        ("drop", _set("made_1.passage", 5), 3),
+        ("cmb_clin", _set("0.description", 5), 2),
+    ],
+)
+def test_what_a_bad_whole_takes_with_it_is_counted(
+    source: str, change: Any, count: int, tmp_path: Path
+) -> None:
+    content = deepcopy(MADE[source].authors)
+    change(content)
+    kept, warnings = left_out(source, content, tmp_path)
+    assert (kept, len(warnings)) == (0, count)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_no_gold(number: float, tmp_path: Path) -> None:
+    content = deepcopy(MADE["drop"].authors)
+    content["made_1"]["qa_pairs"][0]["answer"]["number"] = number
+    kept, warnings = left_out("drop", content, tmp_path)
+    assert kept == 2
+    assert warnings[0].startswith("left out ['made_1'].qa_pairs[0]: number: ")
+
+
+def test_dialogues_of_one_id_are_told_apart_and_ids_are_unique_at_random(tmp_path: Path) -> None:
+    content = deepcopy(MADE["quac"].authors)
+    second = deepcopy(content["data"][0])
+    second["paragraphs"][0]["context"] = "Another."
+    content["data"].append(second)
+    kept, warnings = left_out("quac", content, tmp_path)
+    assert kept == len(warnings) == 3
+    assert "id d of data[1].paragraphs[0] was there before, at data[0].paragraphs[0]" in warnings[0]
+    second["paragraphs"][0]["id"] = "e"  # another dialogue, its turns called as the first's
+    assert left_out("quac", content, tmp_path)[0] == 6
+    assert left_out("quac", content, tmp_path, grouping="random")[0] == 3
 
 
 def test_nulls_numbers_marks_and_lines_are_what_files_hold(tmp_path: Path) -> None:

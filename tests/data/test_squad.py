@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.data.prepare import groups_of
+from branchwise.data.groups_file import Preparation, read_groups
+from branchwise.data.prepare import groups_of, prepare_groups
+from branchwise.data.sources import SOURCES
 from branchwise.data.sources.squad import SquadDataset
+from branchwise.data.types import NO_ANSWER, Group
 from branchwise.errors import UserError
 
 
@@ -91,9 +94,7 @@ def test_a_bad_row_is_named_by_its_place(tmp_path: Path, change, place: str, rea
     assert groups[0].title == "Made"
 
 
-def test_a_broken_file_is_named_by_place(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"bad row data\[0\]: the file is broken here"):
-        list(groups_of(write(tmp_path, '{"data": ['), pytest.fail))
+def test_a_file_of_another_form_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not hold a list `data`"):
         list(groups_of(write(tmp_path, []), pytest.fail))
     missing = SquadDataset(source="squad", path=str(tmp_path / "none.json"))
@@ -114,3 +115,81 @@ def test_the_official_file_has_the_official_counts(real_data: Path) -> None:
     groups = list(groups_of(entry, pytest.fail))
     assert len(groups) == 2067
     assert sum(len(group) for group in groups) > 10_500
+
+
+def version_2(**changes: object) -> dict:
+    """An answerable and an unanswerable question, the latter changed; None: left out."""
+    plausible = [{"text": "river", "answer_start": 22}]
+    asked = {"id": "n", "question": "Who burnt it?", "is_impossible": True, "answers": []}
+    asked |= {"plausible_answers": plausible, **changes}
+    asked = {key: value for key, value in asked.items() if value != "absent"}
+    answer = {"id": "a", "question": "What?", "answers": [{"text": "mill"}], "is_impossible": False}
+    paragraph = {"context": "The mill stood by the river.", "qas": [answer, asked]}
+    return {"version": "v2.0", "data": [{"title": "Made", "paragraphs": [paragraph]}]}
+
+
+def prepared(folder: Path, content: object, source: str) -> tuple[Preparation, list[str], list[Group]]:
+    path = folder / "squad.json"
+    path.write_text(json.dumps(content))
+    warnings: list[str] = []
+    made = prepare_groups(SOURCES[source](source=source, path=str(path)), folder / "g", warnings.append)
+    return made, warnings, read_groups(folder / "g")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"is_impossible": "absent"}, {"answers": {"text": [], "answer_start": []}}, {"answers": None}],
+)
+def test_an_unanswerable_question_has_the_gold_no_answer(tmp_path: Path, changes: dict) -> None:
+    made, warnings, (group,) = prepared(tmp_path, version_2(**changes), "squad_v2")
+    assert [(q.golds, q.kind) for q in group] == [
+        (("mill",), "has_answer"),
+        (("no answer",), "no_answer"),
+    ]
+    assert (made.gold_outside_context, made.rows_left_out, warnings) == (0, 0, [])
+    made, warnings, _ = prepared(tmp_path, version_2(**changes), "squad")
+    assert made.rows_left_out == 1
+    assert "squad_v2 reads unanswerable questions" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answers": [{"text": "mill"}]},
+        {"is_impossible": False},
+        {"answers": "absent", "is_impossible": "absent"},
+        {"answers": [{"text": ""}], "is_impossible": False},
+        {"answers": [{"text": None}], "is_impossible": "absent"},
+    ],
+)
+def test_a_question_that_is_neither_is_a_bad_row(tmp_path: Path, changes: dict) -> None:
+    made, warnings, _ = prepared(tmp_path, version_2(**changes), "squad_v2")
+    assert (made.num_questions, made.rows_left_out) == (1, 1)
+    assert warnings[0].startswith("left out data[0].paragraphs[0].qas[1]: ")
+
+
+def test_the_instruction_names_the_words_that_are_the_gold() -> None:
+    entry = SOURCES["squad_v2"](source="squad_v2")
+    assert NO_ANSWER in entry.instruction
+    assert entry.scorer == "squad_v2"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("source", "file", "counts"),
+    [
+        ("squad_v2", "squad/dev-v1.1.json", (2067, 10_570)),
+        ("cmrc2018", "cmrc2018/dev.subset.json", (120, 445)),
+        *[
+            ("xquad", f"xquad/xquad.{language}.subset.json", (40, 225))
+            for language in "th ru zh ar".split()
+        ],
+    ],
+)
+def test_sets_of_this_form_load_whole(
+    real_data: Path, source: str, file: str, counts: tuple, tmp_path: Path
+) -> None:
+    entry = SOURCES[source](source=source, path=str(real_data / file), group_size=200)
+    made = prepare_groups(entry, tmp_path / "g", pytest.fail)
+    assert (made.num_groups, made.num_questions, made.rows_left_out) == (*counts, 0)
+    assert made.gold_outside_context == 0

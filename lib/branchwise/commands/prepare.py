@@ -37,7 +37,7 @@ def prepare(
     """Load a data set, check every row, and write its groups of questions.
 
     Bad rows are left out, each with a warning; their number and the first of them stand in the file,
-    and in every run.json that is made of it.
+    and in every run.json that is made of it. A file that cannot be read to its end is an error.
     """
     from branchwise.config.identity import entry_settings, groups_settings
     from branchwise.config.load import revised
@@ -66,6 +66,9 @@ def prepare(
     with progress_count(f"reading {dataset}") as progress:
         made = prepare_groups(entry, out, warn, progress, embed, value_hash(entry_settings(entry)))
     left_out = f", {made.rows_left_out} rows left out" if made.rows_left_out else ""
+    small = made.groups_left_out
+    left_out += f", {small} passages or groups with too few questions left out" if small else ""
+    left_out += f", {made.num_notes} questions changed" if made.num_notes else ""
     outside = made.gold_outside_context
     note = f", {outside} questions whose answer is not in their text" if outside else ""
     console.print(

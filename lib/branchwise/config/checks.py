@@ -1,6 +1,5 @@
 """Whether the names of a config fit together, and every cell can run: told before anything is planned."""
 
-import gzip
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_ve
 from branchwise.config.mistakes import nearest
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
+from branchwise.data.rows import mentions
 from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.dependencies.entries import ControlEntry
 from branchwise.errors import UserError
@@ -152,11 +152,9 @@ def _may_hold_needs(experiment: Experiment, dataset: DatasetEntry) -> bool:
     path = local_path(dataset) if isinstance(dataset, FileDataset) else None
     if experiment.cached or path is None or not path.is_file():
         return True
-    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rb") as file:
-            return any(b'"needs"' in line for line in file)
-    except (OSError, EOFError):
+        return mentions(path, '"needs"')
+    except (OSError, UserError):
         return True  # whoever reads the rows says what is wrong with it
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from branchwise.config.types import Exclusion, Experiment, Roles
 from branchwise.data.sources import SOURCES
 from branchwise.data.sources.base import FileDataset
-from branchwise.data.types import Group
+from branchwise.data.sources.jsonl import OwnGroup
 from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.decoding.decoders import DECODERS
 from branchwise.decoding.decoders.tree import GridEntry
@@ -154,7 +154,7 @@ def _default(field: FieldInfo) -> str:
 
 def own_data_schema() -> str:
     """The text of config/own-data.schema.json: one line of a file for `source: jsonl`."""
-    return _as_schema(Group.model_json_schema())
+    return _as_schema(OwnGroup.model_json_schema())
 
 
 def schema() -> str:

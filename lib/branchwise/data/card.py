@@ -8,7 +8,7 @@ import numpy as np
 
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.grouping import Embed
-from branchwise.data.prepare import groups_of
+from branchwise.data.prepare import groups_of, why_none
 from branchwise.data.sources.base import FileDataset
 from branchwise.data.spool import Counts
 from branchwise.data.types import Group
@@ -20,13 +20,12 @@ _CUT = 300
 def card(name: str, entry: DatasetEntry, embed: Embed | None = None) -> str:
     """Markdown text. Reads the whole set once; lengths are in characters, no tokenizer is asked."""
     counts = Counts()
-    bad: list[str] = []
     sizes: list[int] = []
     lengths: dict[str, list[int]] = {"context": [], "question": [], "first gold": []}
     fields: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     examples: list[Group] = []
-    for group in groups_of(entry, bad.append, embed, counts):
+    for group in groups_of(entry, lambda warning: None, embed, counts):
         sizes.append(len(group))
         if len(examples) < 2:
             examples.append(group)
@@ -37,12 +36,14 @@ def card(name: str, entry: DatasetEntry, embed: Embed | None = None) -> str:
             fields.update(question.model_dump(exclude_defaults=True).keys())
             kinds[f"{question.kind} ({question.answer})"] += 1
     if not examples:
-        left_out = f"all {len(bad)} rows were left out, the first: {bad[0]}" if bad else "no row was read"
-        raise UserError(f"{name} has no group", left_out)
+        raise UserError(f"{name} has no group", why_none(entry, counts))
     lines = [f"# {name}", "", *_origin(entry), ""]
     if isinstance(entry, FileDataset):
         lines += [_whole(counts)]
-    lines += [f"- groups: {len(sizes):,}, questions: {sum(sizes):,}, rows left out: {len(bad):,}"]
+    lines += [
+        f"- groups: {len(sizes):,}, questions: {sum(sizes):,}, rows left out: {counts.left_out:,}, "
+        f"passages or groups with too few questions: {counts.groups_left_out:,}"
+    ]
     lines += [f"- questions a group: {_spread(sizes)}"]
     lines += [f"- {what}, characters: {_spread(values)}" for what, values in lengths.items()]
     lines += ["- kinds: " + ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())]
@@ -69,7 +70,9 @@ def _origin(entry: DatasetEntry) -> list[str]:
         f"- paper: {entry.citation.paper}",
         f"- homepage: {entry.citation.homepage}",
         f"- licence: {entry.citation.licence}",
-        f"- grouping: {entry.grouping}, size {entry.group_size}; scored as {entry.scorer}",
+        f"- grouping: {entry.grouping}, size {entry.group_size}, questions {entry.question_order}"
+        + (f", at least {entry.min_questions}" if entry.min_questions else "")
+        + f"; scored as {entry.scorer}",
     ]
 
 

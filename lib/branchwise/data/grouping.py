@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from branchwise.data.similarity import clusters
-from branchwise.data.sources.base import FileDataset
+from branchwise.data.sources.base import ONE_PASSAGE, FileDataset
 from branchwise.data.spool import Spool
 
 Embed = Callable[[Iterable[str], int], np.ndarray]
@@ -34,32 +34,75 @@ def plan_groups(dataset: FileDataset, spool: Spool, embed: Embed | None = None) 
     `embed` is needed for grouping by similarity. Raises ValueError without it.
     """
     block_size = dataset.drawn_for or dataset.group_size
-    prefix = {"context": "p", "chunk": "p", "dialogue": "d", "subdomain": "s", "random": "r"}
-    letter = prefix.get(dataset.grouping, "c")
-    blocks = list(enumerate(_blocks(dataset, spool, block_size, embed)))
-    if dataset.drawn_for is not None:
-        blocks = [(number, block) for number, block in blocks if len(block) >= block_size]
+    blocks = _large_enough(dataset, spool, list(enumerate(_blocks(dataset, spool, block_size, embed))))
     if dataset.num_groups is not None:
         # A shuffle of all, then the first ones: a larger sample holds the smaller ones.
-        random.Random(f"{dataset.source}/{dataset.seed}").shuffle(blocks)  # type: ignore[attr-defined]
+        random.Random(_salt(dataset, "")).shuffle(blocks)
         blocks = blocks[: dataset.num_groups]
-    shared = dataset.grouping in ("context", "chunk", "dialogue")
+    taken = set(spool.block_names.values())
     for number, block in blocks:
-        named = spool.block_names.get(spool.passage_of[block[0]]) if shared else None
-        name = f"{letter}{number:05d}" if named is None else named
-        if len(block) <= dataset.group_size or dataset.grouping in ("context", "dialogue"):
-            yield Planned(name, block[: dataset.group_size], shared)
+        yield from _groups_of(dataset, spool, number, block, taken)
+
+
+def _groups_of(
+    dataset: FileDataset, spool: Spool, number: int, block: list[int], taken: set[str]
+) -> Iterator[Planned]:
+    """The groups of a block, each with a name that no other has; `taken` are the names that blocks have
+    in the file.
+    """
+    shared = dataset.grouping in ONE_PASSAGE
+    passage = spool.passage_of[block[0]]
+    named = spool.block_names.get(passage) if shared else None
+    letter = {"similarity": "c", "context": "p", "chunk": "p"}.get(dataset.grouping, dataset.grouping[0])
+    name = f"{letter}{number:05d}" if named is None else named
+    # Blocks of a passage that has a name share it, so their parts are counted on; others have a number.
+    whole = block if named is None else spool.passages[passage]
+    num_parts = -(-(dataset.drawn_for or dataset.group_size) // dataset.group_size)
+    first = whole.index(block[0]) // (dataset.drawn_for or dataset.group_size) * num_parts
+    if dataset.question_order == "shuffled":
+        block = spool.ordered(block, _salt(dataset, "order/"))
+    if len(whole) <= dataset.group_size or dataset.grouping in ("context", "dialogue"):
+        yield Planned(name, block[: dataset.group_size], shared)
+        return
+    for index, part in enumerate(_cut(block, dataset.group_size), start=first):
+        if len(part) < (dataset.min_questions or 1):
+            spool.counts.groups_left_out += 1
             continue
-        for start in range(0, len(block), dataset.group_size):
-            part = block[start : start + dataset.group_size]
-            yield Planned(f"{name}.{start // dataset.group_size}", part, shared)
+        own = f"{name}.{index}"
+        while own in taken:
+            own += "'"
+        yield Planned(own, part, shared)
+
+
+def _salt(dataset: FileDataset, what: str) -> str:
+    return f"{dataset.source}/{what}{dataset.seed}"  # type: ignore[attr-defined]
+
+
+def _large_enough(
+    dataset: FileDataset, spool: Spool, blocks: list[tuple[int, list[int]]]
+) -> list[tuple[int, list[int]]]:
+    """The blocks that hold `drawn_for` questions and are of passages that hold `min_questions`; the
+    others are counted.
+    """
+    whole = dataset.grouping in ("context", "dialogue")
+
+    def size(block: list[int]) -> int:
+        return len(spool.passages[spool.passage_of[block[0]]]) if whole else len(block)
+
+    kept = [
+        (number, block)
+        for number, block in blocks
+        if len(block) >= (dataset.drawn_for or 1) and size(block) >= (dataset.min_questions or 1)
+    ]
+    spool.counts.groups_left_out += len(blocks) - len(kept)
+    return kept
 
 
 def _blocks(
     dataset: FileDataset, spool: Spool, block_size: int, embed: Embed | None
 ) -> Iterator[list[int]]:
     """Blocks of at most `block_size` questions; never over the edge of a passage or subdomain."""
-    rng = random.Random(f"{dataset.source}/blocks/{dataset.seed}")  # type: ignore[attr-defined]
+    rng = random.Random(_salt(dataset, "blocks/"))
     if dataset.grouping in ("context", "dialogue"):
         for members in spool.passages:
             yield members[:block_size]

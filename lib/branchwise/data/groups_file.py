@@ -24,6 +24,11 @@ class Preparation(Record):
     num_questions: int
     rows_left_out: int = 0
     left_out: tuple[str, ...] = ()
+    num_notes: int = 0
+    notes: tuple[str, ...] = ()
+    """What was changed in questions that were kept, the first of them."""
+    groups_left_out: int = 0
+    """Passages, or groups, with too few questions for `drawn_for` or `min_questions`."""
     gold_outside_context: int = 0
 
 

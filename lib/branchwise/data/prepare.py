@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from branchwise.data.grouping import Embed, plan_groups
 from branchwise.data.groups_file import Preparation
 from branchwise.data.rows import file_rows, hub_rows
-from branchwise.data.sources.base import BadRow, FileDataset, local_path
+from branchwise.data.sources.base import ONE_PASSAGE, BadRow, FileDataset, Note, local_path
 from branchwise.data.spool import Counts, Scratch, Spool
 from branchwise.data.types import Group
 from branchwise.errors import UserError
@@ -50,13 +50,16 @@ def prepare_groups(
             num_groups += 1
             num_questions += size
         if num_groups == 0:
-            raise UserError("the data set has no group", _why_none(entry, counts))
+            raise UserError("the data set has no group", why_none(entry, counts))
         facts = Preparation(
             settings=settings,
             num_groups=num_groups,
             num_questions=num_questions,
             rows_left_out=counts.left_out,
             left_out=tuple(str(bad) for bad in counts.examples),
+            num_notes=counts.num_notes,
+            notes=tuple(str(note) for note in counts.notes),
+            groups_left_out=counts.groups_left_out,
             gold_outside_context=counts.gold_outside_context,
         )
         with atomic_writer(path) as file:
@@ -65,12 +68,13 @@ def prepare_groups(
     return facts
 
 
-def _why_none(entry: "DatasetEntry", counts: Counts) -> str:
-    if counts.left_out:
+def why_none(entry: "DatasetEntry", counts: Counts) -> str:
+    """Why a source gave no group, and what to do about it."""
+    if counts.left_out and not counts.questions:
         return f"all {counts.left_out} rows are bad, the first at {counts.examples[0]}"
-    drawn_for = getattr(entry, "drawn_for", None)
-    if counts.questions and drawn_for:
-        return f"no passage has {drawn_for} questions: lower drawn_for"
+    if counts.groups_left_out:
+        wanted = max(getattr(entry, name) or 1 for name in ("drawn_for", "min_questions"))
+        return f"no passage has {wanted} questions: lower drawn_for or min_questions"
     if counts.questions:
         return "check its entry in the catalogue"
     return "no question was read: the file is empty, or a switch of the entry lets none through"
@@ -89,7 +93,7 @@ def _lines(
         for group in entry.made():
             yield group.model_dump_json(exclude_defaults=True), len(group)
         return
-    with Spool(folder, counts) as spool:
+    with Spool(folder, counts, scoped=entry.grouping in ONE_PASSAGE) as spool:
         _fill(spool, entry, warn, progress)
         for planned in plan_groups(entry, spool, embed):
             yield spool.group_line(planned.id, planned.questions, planned.shared), len(planned.questions)
@@ -104,6 +108,10 @@ def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> N
         assert entry.hub is not None
         rows = hub_rows(entry.hub, entry.hub_config, entry.revision, entry.split)
     for found in entry.found(rows):
+        if isinstance(found, Note):
+            spool.counts.note(found)
+            warn(str(found))
+            continue
         bad = found if isinstance(found, BadRow) else spool.add(found)
         if bad is None:
             if len(spool) % _EVERY == 0:

@@ -1,122 +1,180 @@
 """Rows of files and of the hub, one at a time, each with its place: nothing is held in memory.
 
-A row that cannot be read comes out as a BadRow. What follows it in a file of JSON lines is read on;
-in one JSON document, or a compressed file that is cut off, nothing can follow.
+A line of JSON lines that cannot be read comes out as a BadRow, and what follows it is read on. One JSON
+document, or a compressed file, that cannot be read to its end is an error: what was read of it counts for
+nothing.
 """
 
-import gzip
 import json
-import zlib
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TextIO
 
+from branchwise.data.document import DECODER, DocumentRows
 from branchwise.data.sources.base import BadRow
+from branchwise.data.text import BROKEN, escaped_byte, not_unicode, opened_text, told
 from branchwise.errors import UserError
 
 Rows = Iterator[tuple[str, Any]]
 
 
 def file_rows(path: Path, rows_at: str) -> Rows:
-    """Rows of a JSON or JSON-lines file, compressed by gzip or not; `rows_at` as in FileDataset.
+    """Rows of a JSON or JSON-lines file, compressed by gzip or not; `rows_at` as in FileDataset. Which of
+    them a file is, its content tells before its name.
 
-    Raises UserError where the file is missing or no row of it is where it should be.
+    Raises UserError where the file is missing, empty, no JSON, or cannot be read to its end, and where no
+    row of it is where it should be.
     """
-    if path.is_dir():
-        raise UserError(f"data file {path} is a folder", "give the file in it")
-    if not path.is_file():
-        raise UserError(f"data file {path} does not exist", "check the path")
-    with _opened(path) as file:
-        if _holds_lines(file, path):
-            yield from _lines(file)
-        else:
-            yield from _document(file, path, rows_at)
-
-
-def _opened(path: Path) -> BinaryIO:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _holds_lines(file: BinaryIO, path: Path) -> bool:
-    """Whether a file holds a value a line: by its name, or by a first line that is a whole object with
-    another below it. The file is left after its byte-order mark, if it has one.
-    """
-    names = [suffix.lower() for suffix in path.suffixes if suffix != ".gz"]
-    named = bool(names) and names[-1] in (".jsonl", ".ndjson")
-    start = 0
-    try:
-        start = len(_MARK) if file.read(len(_MARK)) == _MARK else 0
-        file.seek(start)
-        if not named:
-            first, second = file.readline(_LONGEST_FIRST), file.readline(2)
-            named = second[:1] in (b"{", b"[") and isinstance(json.loads(first), dict)
-    except (*_CUT_OFF, ValueError, RecursionError):
-        # What is wrong with the file is told, with its place, by whoever reads its rows.
-        pass
-    file.seek(start)
-    return named
-
-
-_MARK = b"\xef\xbb\xbf"
-_LONGEST_FIRST = 2**22
-_CUT_OFF = (EOFError, gzip.BadGzipFile, zlib.error)
-
-
-def _lines(file: BinaryIO) -> Rows:
-    number = 0
-    try:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            place = f"line {number}"
-            try:
-                yield place, json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                yield place, BadRow(place, f"not UTF-8 (byte {error.start} of the line)")
-            except json.JSONDecodeError as error:
-                yield place, BadRow(place, f"not JSON: {error.msg} at column {error.colno}")
-            except (ValueError, RecursionError) as error:
-                yield place, BadRow(place, f"not JSON that can be read: {_first_line(error)}")
-    except _CUT_OFF as error:
-        place = f"line {number + 1}"
-        yield place, BadRow(place, f"the compressed file is cut off or broken: {_first_line(error)}")
-
-
-def _document(file: BinaryIO, path: Path, rows_at: str) -> Rows:
-    import ijson
-
-    label = rows_at.removesuffix("item").rstrip(".")
-    number = -1
-    try:
-        if rows_at == "*":
-            for key, value in ijson.kvitems(file, "", use_float=True):
-                number += 1
-                yield f"[{key!r}]", (key, value)
-        else:
-            for number, value in enumerate(ijson.items(file, rows_at, use_float=True)):
-                yield f"{label}[{number}]", value
-    except (ijson.JSONError, UnicodeDecodeError, *_CUT_OFF) as error:
-        place = f"{label}[{number + 1}]"
-        what = (
-            "the compressed file is cut off or broken"
-            if isinstance(error, _CUT_OFF)
-            else "the file is broken"
-        )
-        yield place, BadRow(place, f"{what} here: {_first_line(error)}")
-        return
-    if number < 0:
+    lines = _holds_lines(path, rows_at)
+    with opened_text(path) as text:
+        if lines:
+            yield from _lines(text, path, rows_at)
+            return
+        rows = DocumentRows(text, path, rows_at)
+        number = 0
+        for number, row in enumerate(rows, start=1):  # noqa: B007 (counted for the check below)
+            yield row
+    if number == 0:
         where = {"*": "an object with members", "item": "a list with rows"}.get(
-            rows_at, f"a list `{label}` with rows"
+            rows_at, f"a list `{rows_at.removesuffix('.item')}` with rows"
         )
         raise UserError(f"{path} does not hold {where}", "give a file in the authors' schema")
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of an error's text; ijson's parser gives bytes."""
-    given = error.args[0] if error.args else ""
-    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(error)
-    text = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return "not UTF-8" if "invalid bytes in UTF8" in text else text
+def mentions(path: Path, word: str) -> bool:
+    """Whether a word stands anywhere in a data file. Raises UserError where it cannot be read."""
+    kept = ""
+    with opened_text(path) as text:
+        while more := text.read(2**20):
+            if word in kept + more:
+                return True
+            kept = more[-len(word) :]
+    return False
+
+
+_NUM_TRIED = 100
+"""Lines of which one must be an object, where the first line of JSON lines is none."""
+
+_LONGEST_TRIED = 2**22
+"""Characters of such a first line, unless it is named JSON lines."""
+
+
+def _holds_lines(path: Path, rows_at: str) -> bool:
+    """Whether a file holds an object a line: where its first line is one and something stands below it;
+    for a list of rows, also where it is the only one; where the first is none but another is; and by its
+    name, unless it is a document all the same.
+    """
+    names = [suffix.lower() for suffix in path.suffixes if suffix != ".gz"]
+    named = bool(names) and names[-1] in (".jsonl", ".ndjson")
+    with opened_text(path) as text:
+        first = next((char for char in iter(lambda: text.read(1), "") if not char.isspace()), "")
+        if not first:
+            raise UserError(f"{path} is empty", "get the file anew, or correct the path")
+        if first != "{":
+            if not named and first != "[":
+                start = (first + text.read(30)).splitlines()[0]
+                raise UserError(
+                    f"{path} holds neither a list nor an object of JSON: it begins with {start!a}",
+                    "give a file of JSON or JSON lines, in UTF-8",
+                )
+            return named and first != "["
+        try:
+            whole, follows = _first_line(text)
+        except BROKEN:
+            return named  # whoever reads the rows tells the place
+    if whole and (follows or rows_at == "item"):
+        return True
+    if whole:
+        return named and (rows_at == "*" or not _has_list(path, rows_at))
+    with opened_text(path) as text:
+        try:
+            first_line = text.readline(-1 if named else _LONGEST_TRIED)
+            if rows_at != "item" and first_line.rstrip().endswith(("{", "[", ",")):
+                return False  # an object that is laid out over lines
+            return any(_is_object(line) for line in islice(text, _NUM_TRIED))
+        except BROKEN:
+            return named
+
+
+_ESCAPED = re.compile(r"\\.")
+_PIECE = 2**16
+"""Characters of the first line that are held at once."""
+
+
+def _first_line(text: TextIO) -> tuple[bool, bool]:
+    """Whether the first line is a whole object, and whether something stands below it. The text is that
+    after the brace that opens it; brackets are counted as it is read, so that it may be of any length.
+    """
+    depth, in_string, ended, cut = 1, False, "", ""
+    while not ended and (more := text.read(_PIECE)):
+        bare = _ESCAPED.sub("", cut + more)
+        cut = "\\" if bare.endswith("\\") else ""
+        bare, ended, below = bare.removesuffix(cut).partition("\n")
+        pieces = bare.split('"')
+        outside = "".join(pieces[in_string::2])
+        depth += sum(outside.count(mark) for mark in "{[") - sum(outside.count(mark) for mark in "}]")
+        in_string ^= len(pieces) % 2 == 0
+        if ended:
+            below += text.read(_PIECE)
+    return depth == 0 and not in_string, bool(ended and below.strip())
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a whole object that begins with it: rows in a document that is laid out over
+    lines are indented.
+    """
+    if not line.startswith("{"):
+        return False
+    try:
+        return isinstance(DECODER.decode(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _has_list(path: Path, rows_at: str) -> bool:
+    """Whether a document has the list of rows that it should have."""
+    with opened_text(path) as text:
+        rows = DocumentRows(text, path, rows_at)
+        for _ in rows:
+            break
+        return rows.found
+
+
+def _lines(text: TextIO, path: Path, rows_at: str) -> Rows:
+    """Rows of JSON lines. Raises UserError where one is a document of its own."""
+    number = 0
+    lines = iter(text)
+    key = rows_at.removesuffix(".item")
+    while True:
+        number += 1
+        place = f"line {number}"
+        with told(path, place):
+            line = next(lines, None)
+        if line is None:
+            return
+        if not line.strip():
+            continue
+        row = _decoded(line, place)
+        if key not in ("item", "*") and isinstance(row, dict) and isinstance(row.get(key), list):
+            raise UserError(
+                f"{path}, line {number} is a whole document (it has a list `{key}`), not a row",
+                "give one document a file, or one row a line",
+            )
+        yield place, row
+
+
+def _decoded(line: str, place: str) -> Any:
+    """A line's value, or a BadRow."""
+    try:
+        return DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        if escaped_byte(line) is not None:
+            return BadRow(place, f"not JSON: {not_unicode(line)}")
+        return BadRow(place, f"not JSON: {error.msg} at column {error.colno}")
+    except RecursionError:
+        return BadRow(place, "not JSON that can be read: nested too deeply")
 
 
 def hub_rows(hub: str, config: str | None, revision: str | None, split: str) -> Rows:
@@ -131,8 +189,14 @@ def hub_rows(hub: str, config: str | None, revision: str | None, split: str) -> 
         rows = datasets.load_dataset(hub, config, revision=revision, split=split)
     except (DatasetsError, ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{hub} could not be read from the hub: {_first_line(error)}",
+            f"{hub} could not be read from the hub: {_first_words(error)}",
             "go online once, or give `path:` to a local file in the authors' schema",
         ) from error
     for number, row in enumerate(rows):
         yield f"{hub} {split}[{number}]", dict(row)
+
+
+def _first_words(error: Exception) -> str:
+    """The first line of an error's text."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

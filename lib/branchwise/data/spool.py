@@ -14,12 +14,12 @@ from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 
-from branchwise.data.sources.base import BadRow, Item
+from branchwise.data.sources.base import BadRow, Item, Note, reason
 from branchwise.data.types import Question
 from branchwise.errors import UserError
 
 MAX_EXAMPLES = 20
-"""Bad rows that a report keeps; all are counted."""
+"""Bad rows, and notes, that a report keeps; all are counted."""
 
 
 class Counts:
@@ -30,6 +30,9 @@ class Counts:
         self.passages = 0
         self.left_out = 0
         self.examples: list[BadRow] = []
+        self.notes: list[Note] = []
+        self.num_notes = 0
+        self.groups_left_out = 0
         self.gold_outside_context = 0
 
     def refuse(self, bad: BadRow) -> None:
@@ -37,6 +40,12 @@ class Counts:
         self.left_out += 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(bad)
+
+    def note(self, note: Note) -> None:
+        """Count a question that was kept, but changed."""
+        self.num_notes += 1
+        if len(self.notes) < MAX_EXAMPLES:
+            self.notes.append(note)
 
 
 def _digest(text: str) -> bytes:
@@ -97,11 +106,13 @@ class Scratch:
 class Spool:
     """Checked questions of one data set. A context manager: the file is gone after it.
 
-    Raises UserError where the folder takes no file, or no more of it.
+    `scoped`: ids of questions need only be unique in their block, whose group stays whole. Raises
+    UserError where the folder takes no file, or no more of it.
     """
 
-    def __init__(self, folder: Path, counts: Counts) -> None:
+    def __init__(self, folder: Path, counts: Counts, scoped: bool) -> None:
         self.counts = counts
+        self._scoped = scoped
         self._file = Scratch(folder)
         self._question_at = array("Q")
         self.passage_of = array("l")
@@ -112,6 +123,7 @@ class Spool:
         self._passage_number: dict[bytes, int] = {}
         self._subdomain_number: dict[str, int] = {}
         self._ids: set[bytes] = set()
+        self._block_places: dict[bytes, str] = {}
 
     def __enter__(self) -> "Spool":
         return self
@@ -128,15 +140,19 @@ class Spool:
         return len(self._question_at)
 
     def add(self, item: Item) -> BadRow | None:
-        """Store a question; a BadRow instead where its id was there before."""
+        """Store a question; a BadRow instead where its id, or the name of its block, was there before."""
         question = item.question
         try:
             content = question.model_dump_json(exclude_defaults=True)
             passage_key = _digest(f"{item.block}\0{item.title}\0{item.context}")
-            # Ids of a block need only be unique in it: its group stays whole.
-            identity = _digest(f"{item.block}\0{question.id}")
-        except ValueError:
-            return BadRow(item.place, "a text that is not Unicode (half a surrogate pair)")
+            identity = _digest(f"{item.block if self._scoped else ''}\0{question.id}")
+        except ValueError as error:
+            return BadRow(item.place, reason(error))
+        if item.block:
+            first = self._block_places.setdefault(_digest(item.block), item.block_place)
+            if first != item.block_place:
+                wrong = f"id {item.block} of {item.block_place} was there before, at {first}"
+                return BadRow(item.place, wrong)
         if identity in self._ids:
             return BadRow(item.place, f"id {question.id} occurs twice")
         self._ids.add(identity)
@@ -164,6 +180,26 @@ class Spool:
             self._passage_at.append(self._file.append(json.dumps([item.title, item.context])))
         self.passages[passage].append(number)
         return passage
+
+    def ordered(self, numbers: Sequence[int], salt: str) -> list[int]:
+        """Questions in an order of their own: by a salted hash of their ids, so that it depends on
+        nothing but them, each after those of them that it needs (unless these need each other).
+        """
+        stored = [json.loads(self._file.line(self._question_at[number])) for number in numbers]
+        keys = {number: _digest(f"{salt}\0{q['id']}") for number, q in zip(numbers, stored, strict=True)}
+        waiting = sorted(numbers, key=keys.__getitem__)
+        known = {q["id"]: number for number, q in zip(numbers, stored, strict=True)}
+        needs = {
+            number: {known[need] for need in q.get("needs", ()) if need in known}
+            for number, q in zip(numbers, stored, strict=True)
+        }
+        placed: dict[int, None] = {}
+        while waiting:
+            ready = (number for number in waiting if needs[number] <= placed.keys())
+            chosen = next(ready, waiting[0])
+            waiting.remove(chosen)
+            placed[chosen] = None
+        return list(placed)
 
     def texts(self) -> Iterator[str]:
         """What the questions ask, one at a time."""

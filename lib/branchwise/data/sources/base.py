@@ -5,11 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from branchwise.data.languages import Language, Scored
 from branchwise.data.style import PromptStyle
-from branchwise.data.types import Question, Scorer
+from branchwise.data.text import not_unicode
+from branchwise.data.types import CANNOT_ANSWER, NO_ANSWER, Question, Scorer
 
 # Annotated, so that a data set that sets its own default keeps the limits and the description.
 LocalPath = Annotated[
@@ -30,6 +38,9 @@ Grouping = Annotated[
         "its own passage; similarity: questions that a sentence encoder finds alike.",
     ),
 ]
+ONE_PASSAGE = frozenset({"context", "chunk", "dialogue"})
+"""Groupings whose groups share a passage; in the others each question has its own."""
+
 GroupSize = Annotated[int, Field(ge=1, le=200, description="Questions per group, at most.")]
 ScoredAs = Annotated[Scorer, Field(description="Whose metrics the answers are scored by.")]
 
@@ -38,8 +49,22 @@ def _text_of_number(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Id = Annotated[str, BeforeValidator(_text_of_number), Field(min_length=1)]
-"""An id: some files hold numbers."""
+Id = Annotated[
+    str,
+    BeforeValidator(_text_of_number),
+    Field(min_length=1),
+    WithJsonSchema({"type": ["string", "integer"], "minLength": 1}),
+]
+"""An id: some files hold whole numbers, of any length."""
+
+
+def without_nulls(value: Any) -> Any:
+    """A list without its nulls; anything else as it is."""
+    return [part for part in value if part is not None] if isinstance(value, list) else value
+
+
+Texts = Annotated[list[str], BeforeValidator(without_nulls)]
+"""A list of texts whose places mean nothing (golds, aliases, paraphrases): null is as good as absent."""
 
 
 class Row(BaseModel):
@@ -57,7 +82,7 @@ class Item(NamedTuple):
     """One checked question before grouping, with the passage that it is about.
 
     Questions are about one passage where title, text and `block` are the same; a block (a dialogue, a
-    group of one's own data) has a name, which its group takes.
+    group of one's own data) has a name, which its group takes, and a place: two of one name are refused.
     """
 
     place: str
@@ -66,6 +91,7 @@ class Item(NamedTuple):
     title: str = ""
     subdomain: str = ""
     block: str = ""
+    block_place: str = ""
     in_context: bool | None = None  # whether some gold stands in the context; None: not asked
 
 
@@ -79,7 +105,17 @@ class BadRow(NamedTuple):
         return f"{self.place}: {self.reason}"
 
 
-Found = Item | BadRow
+class Note(NamedTuple):
+    """What was changed in a question that was kept, and where it stands."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+Found = Item | BadRow | Note
 """What a data set makes of a row."""
 
 
@@ -102,6 +138,9 @@ class FileDataset(PromptStyle, Scored):
     may_state_needs: ClassVar[bool] = False
     """Whether a question may come with others that it needs."""
 
+    is_dialogue: ClassVar[bool] = False
+    """Whether a question leans on those before it."""
+
     path: LocalPath = None
     hub: Hub = None
     hub_config: HubConfig = None
@@ -116,6 +155,19 @@ class FileDataset(PromptStyle, Scored):
         description="Draw for groups of this size, then keep the first group_size questions "
         "(context, dialogue) or cut each group (else): entries of several sizes then ask the same "
         "questions. Only passages with that many questions are taken. Default: group_size.",
+    )
+    min_questions: int | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="Passages (context, dialogue) or groups (else) with fewer questions are left out, "
+        "and counted. Default: none is.",
+    )
+    question_order: Literal["kept", "shuffled"] = Field(
+        "kept",
+        description="kept: the file's (random, subdomain: as drawn; similarity: the most similar first); "
+        "shuffled: the same questions of each block (drawn_for of them, before they are cut) in a seeded "
+        "order, each after those that it needs. Never for dialogues.",
     )
     num_groups: int | None = Field(
         None, ge=1, description="Groups drawn (before drawn_for cuts them); default: all."
@@ -147,6 +199,15 @@ class FileDataset(PromptStyle, Scored):
     def _sound(self) -> "FileDataset":
         if (self.drawn_for or self.group_size) < self.group_size:
             raise ValueError(f"drawn_for ({self.drawn_for}) is below group_size ({self.group_size})")
+        if self.grouping not in ("context", "dialogue") and (self.min_questions or 0) > self.group_size:
+            raise ValueError(
+                f"min_questions ({self.min_questions}) is above group_size ({self.group_size}), so every "
+                f"group of grouping {self.grouping} would be left out"
+            )
+        if self.question_order == "shuffled" and (self.is_dialogue or self.grouping == "dialogue"):
+            raise ValueError(
+                "question_order shuffled: a question of a dialogue leans on those before it; leave it out"
+            )
         if self.path is None and self.hub is None:
             raise ValueError("give a path, or a hub id")
         return self
@@ -177,13 +238,14 @@ _WRONG = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 def reason(error: Exception) -> str:
     """An error of a row in one line: the field and what is wrong with it."""
-    if isinstance(error, UnicodeError):
-        return "a text that is not Unicode"
+    if isinstance(error, UnicodeEncodeError):
+        return not_unicode(error.object)
     if not isinstance(error, ValidationError):
         return str(error) if isinstance(error, ValueError) else f"not of the schema ({error})"
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
+    what = not_unicode(first["input"]) if first["type"] == "string_unicode" else first["msg"]
+    return f"{field}: {what}" if field else what
 
 
 def parts(rows: Any, place: str, name: str) -> Iterator[tuple[str, Any]]:
@@ -193,15 +255,27 @@ def parts(rows: Any, place: str, name: str) -> Iterator[tuple[str, Any]]:
     return ((f"{place}.{name}[{number}]", row) for number, row in enumerate(rows))
 
 
+def all_bad(rows: Any, place: str, name: str, error: Exception) -> Iterator[BadRow]:
+    """What is wrong with something that a list of questions shares: a BadRow for each of them, so that
+    what is left out is counted in questions; one at `place` where there is no list.
+    """
+    num_questions = len(rows) if isinstance(rows, list) else 0
+    places = [f"{place}.{name}[{number}]" for number in range(num_questions)] or [place]
+    return (BadRow(each, reason(error)) for each in places)
+
+
 def text_id(text: str) -> str:
     """An id for a question of a set that has none: stable, and the same for the same text."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
-def stated(golds: tuple[str, ...], context: str) -> bool:
-    """Whether one of the golds stands in the context, in any case."""
+def stated(golds: tuple[str, ...], context: str) -> bool | None:
+    """Whether one of the golds stands in the context, in any case; None where there is none that could:
+    that the text holds no answer is not said by it.
+    """
+    spans = [gold for gold in golds if gold not in (NO_ANSWER, CANNOT_ANSWER)]
     lowered = context.casefold()
-    return any(gold.casefold() in lowered for gold in golds)
+    return any(gold.casefold() in lowered for gold in spans) if spans else None
 
 
 def local_path(dataset: FileDataset) -> Path | None:

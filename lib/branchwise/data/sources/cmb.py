@@ -20,6 +20,7 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
     Split,
+    all_bad,
     parts,
     reason,
     text_id,
@@ -43,7 +44,6 @@ class _Case(Row):
     id: Id | None = None
     title: str = ""
     description: str
-    QA_pairs: list[Any]
 
 
 class CmbClinDataset(FileDataset):
@@ -61,11 +61,16 @@ class CmbClinDataset(FileDataset):
 
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """A case: id, title, description, QA_pairs; the hub has the same fields."""
-        case = _Case.model_validate(row)
-        if not case.description.strip():
-            raise ValueError("an empty `description`")
+        pairs = row.get("QA_pairs") if isinstance(row, dict) else None
+        try:
+            case = _Case.model_validate(row)
+            if not case.description.strip():
+                raise ValueError("an empty `description`")
+        except ValueError as error:
+            yield from all_bad(pairs, place, "QA_pairs", error)
+            return
         name = case.id or text_id(case.description)
-        for number, (place_q, content) in enumerate(parts(case.QA_pairs, place, "QA_pairs"), 1):
+        for number, (place_q, content) in enumerate(parts(pairs, place, "QA_pairs"), 1):
             try:
                 pair = _Pair.model_validate(content)
                 if not pair.question.strip() or not pair.answer.strip():

@@ -1,6 +1,7 @@
 """DROP (Dua et al., 2019): questions that count, compare and add what a passage says."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,6 +16,8 @@ from branchwise.data.sources.base import (
     Item,
     Row,
     ScoredAs,
+    Texts,
+    all_bad,
     parts,
     reason,
 )
@@ -25,10 +28,14 @@ from branchwise.data.types import Question
 class _Answer(Row):
     number: str | int | float = ""
     date: dict[str, str | int | None] = {}
-    spans: list[str] = []
+    spans: Texts = []
 
     def as_spans(self) -> tuple[str, ...]:
-        """The answer as spans: a number and a date are one each; () where there is none."""
+        """The answer as spans: a number and a date are one each; () where there is none. Raises
+        ValueError for a number that is none (NaN).
+        """
+        if isinstance(self.number, float) and not isfinite(self.number):
+            raise ValueError(f"number: {self.number} is none")
         if str(self.number).strip():
             return (str(self.number).strip(),)
         if spans := tuple(span.strip() for span in self.spans if span.strip()):
@@ -46,11 +53,11 @@ class _Pair(Row):
 
 
 class _HubSpans(Row):
-    spans: list[str] = Field(min_length=1)
+    spans: Texts = Field(min_length=1)
 
 
 class _HubRow(Row):
-    section_id: str = ""
+    section_id: Id = ""
     query_id: Id
     passage: str = Field(min_length=1)
     question: str = Field(min_length=1)
@@ -87,8 +94,12 @@ class DropDataset(FileDataset):
         if not isinstance(row, tuple):
             raise ValueError("not an object")
         name, content = row
-        if not isinstance(content, dict) or not isinstance(content.get("passage"), str):
-            raise ValueError("no text `passage`")
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        if not isinstance(content.get("passage"), str) or not content["passage"].strip():
+            wrong = ValueError("no text `passage`")
+            yield from all_bad(content.get("qa_pairs"), place, "qa_pairs", wrong)
+            return
         for place_q, pair in parts(content.get("qa_pairs"), place, "qa_pairs"):
             try:
                 found_pair = _Pair.model_validate(pair)

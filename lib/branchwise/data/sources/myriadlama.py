@@ -17,6 +17,7 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
     Split,
+    Texts,
     reason,
 )
 from branchwise.data.style import Instruction
@@ -29,7 +30,7 @@ class _Template(Row):
 
     uuid: Id
     sub_ent: str = Field(min_length=1)
-    obj_aliases: list[str] = Field(min_length=1)
+    obj_aliases: Texts = Field(min_length=1)
     template: str = Field(min_length=1)
     is_manual: bool
 
@@ -38,9 +39,9 @@ class _Merged(Row):
     """A fact with all its sentences, the subject filled in."""
 
     uuid: Id
-    answers: list[str] = Field(min_length=1)
-    manual_paraphrases: list[str] = []
-    auto_paraphrases: list[str] = []
+    answers: Texts = Field(min_length=1)
+    manual_paraphrases: Texts = []
+    auto_paraphrases: Texts = []
 
 
 class _Fact:
@@ -113,11 +114,15 @@ class MyriadLamaDataset(FileDataset):
 
 
 def _gather(row: _Template, place: str, facts: dict[str, _Fact], shared: dict[str, str]) -> None:
-    """Add a template to its fact. Raises ValueError where the template has no place for a word."""
+    """Add a template to its fact. Raises ValueError where the template has no place for a word,
+    and where the fact was another before.
+    """
     if "[X]" not in row.template or "[Y]" not in row.template:
         raise ValueError(f"the template {row.template!r} lacks [X] or [Y]")
     fact = facts.get(row.uuid)
     if fact is None:
         fact = facts[row.uuid] = _Fact(place, row.sub_ent, tuple(row.obj_aliases))
+    elif (fact.subject, fact.answers) != (row.sub_ent, tuple(row.obj_aliases)):
+        raise ValueError(f"fact {row.uuid} has another subject or other answers at {fact.place}")
     template = shared.setdefault(row.template, row.template)
     (fact.manual if row.is_manual else fact.auto).append(template)

@@ -19,6 +19,7 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
     Split,
+    Texts,
     stated,
     text_id,
 )
@@ -64,7 +65,7 @@ class ResumesDataset(FileDataset):
 class _LongBench(Row):
     input: str = Field(min_length=1)
     context: str = Field(min_length=1)
-    answers: list[str] = Field(min_length=1)
+    answers: Texts = Field(min_length=1)
     id: Id | None = Field(None, alias="_id")
 
 

@@ -16,8 +16,10 @@ from branchwise.data.sources.base import (
     Item,
     Row,
     ScoredAs,
+    all_bad,
     parts,
     reason,
+    stated,
 )
 from branchwise.data.style import Instruction
 from branchwise.data.types import CANNOT_ANSWER, Question
@@ -37,21 +39,15 @@ class _Turn(Row):
 class _Paragraph(Row):
     id: Id | None = None
     context: str = Field(min_length=1)
-    qas: list[Any]
 
 
 class _Article(Row):
     title: str = ""
     background: str = ""
-    paragraphs: list[Any]
 
 
-class _HubAnswers(Row):
-    texts: list[list[str]]
-
-
-class _HubOriginals(Row):
-    texts: list[str]
+class _HubTexts(Row):
+    texts: list[Any]
 
 
 class _HubRow(Row):
@@ -59,10 +55,10 @@ class _HubRow(Row):
     background: str = ""
     context: str = Field(min_length=1)
     wikipedia_page_title: str = ""
-    turn_ids: list[str]
-    questions: list[str]
-    answers: _HubAnswers
-    orig_answers: _HubOriginals
+    turn_ids: list[Any]
+    questions: list[Any]
+    answers: _HubTexts
+    orig_answers: _HubTexts
 
 
 class QuacDataset(FileDataset):
@@ -74,6 +70,7 @@ class QuacDataset(FileDataset):
         "CC BY-SA 4.0",
     )
     rows_at = "data.item"
+    is_dialogue = True
 
     source: Literal["quac"]
     instruction: Instruction = (
@@ -89,30 +86,48 @@ class QuacDataset(FileDataset):
     def items(self, row: Any, place: str) -> Iterator[Found]:
         """An article of the authors' file (paragraphs of turns), or a dialogue of the hub."""
         if isinstance(row, dict) and "paragraphs" not in row:
-            yield from self._hub_dialogue(_HubRow.model_validate(row), place)
+            yield from self._hub_dialogue(row, place)
             return
-        article = _Article.model_validate(row)
-        for place_p, content in parts(article.paragraphs, place, "paragraphs"):
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        for place_p, content in parts(row["paragraphs"], place, "paragraphs"):
+            turns = content.get("qas") if isinstance(content, dict) else None
             try:
+                article = _Article.model_validate(row)
                 paragraph = _Paragraph.model_validate(content)
+                questions = list(parts(turns, place_p, "qas"))
             except ValueError as error:
-                yield BadRow(place_p, reason(error))
+                yield from all_bad(turns, place_p, "qas", error)
                 continue
-            passage = _passage(article.background, paragraph.context)
-            about = {"context": passage, "title": article.title, "block": paragraph.id or place_p}
-            for place_q, turn in parts(paragraph.qas, place_p, "qas"):
+            about = {
+                "context": _passage(article.background, paragraph.context),
+                "title": article.title,
+                "block": paragraph.id or place_p,
+                "block_place": place_p,
+            }
+            for place_q, turn in questions:
                 yield from self._turn(turn, place_q, about)
 
-    def _hub_dialogue(self, row: _HubRow, place: str) -> Iterator[Found]:
-        passage = _passage(row.background, row.context)
-        title = row.wikipedia_page_title
-        about = {"context": passage, "title": title, "block": row.dialogue_id or place}
-        columns = (row.turn_ids, row.questions, row.answers.texts, row.orig_answers.texts)
-        if len({len(column) for column in columns}) > 1:
-            raise ValueError("turn_ids, questions and answers are not of one length")
+    def _hub_dialogue(self, content: dict, place: str) -> Iterator[Found]:
+        try:
+            row = _HubRow.model_validate(content)
+            columns = (row.turn_ids, row.questions, row.answers.texts, row.orig_answers.texts)
+            if len({len(column) for column in columns}) > 1:
+                raise ValueError("turn_ids, questions and answers are not of one length")
+        except ValueError as error:
+            yield from all_bad(content.get("questions"), place, "questions", error)
+            return
+        about = {
+            "context": _passage(row.background, row.context),
+            "title": row.wikipedia_page_title,
+            "block": row.dialogue_id or place,
+            "block_place": place,
+        }
         for number, (name, text, texts, original) in enumerate(zip(*columns, strict=True)):
-            answers = [{"text": answer} for answer in texts]
-            turn = {"id": name, "question": text, "answers": answers, "orig_answer": {"text": original}}
+            answers = [{"text": answer} for answer in texts] if isinstance(texts, list) else texts
+            turn = {"id": name, "question": text, "answers": answers}
+            if original is not None:
+                turn["orig_answer"] = {"text": original}
             yield from self._turn(turn, f"{place}.questions[{number}]", about)
 
     def _turn(self, content: Any, place: str, about: dict[str, str]) -> Iterator[Found]:
@@ -128,9 +143,7 @@ class QuacDataset(FileDataset):
         if self.unanswerable == "drop" and set(golds) == {CANNOT_ANSWER}:
             return
         question = Question(id=turn.id, text=turn.question.strip(), golds=golds, kind="quac")
-        spans = [gold for gold in golds if gold != CANNOT_ANSWER]
-        known = any(span in about["context"] for span in spans) if spans else None
-        yield Item(place, question, **about, in_context=known)
+        yield Item(place, question, **about, in_context=stated(golds, about["context"]))
 
 
 def _passage(background: str, context: str) -> str:

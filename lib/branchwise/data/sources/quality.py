@@ -15,6 +15,7 @@ from branchwise.data.sources.base import (
     Item,
     Row,
     ScoredAs,
+    all_bad,
     parts,
     reason,
     text_id,
@@ -63,8 +64,11 @@ class QualityDataset(FileDataset):
                 place, name, found.question, found.options, found.answer, found.hard, found.article
             )
             return
-        if not isinstance(row, dict) or not isinstance(row.get("article"), str):
-            raise ValueError("no text `article`")
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        if not isinstance(row.get("article"), str) or not row["article"].strip():
+            yield from all_bad(row["questions"], place, "questions", ValueError("no text `article`"))
+            return
         for place_q, content in parts(row["questions"], place, "questions"):
             try:
                 one = _Question.model_validate(content)

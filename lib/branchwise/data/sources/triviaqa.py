@@ -16,6 +16,7 @@ from branchwise.data.sources.base import (
     Item,
     Row,
     ScoredAs,
+    Texts,
 )
 from branchwise.data.style import Instruction
 from branchwise.data.types import Question
@@ -26,11 +27,11 @@ UNLABELLED = "<unk>"
 
 class _Answer(Row):
     value: str = Field("", validation_alias=AliasChoices("Value", "value"))
-    aliases: list[str] = Field([], validation_alias=AliasChoices("Aliases", "aliases"))
-    normalized: list[str] = Field(
+    aliases: Texts = Field([], validation_alias=AliasChoices("Aliases", "aliases"))
+    normalized: Texts = Field(
         [], validation_alias=AliasChoices("NormalizedAliases", "normalized_aliases")
     )
-    human: list[str] = Field([], validation_alias=AliasChoices("HumanAnswers", "human_answers"))
+    human: Texts = Field([], validation_alias=AliasChoices("HumanAnswers", "human_answers"))
 
 
 class _Row(Row):

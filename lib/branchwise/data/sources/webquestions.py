@@ -16,6 +16,7 @@ from branchwise.data.sources.base import (
     Row,
     ScoredAs,
     Split,
+    Texts,
     text_id,
 )
 from branchwise.data.style import Instruction
@@ -26,8 +27,8 @@ _DESCRIPTION = re.compile(r'\(description (?:"((?:[^"\\]|\\.)*)"|([^()"]*))\)')
 
 class _Row(Row):
     question: str = Field(min_length=1)
-    answers: list[str] = Field(min_length=1)
-    paraphrases: list[str] = []
+    answers: Texts = Field(min_length=1)
+    paraphrases: Texts = []
 
 
 class WebQuestionsDataset(FileDataset):
