@@ -118,8 +118,6 @@ def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
     judged = dataset in experiment.judged and experiment.judge is not None
     return {
         "scorer": experiment.catalogues.datasets[dataset].scorer,
-        "bootstrap_draws": experiment.bootstrap_draws,
-        "seed": experiment.seed,
         "judge": experiment.judge.model_dump(mode="json") if judged and experiment.judge else None,
     }
 

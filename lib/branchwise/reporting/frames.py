@@ -1,8 +1,8 @@
 """Scores of an experiment as data frames, in the order and with the labels of its config."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import pandas as pd
 
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
-from branchwise.evaluation.statistics import Difference, paired_difference
 from branchwise.reporting.cells import provenance, read_scores, scores_file
+from branchwise.reporting.comparing import Comparison, compare_all
 from branchwise.results import Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
@@ -21,10 +21,14 @@ _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 @dataclass(frozen=True)
 class Results:
-    """All cells of an experiment with their scores, and how to name things in print."""
+    """All cells of an experiment with their scores, and how to name things in print.
+
+    `files` says where the scores were read from; cells that are not in it were not read from any.
+    """
 
     experiment: Experiment
     scores: dict[Cell, Scores]
+    files: Mapping[Cell, Path] = field(default_factory=dict)
 
     @cached_property
     def provenance(self) -> str:
@@ -38,46 +42,29 @@ class Results:
         return one_line(getattr(entry, "label", None) or "") or title(name)
 
     def metrics(self) -> pd.DataFrame:
-        """One row a cell and metric: axes, family, metric, value, low, high, n, questions."""
+        """One row a cell and metric: axes, family, metric, value, low, high, n, groups, and the
+        questions of a group.
+        """
         rows = []
         for cell, scores in self.scores.items():
             size = sum(g.num_questions for g in scores.groups) / len(scores.groups)
             shared = {**cell._asdict(), "family": family(cell.dataset), "questions": size}
             for name, metric in scores.metrics.items():
                 rows.append({**shared, "metric": name, **metric.model_dump()})
-        return pd.DataFrame(rows)
+        # Where no cell has an interval (one group each) its ends would be objects.
+        return pd.DataFrame(rows).astype({"low": float, "high": float})
 
     @cached_property
-    def comparisons(self) -> dict[Cell, tuple[Difference, Difference]]:
-        """Every cell against the baseline strategy's, paired over the same questions and groups: EM,
-        and wall time in seconds per group.
+    def comparisons(self) -> dict[Cell, tuple[Comparison, Comparison]]:
+        """Every cell against the baseline strategy's, paired over the same questions and groups: the data
+        set's primary metric, and wall time in seconds per group.
         """
-        found = {}
-        for cell in self.experiment.cells:
-            base = cell._replace(strategy=self.experiment.baseline)
-            if cell != base and base in self.scores:
-                found[cell] = self._compare(self.scores[cell], self.scores[base])
-        return found
+        return compare_all(self.experiment, self.scores)
 
-    def _compare(self, one: Scores, other: Scores) -> tuple[Difference, Difference]:
-        draws, seed = self.experiment.bootstrap_draws, self.experiment.seed
-        ems = {(q.group, q.question): q.em for q in other.questions}
-        em = paired_difference(
-            [q.em for q in one.questions],
-            [ems[q.group, q.question] for q in one.questions],
-            [q.group for q in one.questions],
-            draws,
-            seed,
-        )
-        walls = {g.group: g.wall_s for g in other.groups}
-        wall = paired_difference(
-            [g.wall_s for g in one.groups],
-            [walls[g.group] for g in one.groups],
-            [g.group for g in one.groups],
-            draws,
-            seed,
-        )
-        return em, wall
+    @property
+    def all_by_em(self) -> bool:
+        """Whether every data set is compared by exact match."""
+        return all(scores.primary == "em" for scores in self.scores.values())
 
     def kinds(self) -> pd.DataFrame:
         """One row a cell, kind of question and metric."""
@@ -120,7 +107,7 @@ def load_results(experiment: Experiment, cells_folder: Path) -> Results:
             "run `snakemake`, or name the folder that holds them with --cells",
         )
     scores = {cell: read_scores(experiment, cell, file) for cell, file in files.items()}
-    return Results(experiment, scores)
+    return Results(experiment, scores, files)
 
 
 def ordered(frame: pd.DataFrame, experiment: Experiment, axes: Sequence[str] = AXES) -> pd.DataFrame:

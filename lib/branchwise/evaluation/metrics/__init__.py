@@ -30,4 +30,17 @@ SCORERS: dict[Scorer, Callable[[Any, Sequence[Any]], dict[str, Any]]] = {
     "retrieval": retrieval_scores,
 }
 
-__all__ = ["SCORERS", "Scorer", "lemmas_by"]
+PRIMARY: dict[Scorer, str] = {
+    "squad": "em",
+    "hotpotqa": "em",
+    "triviaqa": "em",
+    "drop": "f1",
+    "quac": "f1",
+    "choice": "em",
+    "overlap": "rouge_l",
+    "containment": "contains",
+    "retrieval": "em",
+}
+"""The metric by which strategies are compared, as the data sets' authors rank systems."""
+
+__all__ = ["PRIMARY", "SCORERS", "Scorer", "lemmas_by"]
