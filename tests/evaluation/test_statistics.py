@@ -18,10 +18,13 @@ from branchwise.evaluation.statistics import (
 SHARE = (0.0, 1.0)
 
 
+RIGHT_OR_WRONG = st.sampled_from([0.0, 1.0])
+
+
 @st.composite
-def grouped(draw, values=st.sampled_from([0.0, 1.0]), least_groups: int = 2):
-    """Values and their groups, of any sizes."""
-    sizes = draw(st.lists(st.integers(1, 7), min_size=least_groups, max_size=15))
+def grouped(draw, values=RIGHT_OR_WRONG):
+    """Values and their groups, two or more of any sizes."""
+    sizes = draw(st.lists(st.integers(1, 7), min_size=2, max_size=15))
     groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
     return draw(st.lists(values, min_size=len(groups), max_size=len(groups))), groups
 

@@ -199,7 +199,7 @@ def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) 
     changed = identity.settings | {"repeats": 9}
     assert "answers.repeats (9, here 3)" in told(identity=Identity(settings=changed, code=identity.code))
     other_way = scoring.settings | {"scorer": "drop"}
-    assert "scores.scorer (drop, here squad)" in told(
+    assert 'scores.scorer ("drop", here "squad")' in told(
         scoring=Identity(settings=other_way, code=scoring.code)
     )
     assert "made by other code" in told(identity=identity.model_copy(update={"code": "old"}))

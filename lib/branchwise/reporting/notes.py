@@ -22,9 +22,9 @@ NOTES = {
     "them for nothing. Wall time: median of the repeats, model loaded, after a warm-up; "
     f"ideal: critical path of the same run on unbounded machines. {_AMOUNTS}",
     "differences": "Strategy minus baseline on the same questions, in points and milliseconds. "
-    "Intervals: 95 %, groups as units, Agresti and Min's for pairs with a design effect and a t quantile; "
-    "of times, t, on the logarithmic scale for what grows with a group's own time. p: two-sided, signs of whole "
-    "groups flipped, all arrangements counted.",
+    "Intervals: 95 %, groups as units, Agresti and Min's for pairs with a design effect and a t "
+    "quantile; of times, t, on the logarithmic scale for what grows with a group's own time. p: "
+    "two-sided, signs of whole groups flipped, all arrangements counted.",
     "kinds": f"Per cent. {_SHARES}",
     "further": f"Metrics of single data sets, per cent unless said. {_SHARES} Questions leave out what "
     "the metric's authors leave out, and a judge's missing verdicts.",
