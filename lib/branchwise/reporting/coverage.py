@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from branchwise.evaluation.coverage import BOOTSTRAP, METHODS
@@ -75,11 +76,11 @@ def draw_coverage(frame: pd.DataFrame) -> Figure:
         axis.grid(lw=0.3)
     figure.supxlabel("groups (log)")
     figure.supylabel("coverage of nominal 95 %, %")
-    found = {}
+    found: dict[str, Artist] = {}
     for axis in axes:
         lines, labels = axis.get_legend_handles_labels()
         found |= dict(zip(labels, lines, strict=True))
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=1, frameon=False)
     return figure
 
 

@@ -59,7 +59,7 @@ def comparison_notes(results: Results) -> list[str]:
             f"Holm over {family} comparisons of {name}{twice}; least p they can show: "
             f"{_least_p(comparisons, family)}."
         )
-    left_out = {}
+    left_out: dict[str, int] = {}
     for cell, (primary, _) in results.comparisons.items():
         if primary.num_left_out:
             dataset = results.label("dataset", cell.dataset)
@@ -118,9 +118,9 @@ def detectable_note(results: Results) -> str:
     parts = []
     for dataset, pairs in found.items():
         points, times = (median(column) for column in zip(*pairs, strict=True))
-        sizes = [(points, "points"), (times, "ms")]
+        units = [(points, "points"), (times, "ms")]
         # One group, or times that do not differ at all, say nothing of it.
-        said = [f"{above_zero(size)} {unit}" for size, unit in sizes if not math.isnan(size) and size > 0]
+        said = [f"{above_zero(size)} {unit}" for size, unit in units if not math.isnan(size) and size > 0]
         if said:
             parts.append(f"{dataset} {', '.join(said)}")
     if not parts:
