@@ -64,13 +64,13 @@ def draw_coverage(frame: pd.DataFrame) -> Figure:
             means = part.groupby("groups")["coverage"].mean()
             axis.plot(
                 means.index,
-                means.clip(lower=30),
+                means,
                 color=colours[method],
                 marker=MARKERS[methods.index(method)],
                 linestyle="--" if method == BOOTSTRAP else "-",
                 label=method,
             )
-        axis.set(xscale="log", ylim=(30, 102), title=name)
+        axis.set(xscale="log", ylim=(0, 102), title=name)
         axis.set_xticks(sorted(both.groups.unique()), sorted(both.groups.unique()))
         axis.minorticks_off()
         axis.grid(lw=0.3)
