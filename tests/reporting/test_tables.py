@@ -143,7 +143,7 @@ def random_groups(draw):
     return right, walls
 
 
-@settings(max_examples=20, **QUICK)
+@settings(max_examples=10, **QUICK)
 @given(random_groups())
 def test_nothing_is_certain(small: Experiment, sample) -> None:
     results = results_of(small, *sample)
@@ -164,7 +164,7 @@ def test_nothing_is_certain(small: Experiment, sample) -> None:
         assert float(size.rstrip(".")) > 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from([(100, 1), (1000, 0)]))
 def test_a_written_interval_shows_that_it_has_a_width(value, below, above, how) -> None:
     interval = Interval(value, value - below, value + above)
@@ -232,7 +232,8 @@ def test_decoders_that_answer_alike_count_once(root: Path) -> None:
     other = {**right, "sequential": {**right["sequential"], "g0": [False, True]}}
     by_decoder = {"tree": right, "hf": other}
     scores = {c: scores_of(c, by_decoder[c.decoder][c.strategy], WALLS) for c in experiment.cells}
-    assert set(tables.differences(Results(experiment, scores))["p"]) == {"< 0.1251", "0.2500"}
+    # Two comparisons now: 2 / 32 times two, and 2 / 16 of the four groups that differ.
+    assert set(tables.differences(Results(experiment, scores))["p"]) == {"< 0.1251"}
 
 
 def test_questions_that_one_cell_lacks_are_left_out_and_said(root: Path) -> None:
@@ -302,7 +303,8 @@ def test_tables_in_a_terminal_fit_80_columns(written: Experiment) -> None:
     text = console.export_text()
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
     assert "worlds two hop g2" in text and "sequential" in text
-    assert "50.0 [100.0" in text.replace("\n", "") or "50.0 [" in text
+    accuracy = tables.accuracy(results)
+    assert all(value.split()[0] in text for value in accuracy["EM"])
     folder = Path(written.results) / "tables/made"
     folder.mkdir(parents=True)
     assert ("tables", folder) in shown.places(written)

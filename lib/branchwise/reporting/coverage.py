@@ -1,10 +1,10 @@
 """The study of coverage for readers: its averages, its exceptions, and a figure."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from branchwise.evaluation.coverage import BOOTSTRAP, METHODS
@@ -64,23 +64,23 @@ def draw_coverage(frame: pd.DataFrame) -> Figure:
             means = part.groupby("groups")["coverage"].mean()
             axis.plot(
                 means.index,
-                means.clip(lower=30),
+                means,
                 color=colours[method],
                 marker=MARKERS[methods.index(method)],
                 linestyle="--" if method == BOOTSTRAP else "-",
                 label=method,
             )
-        axis.set(xscale="log", ylim=(30, 102), title=name)
+        axis.set(xscale="log", ylim=(0, 102), title=name)
         axis.set_xticks(sorted(both.groups.unique()), sorted(both.groups.unique()))
         axis.minorticks_off()
         axis.grid(lw=0.3)
     figure.supxlabel("groups (log)")
     figure.supylabel("coverage of nominal 95 %, %")
-    found: dict[str, Any] = {}
+    found: dict[str, Artist] = {}
     for axis in axes:
         lines, labels = axis.get_legend_handles_labels()
         found |= dict(zip(labels, lines, strict=True))
-    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=1, frameon=False)
     return figure
 
 

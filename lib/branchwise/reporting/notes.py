@@ -68,7 +68,7 @@ def comparison_notes(results: Results) -> list[str]:
         same = len(comparisons) - family
         twice = f" ({same} more repeat another decoder's answers and count with them)" if same else ""
         notes.append(
-            f"Holm over {family} comparisons of {name}{twice}; least p they can show: "
+            f"Holm over {family} comparison{'s' * (family > 1)} of {name}{twice}; least p they can show: "
             f"{_least_p(comparisons, family)}."
         )
     left_out: dict[str, int] = {}

@@ -16,14 +16,13 @@ from branchwise.reporting.tables import MAKERS
 from branchwise.reporting.tidy import NAME
 
 SHOWN = ("accuracy", "differences")
-KEYS = ("dataset", "decoder", "model")
+KEYS = ("dataset", "metric", "decoder", "model")
 """Columns that many rows share: they stand above a block of rows, not in each."""
 
 _NARROW = {
     "strategy": "strategy",
     "groups": "grp",
     "questions": "qst",
-    "metric": "metric",
     "value": "value",
     "EM": "EM",
     "F1": "F1",
@@ -50,7 +49,7 @@ def show(results: Results, console: Console, names: tuple[str, ...] = SHOWN, not
 
 
 def _blocks(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of one data set, model and decoder, under these names."""
+    """Rows of one data set, metric, decoder and model, under these names."""
     keys = [key for key in KEYS if key in frame]
     for names, block in frame.groupby(keys, sort=False, observed=True):
         yield ", ".join(str(name) for name in names), block.drop(columns=keys)
@@ -66,8 +65,9 @@ def _table(heading: str, block: pd.DataFrame) -> Table:
     )
     columns = [name for name in block if name in _NARROW]
     for name in columns:
-        right = name not in ("strategy", "metric")
-        table.add_column(_NARROW[name], justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            _NARROW[name], justify="left" if name == "strategy" else "right", overflow="fold"
+        )
     for row in block[columns].astype(str).itertuples(index=False):
         table.add_row(*(Text(cell) for cell in row))
     return table

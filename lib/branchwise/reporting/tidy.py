@@ -77,6 +77,6 @@ def _answers(scored: Path | None, scores: Scores) -> dict[tuple[str, str], dict[
 
 
 def _said(row: AnswerRow) -> dict[str, Any]:
-    golds: list = [list(spans) for spans in row.gold_spans] or list(row.golds)
+    golds = row.gold_spans or row.golds
     said = {"text": row.text, "answer": row.answer, "rule": getattr(row, "rule", None)}
     return {**said, "golds": json.dumps(golds, ensure_ascii=False), **row.tokens.model_dump()}
