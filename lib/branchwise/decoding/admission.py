@@ -43,14 +43,17 @@ class Admission:
         reserved = self._reserved() if budget is not None else 0
         while self.waiting:
             waiting = self.waiting[0]
-            if not waiting.branch.tip.num_pending:
-                # A child had it computed meanwhile: its logits are needed again.
-                self.tree.compute_last_again(waiting.branch.tip)
             if budget is not None:
                 reserved += self._need(waiting)
                 if reserved > budget:
                     return
+            if not waiting.branch.tip.num_pending:
+                # A child had it computed meanwhile, or it said its last word and goes on: its logits are
+                # needed again, and for this one alone. The slot that this takes is the one that it frees.
+                self.tree.compute_last_again(waiting.branch.tip)
+                waiting.branch.tip.payer = None
             waiting.start_s = time.perf_counter()
+            waiting.charge()
             self.running.append(self.waiting.pop(0))
             groups[waiting.branch.group].num_running += 1
 
