@@ -181,7 +181,7 @@ def test_controls() -> None:
 class FakeTokenizer:
     cls_token_id, sep_token_id = 1, 2
 
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, add_special_tokens: bool, split_special_tokens: bool) -> list[int]:
         return [10 + ord(char) for char in text]
 
 
