@@ -10,6 +10,10 @@ class UserError(Exception):
         self.remedy = remedy
 
 
+class DoesNotFit(UserError):  # noqa: N818 (read as what is said of a group)
+    """A prompt and its answer exceed what a model or its cache can hold: others may still fit."""
+
+
 class NotANumberError(UserError):
     """A model gave logits that are not numbers."""
 

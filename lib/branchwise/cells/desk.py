@@ -13,7 +13,7 @@ from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message
 from branchwise.strategies.base import Prompt, Reply, Text
 from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
@@ -132,8 +132,7 @@ class GroupDesk:
         ids: list[int] = []
         prompt = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
         if chat is not None:
-            prompt = chat.prompt_text(messages)
-            ids = chat.encode(prompt)
+            prompt, ids = chat.prompt(messages)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
@@ -145,6 +144,10 @@ class GroupDesk:
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
         return self._tokenizer.prompt_text(messages)
+
+    def next_turn(self, before: Sequence[Message], further: Sequence[Message]) -> list[int]:
+        """See `branchwise.strategies.base.Desk`."""
+        return self._tokenizer.next_turn_ids(before, further)
 
     # ----- branches, on a decoder that has them -----
 
@@ -296,7 +299,7 @@ class GroupDesk:
     def _check_length(self, decoder: Decoder, prompt_tokens: int, budget: int) -> None:
         limit = decoder.max_context
         if prompt_tokens + budget > limit:
-            raise UserError(
+            raise DoesNotFit(
                 f"group {self.group.id}: a prompt of {prompt_tokens} tokens and {budget} new ones "
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",

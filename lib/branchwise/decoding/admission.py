@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from branchwise.decoding.branches import GroupState, Run
 from branchwise.decoding.held.tree import Node, TokenTree
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit
 
 
 class Admission:
@@ -94,11 +94,11 @@ class Admission:
         to_come = sum(r.num_to_come for r in self.running)
         return self.tree.slots.num_used + to_come + _pending(self._planned())
 
-    def refusal(self, waiting: Run) -> UserError:
+    def refusal(self, waiting: Run) -> DoesNotFit:
         """Why a branch never fits."""
         beside = f" beside {self._reserved()} of branches that wait for it" if self.running else ""
         need = waiting.num_to_come + waiting.branch.num_tokens
-        return UserError(
+        return DoesNotFit(
             f"{waiting.branch} needs {need} tokens of cache{beside}, over the budget of "
             f"{self.max_cache_tokens}",
             "raise max_cache_tokens, or lower max_new_tokens",

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.requests import Rules
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit, UserError
 
 
 def checked_options(given: Mapping[str, Any]) -> TreeOptions:
@@ -71,9 +71,9 @@ def check_rules(rules: Rules, model: PreTrainedModel, tokenizer: Any) -> None:
 
 
 def check_reach(position: int, rules: Rules, max_context: int) -> None:
-    """Raises UserError for an answer that could grow over the positions that a model has."""
+    """Raises DoesNotFit for an answer that could grow over the positions that a model has."""
     if position + rules.max_new_tokens > max_context:
-        raise UserError(
+        raise DoesNotFit(
             f"{position} tokens and {rules.max_new_tokens} new ones exceed the model's context of "
             f"{max_context}",
             "shorten the prompt, lower max_new_tokens, or use a model with a longer context",
