@@ -54,6 +54,11 @@ class GroupDependencies(Record):
     fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
     raw: str = Field("", description="What a model said.")
     num_dropped: int = Field(0, description="Items of a model's reply that were no edge.")
+    matrix: tuple[tuple[float, ...], ...] | None = Field(
+        None,
+        description="Of generators that weigh every pair: row i holds how strongly question i needs each "
+        "question, in the order of the group.",
+    )
 
 
 class GroupRun(Record):
@@ -181,6 +186,7 @@ class Scores(Record):
     identity: Identity = Field(description="Of the answers.")
     scoring: Identity = Field(description="Of the scores, beside the answers.")
     hardware: dict[str, Any]
+    primary: str = Field("em", description="The metric that strategies are compared by.")
     scorer: str = Field(description="Whose definitions em, f1 and the further metrics follow.")
     lemmas_by: str | None = Field(description="What made the lemmas, where the scorer compares any.")
     judge: dict[str, Any] | None = Field(description="Model, prompt version, missing verdicts.")

@@ -12,10 +12,10 @@ from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
 from branchwise.evaluation.statistics import Difference, paired_difference
 from branchwise.reporting.cells import provenance, read_scores, scores_file
+from branchwise.reporting.names import family
 from branchwise.results import Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
-_SIZE = re.compile(r"_g\d+$")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -100,11 +100,6 @@ def one_line(text: str) -> str:
 def title(name: str) -> str:
     """A catalogue key as words."""
     return one_line(name.replace("_", " "))
-
-
-def family(dataset: str) -> str:
-    """The data set without its group size: entries that differ only in size share a family."""
-    return _SIZE.sub("", dataset)
 
 
 def load_results(experiment: Experiment, cells_folder: Path) -> Results:
