@@ -37,6 +37,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/generation.smk"
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"
+    include: "workflow/rules/pages.smk"
 
 
 include: "workflow/rules/reporting.smk"

@@ -20,8 +20,9 @@ from branchwise.reporting.look import (
     quality,
     quality_label,
     row_labels,
-    widen,
     wide,
+    widen,
+    widen_per_cent,
 )
 from branchwise.reporting.names import metric_name
 from branchwise.reporting.style import COLUMN_IN
@@ -71,7 +72,7 @@ def _finish_cost(left: Axes, right: Axes, labels: Sequence[str]) -> None:
         axis.set_ylim(len(labels) - 0.5, -0.5)
         axis.grid(lw=0.3)
         axis.locator_params(axis="x", nbins=4)
-    widen(left, "x", 7, 101.5)
+    widen_per_cent(left, "x")
     right.set_xlim(left=0)
     left.set_yticklabels(labels, fontsize=_SMALL_PT)
     right.set_yticklabels([])
@@ -106,7 +107,7 @@ def dependency_gain(results: Results) -> Figure:
         )
     axis.axhline(0, color="0.5", lw=0.7)
     axis.set_xlim(-4, 104)
-    widen(axis, "y", 4)
+    widen(axis, "y", 4, (-100, 100))
     axis.set_xlabel("recall of the known dependencies, %")
     names = {results.scores[cell].primary for cell in found}
     metric = metric_name(names.pop()) if len(names) == 1 else "score"

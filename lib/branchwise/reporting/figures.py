@@ -26,16 +26,12 @@ from branchwise.reporting.look import (
     quality,
     quality_label,
     row_labels,
-    widen,
     wide,
+    widen_per_cent,
 )
 from branchwise.reporting.names import families_by_size
 from branchwise.reporting.style import COLUMN_IN, save, styled
 from branchwise.reporting.ticks import label_log
-
-_LEAST_POINTS = 7
-"""Per cents that a quality axis shows at the least."""
-
 
 def accuracy(results: Results) -> Figure:
     """The primary metric of every data set and strategy with intervals, and the guess by type in grey."""
@@ -67,7 +63,7 @@ def accuracy(results: Results) -> Figure:
             )
     axis.set_yticks(range(len(datasets)), labels)
     axis.set_ylim(len(datasets) - 0.5, -0.5)
-    widen(axis, "x", _LEAST_POINTS, 101.5)
+    widen_per_cent(axis, "x")
     note = "  (grey: guess by type)" if len(guess) else ""
     axis.set_xlabel(f"{quality_label(results)}, %{note}")
     axis.grid(axis="x", lw=0.3)
@@ -122,7 +118,7 @@ def accuracy_by_size(results: Results) -> Figure:
         results, quality(results), 100, lambda names: f"{quality_label(results, names)}, %"
     )
     for axis in figure.axes:
-        widen(axis, "y", _LEAST_POINTS)
+        widen_per_cent(axis, "y")
     return figure
 
 
@@ -167,7 +163,7 @@ def quality_latency(results: Results) -> Figure:
             )
         axis.set_title(heading)
         label_log(axis, "x", panel_in - 0.5)
-        widen(axis, "y", _LEAST_POINTS, 101.5)
+        widen_per_cent(axis, "y")
         axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
         axis.grid(lw=0.3)
     figure.supxlabel("wall time per group, ms (log)")
@@ -210,7 +206,11 @@ def tokens(results: Results) -> Figure:
     axis.set_ylim(len(bars) - 0.5, -0.5)
     over = title(shared[0]) if len(shared) == 1 else f"mean over {len(shared)} data sets"
     axis.set_xlabel(wrapped(f"tokens per question, {over}", COLUMN_IN - LABEL_IN - 0.2, 7))
-    handles = [Patch(color=colour, label=_TOKENS[m]) for m, colour in _token_colours().items()]
+    handles = [
+        Patch(color=colour, label=_TOKENS[metric])
+        for metric, colour in _token_colours().items()
+        if mean[mean.index.get_level_values("metric") == metric].any()
+    ]
     legend_above(figure, handles, most_columns=2)
     return figure
 

@@ -58,8 +58,8 @@ class _Layout:
 
 
 def dependency_graphs(results: Results) -> Figure:
-    """Two groups of the first data set, those with dependencies first: edges known (grey, dotted) and
-    followed (coloured), a row for strategies that followed the same.
+    """Two groups of the first data set, those in which most strategies follow any dependency: edges
+    known (grey, dotted) and followed (coloured), a row for strategies that followed the same.
     """
     rows = _rows(results)
     if not rows:
@@ -104,13 +104,15 @@ def _rows(results: Results) -> dict[tuple[str, ...], list[_Drawing]]:
             found.setdefault(cell.strategy, scores)
     if not found:
         return {}
-    first = next(iter(found.values()))
-    busy = {g.group for scores in found.values() for g in scores.groups if g.edge_pairs}
-    order = sorted(range(len(first.groups)), key=lambda n: first.groups[n].group not in busy)
+    num = min(len(scores.groups) for scores in found.values())
+    busy = [sum(bool(scores.groups[n].edge_pairs) for scores in found.values()) for n in range(num)]
+    order = sorted(range(num), key=lambda number: -busy[number])
     chosen = sorted(order[:NUM_GRAPHS])
     rows: dict[tuple, tuple[list[str], list[_Drawing]]] = {}
     for strategy, scores in found.items():
         drawings = [_drawing(scores, number) for number in chosen]
+        if not any(one.group.edge_pairs for one in drawings):
+            continue
         key = tuple(frozenset(one.group.edge_pairs) for one in drawings)
         rows.setdefault(key, ([], drawings))[0].append(strategy)
     return {tuple(names): drawings for names, drawings in rows.values()}
@@ -139,7 +141,7 @@ def _lay_out(drawing: _Drawing, room_pt: float) -> _Layout:
         points = places(drawing.layers, step, _STEP_Y_PT)
         controls = routes(points, pairs, 1.25 * _RADIUS_PT)
         curves = [(points[a], control, points[b]) for (a, b), control in controls.items()]
-        low, high = bounds(points.values(), curves, _RADIUS_PT + 1)
+        low, high = bounds(points.values(), curves, _RADIUS_PT, 1.5)
         size = high[0] - low[0], high[1] - low[1]
         if size[0] <= room_pt:
             break

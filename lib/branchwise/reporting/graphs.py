@@ -98,9 +98,11 @@ def _length(one: Point, other: Point) -> float:
     return hypot(one[0] - other[0], one[1] - other[1])
 
 
-def bounds(points: Iterable[Point], curves: Iterable[Sequence[Point]], radius: float) -> tuple[Point, Point]:
-    """Lower and upper corner of circles around points and of quadratic curves (three points each)."""
+def bounds(
+    points: Iterable[Point], curves: Iterable[Sequence[Point]], radius: float, margin: float
+) -> tuple[Point, Point]:
+    """Lower and upper corner of circles around points and of curves (source, control point, target)."""
     seen = [(x + side * radius, y + side * radius) for x, y in points for side in (-1, 1)]
     seen += [on_curve(*curve, step) for curve in curves for step in _STEPS]
     xs, ys = zip(*seen, strict=True)
-    return (min(xs), min(ys)), (max(xs), max(ys))
+    return (min(xs) - margin, min(ys) - margin), (max(xs) + margin, max(ys) + margin)

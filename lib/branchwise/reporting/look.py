@@ -155,11 +155,18 @@ def row_labels(texts: Sequence[str], size_pt: float | None = None, room_in: floa
     return [wrapped(text, room_in, size) for text in texts]
 
 
-def widen(axis: Axes, along: Literal["x", "y"], least: float, top: float = float("inf")) -> None:
-    """Show a stretch of at least `least` (where all values are equal there would be none), up to `top`."""
+def widen(axis: Axes, along: Literal["x", "y"], least: float, within: tuple[float, float]) -> None:
+    """Show a stretch of at least `least` (where all values are equal there would be none) that lies
+    `within` what there can be.
+    """
     low, high = axis.get_xlim() if along == "x" else axis.get_ylim()
-    high = min(high, top)
+    low, high = max(low, within[0]), min(high, within[1])
     if high - low < least:
-        middle = min((low + high) / 2, top - least / 2)
+        middle = min(max((low + high) / 2, within[0] + least / 2), within[1] - least / 2)
         low, high = middle - least / 2, middle + least / 2
     (axis.set_xlim if along == "x" else axis.set_ylim)(low, high)
+
+
+def widen_per_cent(axis: Axes, along: Literal["x", "y"]) -> None:
+    """An axis of per cents: some points at the least, and markers at 0 and 100 whole."""
+    widen(axis, along, 7, (-1.5, 101.5))
