@@ -1,7 +1,7 @@
 """`branchwise ask`: questions typed in or from a file, answers streaming per branch."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from branchwise.data.types import Question
 from branchwise.errors import UserError
 
 
+_MOST_CHARS_OF_ID = 6
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -184,6 +185,14 @@ def _show(
     webbrowser.open(path.as_uri())
 
 
+def _spoken(ids: Iterable[str]) -> dict[str, str]:
+    """Questions by their ids where these are short, else as Q1, Q2, ..."""
+    from branchwise.reporting.names import short_names
+
+    ids = list(ids)
+    return short_names(ids) if max(map(len, ids)) > _MOST_CHARS_OF_ID else dict(zip(ids, ids, strict=True))
+
+
 class _Screen:
     """What is on the terminal: one row a branch, growing."""
 
@@ -203,12 +212,13 @@ class _Screen:
     def table(self) -> Table:
         """Every branch with what it says so far."""
         texts = {question.id: question.text for question in self.group}
+        names = _spoken(texts)
         table = Table(expand=True, show_lines=True)
         table.add_column("question", ratio=3)
         table.add_column("answer", ratio=4)
         table.add_column("tokens", justify="right", width=6)
         for key, ids in self.ids.items():
-            asked = Text("\n".join(f"{i}  {texts[i]}" for i in key))
+            asked = Text("\n".join(f"{names[i]}  {texts[i]}" for i in key))
             table.add_row(asked, Text(self.chat.decode(ids), style="bold"), str(len(ids)))
         return table
 
@@ -230,6 +240,7 @@ def _tell(record: Any, scores: Mapping[str, Any], primary: str, known: bool) -> 
 
     console = Console()
     waits = waited_for(record.trace, {row.question: row.asks for row in record.answers})
+    names = _spoken(waits)
     judged = Table.grid(padding=(0, 2))
     for row in record.answers:
         verdict = verdict_of(scores.get(row.question), primary)
@@ -238,8 +249,12 @@ def _tell(record: Any, scores: Mapping[str, Any], primary: str, known: bool) -> 
         if not console.is_terminal:
             more = (sign, golds) if known else ()
             print("\t".join((row.question, row.text, row.answer, *more)))
-        judged.add_row(row.question, Text(row.answer, style="bold"), sign, Text(golds if known else ""))
-    after = [Text(f"{name} after {', '.join(before)}") for name, before in waits.items() if before]
+        judged.add_row(names[row.question], Text(row.answer, style="bold"), sign, Text(golds if known else ""))
+    after = [
+        Text(f"{names[name]} after {', '.join(names[n] for n in before)}")
+        for name, before in waits.items()
+        if before
+    ]
     parts = [judged] if known and console.is_terminal else []
     parts += after or [Text("no question waited for another")]
     Console(stderr=not console.is_terminal, soft_wrap=False).print(

@@ -1,6 +1,7 @@
 """`branchwise list`: what the catalogues hold."""
 
 import json
+import re
 import sys
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
@@ -101,6 +102,9 @@ def _documentation(catalogue: str, entry: Any) -> str:
 
     from branchwise.strategies.loading import source_of
 
+    if catalogue == "models":
+        # They are all of one type; what each is stands in its settings.
+        return ""
     if catalogue != "strategies":
         return type(entry).__doc__ or ""
     # Parsed, not imported: a strategy may import torch.
@@ -109,7 +113,7 @@ def _documentation(catalogue: str, entry: Any) -> str:
 
 def _first_sentence(text: str) -> str:
     line = " ".join(text.split("\n\n")[0].split())
-    return line.split(". ")[0].rstrip(".:")
+    return re.split(r"(?<=\w)\. ", line)[0].rstrip(".:")
 
 
 def _settings(entry: Any) -> str:

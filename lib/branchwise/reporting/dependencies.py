@@ -48,7 +48,7 @@ def dependency_cost(results: Results) -> Figure:
     labels = row_labels([results.label("strategy", name) for name in strategies], _SMALL_PT)
     titles = [wrapped(dataset_title(results, d), COLUMN_IN - LABEL_IN, 7) for d in datasets]
     height = max(0.15, height_in(labels, _SMALL_PT)) * len(strategies) + 0.25 + height_in(titles, 7)
-    figure, axes = panels(2 * len(datasets), 2, height)
+    figure, axes = panels(2 * len(datasets), 2, height, below_in=0.5)
     look = Look(results)
     for number, dataset in enumerate(datasets):
         left, right = axes[2 * number : 2 * number + 2]
@@ -60,6 +60,9 @@ def dependency_cost(results: Results) -> Figure:
             right.errorbar(1000 * times.value, [row] * len(times), xerr=errors(times, 1000), **bars)
             right.plot(1000 * bounds.value, [row] * len(bounds), "|", color=colour, markersize=7)
         _finish_cost(left, right, labels)
+        for axis, frame, what in ((left, score, "score"), (right, wall, "time")):
+            if dataset not in set(frame.dataset):
+                axis.text(0.5, 0.5, f"no {what}", transform=axis.transAxes, ha="center", color="0.35")
         left.set_title(titles[number], loc="left")
     axes[-2].set_xlabel(f"{quality_label(results)}, %")
     axes[-1].set_xlabel("ms per group\n(bar: ideal)")

@@ -85,8 +85,16 @@ def dependency_graphs(results: Results) -> Figure:
         for axis, drawing in zip(in_line, drawings, strict=False):
             _draw(figure, axis, drawing, laid[drawing], colours[drawing])
             _frame(axis, size)
-            above = f"{heading}\n" if axis is in_line[0] and heading else ""
-            text = axis.set_title(f"{above}group {drawing.number}", fontsize=_TITLE_PT, loc="left")
+            # A line for the group between its heading and its graph.
+            axis.set_title(heading if axis is in_line[0] else "", fontsize=_TITLE_PT, loc="left", pad=10)
+            text = axis.annotate(
+                f"group {drawing.number}",
+                (0, 1),
+                (0, 2),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                fontsize=_TITLE_PT,
+            )
             hover(figure, text, f"group {drawing.group.group}")
     return figure
 

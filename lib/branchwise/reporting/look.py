@@ -119,16 +119,18 @@ def errors(part: pd.DataFrame, scale: float = 1.0) -> list[pd.Series]:
     return [scale * (part.value - part.low), scale * (part.high - part.value)]
 
 
-def panels(count: int, columns: int, height_in: float | Sequence[float]) -> tuple[Figure, list]:
-    """A figure one column wide with `count` panels, `height_in` inches each (or a height a row); legends
-    add to it.
+def panels(
+    count: int, columns: int, height_in: float | Sequence[float], below_in: float = 0.15
+) -> tuple[Figure, list]:
+    """A figure one column wide with `count` panels, `height_in` inches each (or a height a row), and
+    room for what stands only below the last; legends add to it.
     """
     rows = -(-count // columns)
     heights = [height_in] * rows if isinstance(height_in, int | float) else list(height_in)
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(COLUMN_IN, sum(heights) + 0.15),
+        figsize=(COLUMN_IN, sum(heights) + below_in),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _SIZE = re.compile(r"_g\d+$")
 
@@ -42,3 +42,11 @@ def families_by_size(datasets: Iterable[str]) -> list[str]:
 def short_names(ids: Iterable[str]) -> dict[str, str]:
     """Questions of a group as Q1, Q2, ... by their ids, which may be of any length."""
     return {name: f"Q{number}" for number, name in enumerate(ids, start=1)}
+
+
+def in_short(text: str, names: Mapping[str, str]) -> str:
+    """A text that speaks of questions by their ids, with their short names instead."""
+    if not names:
+        return text
+    ids = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)({ids})(?!\w)", lambda match: names[match[1]], text)

@@ -15,7 +15,7 @@ from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
 from branchwise.reporting.graphs import Point, bounds, places, routes, trimmed
-from branchwise.reporting.names import RIGHT_OR_WRONG, metric_name, short_names
+from branchwise.reporting.names import RIGHT_OR_WRONG, in_short, metric_name, short_names
 from branchwise.reporting.waits import waited_for
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
 from branchwise.trace import GroupTrace
@@ -245,6 +245,7 @@ def _arrows(
     missed = [pair for pair in (found.known or () if found else ()) if pair not in followed]
     said = {(edge.source, edge.target): edge for edge in (found.candidates if found else ())[::-1]}
     controls = routes(points, followed + missed, 1.3 * _RADIUS)
+    names = {question: one.name for question, one in by_id.items()}
     arrows, curves = [], []
     for (a, b), control in controls.items():
         curves.append((points[a], control, points[b]))
@@ -256,7 +257,7 @@ def _arrows(
             (a, b) in followed,
             f"M{x:.1f} {y:.1f} Q{across:.1f} {up:.1f} {end_x:.1f} {end_y:.1f}",
             edge.confidence if edge else None,
-            edge.why if edge else "",
+            in_short(edge.why, names) if edge else "",
         )
         arrows.append(arrow)
     low, high = bounds(points.values(), curves, _RADIUS, 3)
@@ -273,7 +274,7 @@ def _candidates(found: GroupDependencies, group: Group) -> tuple[Candidate, ...]
             names.get(edge.source, edge.source),
             names.get(edge.target, edge.target),
             edge.confidence,
-            edge.why,
+            in_short(edge.why, names),
             "followed" if (edge.source, edge.target) in kept else "left out",
         )
         for edge in listed

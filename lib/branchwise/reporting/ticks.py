@@ -13,7 +13,7 @@ from branchwise.reporting.fitting import width_in
 
 _STEPS = (tuple(range(1, 10)), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
 """Which numbers of a decade have labels, the most first."""
-_GAP_IN = 0.06
+_GAP_IN = 0.04
 
 
 def label_log(axis: Axes, along: Literal["x", "y"], room_in: float) -> None:
