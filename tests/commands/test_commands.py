@@ -98,7 +98,10 @@ def test_ask_follows_what_a_data_set_states_only_where_a_strategy_does() -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--dataset", "mine", "--group", "secnd"), "has no group secnd among its 2; the nearest: second"),
+        (
+            ("--dataset", "mine", "--group", "secnd"),
+            "has no group secnd among its 2; the nearest: second",
+        ),
         (("--dataset", "mine", *CONTEXT), "--dataset stands beside --context"),
         (("--group", "second", *CONTEXT, *QUESTIONS), "--group names no data set; give --dataset too"),
         (("--path", "x", *CONTEXT, *QUESTIONS), "--path names no data set"),

@@ -57,7 +57,7 @@ def made_results(
         "baseline": next(iter(strategies)),
         "bootstrap_draws": 100,
         "define": {
-            "datasets": {name: WORLD for name in datasets},
+            "datasets": dict.fromkeys(datasets, WORLD),
             "strategies": {name: dict(entry) for name, entry in strategies.items()},
         },
     }

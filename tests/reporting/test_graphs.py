@@ -1,5 +1,6 @@
 """Places and routes in drawings of graphs."""
 
+from itertools import pairwise
 from math import dist
 
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_a_trimmed_curve_lies_on_the_whole_one_and_outside_of_the_circles(a, c, 
 
 @given(st.lists(POINT, min_size=2, max_size=5))
 def test_bounds_hold_everything(points) -> None:
-    curves = [(a, (a[1], b[0]), b) for a, b in zip(points, points[1:], strict=False)]
+    curves = [(a, (a[1], b[0]), b) for a, b in pairwise(points)]
     low, high = bounds(points, curves, 5, 1)
     for curve in curves:
         for step in FINE:

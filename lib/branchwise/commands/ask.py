@@ -21,7 +21,6 @@ from branchwise.data.types import Group as QuestionGroup
 from branchwise.data.types import Question
 from branchwise.errors import UserError
 
-
 _MOST_CHARS_OF_ID = 6
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -43,9 +42,7 @@ def ask(
     group: Annotated[
         str | None, typer.Option(help="Id of the data set's group; default: the first one.")
     ] = None,
-    path: Annotated[
-        str | None, typer.Option(help="Read the data set from this local file.")
-    ] = None,
+    path: Annotated[str | None, typer.Option(help="Read the data set from this local file.")] = None,
     strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
     decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
     model: Annotated[
@@ -190,7 +187,9 @@ def _spoken(ids: Iterable[str]) -> dict[str, str]:
     from branchwise.reporting.names import short_names
 
     ids = list(ids)
-    return short_names(ids) if max(map(len, ids)) > _MOST_CHARS_OF_ID else dict(zip(ids, ids, strict=True))
+    return (
+        short_names(ids) if max(map(len, ids)) > _MOST_CHARS_OF_ID else dict(zip(ids, ids, strict=True))
+    )
 
 
 class _Screen:
@@ -249,7 +248,9 @@ def _tell(record: Any, scores: Mapping[str, Any], primary: str, known: bool) -> 
         if not console.is_terminal:
             more = (sign, golds) if known else ()
             print("\t".join((row.question, row.text, row.answer, *more)))
-        judged.add_row(names[row.question], Text(row.answer, style="bold"), sign, Text(golds if known else ""))
+        judged.add_row(
+            names[row.question], Text(row.answer, style="bold"), sign, Text(golds if known else "")
+        )
     after = [
         Text(f"{names[name]} after {', '.join(names[n] for n in before)}")
         for name, before in waits.items()

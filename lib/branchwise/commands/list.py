@@ -119,7 +119,9 @@ def _first_sentence(text: str) -> str:
 def _settings(entry: Any) -> str:
     """What the entry sets itself, in the words of its config; long values are cut."""
     given = entry.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    shown = {key: value for key, value in given.items() if key not in ("source", "kind", "module", "label")}
+    shown = {
+        key: value for key, value in given.items() if key not in ("source", "kind", "module", "label")
+    }
     return ", ".join(f"{key} {_short(value)}" for key, value in shown.items())
 
 

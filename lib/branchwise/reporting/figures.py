@@ -33,6 +33,7 @@ from branchwise.reporting.names import families_by_size
 from branchwise.reporting.style import COLUMN_IN, save, styled
 from branchwise.reporting.ticks import label_log
 
+
 def accuracy(results: Results) -> Figure:
     """The primary metric of every data set and strategy with intervals, and the guess by type in grey."""
     look = Look(results)
@@ -71,7 +72,9 @@ def accuracy(results: Results) -> Figure:
     return figure
 
 
-def _by_size(results: Results, frame: pd.DataFrame, scale: float, label: Callable[[list[str]], str]) -> Figure:
+def _by_size(
+    results: Results, frame: pd.DataFrame, scale: float, label: Callable[[list[str]], str]
+) -> Figure:
     """A line a strategy, model and decoder against questions per group, a panel a family of data sets."""
     look = Look(results)
     families = [f for f in families_by_size(results.experiment.datasets) if f in set(frame.family)]
@@ -114,9 +117,7 @@ def _label_sizes(axis: Axes, sizes: list[float]) -> None:
 
 def accuracy_by_size(results: Results) -> Figure:
     """The primary metric against questions per group."""
-    figure = _by_size(
-        results, quality(results), 100, lambda names: f"{quality_label(results, names)}, %"
-    )
+    figure = _by_size(results, quality(results), 100, lambda names: f"{quality_label(results, names)}, %")
     for axis in figure.axes:
         widen_per_cent(axis, "y")
     return figure

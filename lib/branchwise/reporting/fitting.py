@@ -1,4 +1,4 @@
-"""Text that fits: measured with the fonts that will draw it, wrapped, and legends with room of their own."""
+"""Text that fits: measured with the fonts that draw it, wrapped; and legends with room of their own."""
 
 import textwrap
 from collections.abc import Sequence

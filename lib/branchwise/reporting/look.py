@@ -151,7 +151,9 @@ def in_words(text: str) -> Figure:
     return figure
 
 
-def row_labels(texts: Sequence[str], size_pt: float | None = None, room_in: float = LABEL_IN) -> list[str]:
+def row_labels(
+    texts: Sequence[str], size_pt: float | None = None, room_in: float = LABEL_IN
+) -> list[str]:
     """Labels of rows, the long ones on several lines."""
     size = rcParams["ytick.labelsize"] if size_pt is None else size_pt
     return [wrapped(text, room_in, size) for text in texts]
