@@ -55,6 +55,11 @@ class GroupDependencies(Record):
     fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
     raw: str = Field("", description="What a model said.")
     num_dropped: int = Field(0, description="Items of a model's reply that were no edge.")
+    matrix: tuple[tuple[float, ...], ...] | None = Field(
+        None,
+        description="Of generators that weigh every pair: row i holds how strongly question i needs each "
+        "question, in the order of the group.",
+    )
 
 
 class GroupRun(Record):

@@ -4,7 +4,8 @@ from importlib import import_module
 
 NAMES = (
     *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "evaluate"),
-    *("tabulate", "draw", "show", "pages", "train", "cells", "bench", "speed", "coverage", "document"),
+    *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
+    *("coverage", "document"),
 )
 
 
