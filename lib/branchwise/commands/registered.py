@@ -4,7 +4,7 @@ from importlib import import_module
 
 NAMES = (
     *("ask", "prepare", "data_card", "depend", "generate", "judge", "evaluate", "tabulate", "draw"),
-    *("pages", "train", "cells", "bench", "speed", "document"),
+    *("pages", "train", "cells", "bench", "speed", "document", "read"),
 )
 
 
