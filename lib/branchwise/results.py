@@ -32,6 +32,7 @@ class AnswerRow(Record):
     raw: str = Field(description="The whole reply that holds the answer.")
     answer: str = Field(description="The answer read from it; empty where there is none.")
     well_formed: bool
+    rule: str = Field("", description="Which rule read the answer; empty where nothing was read.")
     asks: tuple[int, ...] = Field(
         description="The asks that made it, in the group's line of trace.jsonl; none where the strategy "
         "gave no answer."

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 NAMES = (
-    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "evaluate"),
+    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "read", "evaluate"),
     *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
     *("coverage", "document"),
 )
