@@ -91,9 +91,7 @@ class Documents:
         count = self.rng.randint(stage.min_questions, stage.max_questions)
         context = self._tell(world, stage)
         style = PromptStyle(instruction=self.rng.choices(INSTRUCTIONS, (6, 1, 1))[0])
-        weights = dict(stage.kinds)
-        if fitted:
-            weights[fitted] *= FITTED
+        weights = self._weights(stage, fitted)
         lists = [self._items(Draft(self.rng, world), weights, count, stage)]
         if not lists[0]:
             return []
@@ -116,6 +114,21 @@ class Documents:
             return make_world(self.rng, num_facts, "seen", NEEDED_FACTS[kind]), kind
         about = self.rng.choice(CITY_FACTS) if self.rng.random() < stage.city_worlds else ()
         return make_world(self.rng, num_facts, "seen", about), None
+
+    def _weights(self, stage: Stage, fitted: Kind | None) -> dict[Kind, float]:
+        """Weights of the kinds that a document asks: all of the stage, or one alone in the stage's share
+        of such documents.
+        """
+        weights = dict(stage.kinds)
+        if fitted:
+            weights[fitted] *= FITTED
+        # No chance is spent where there is no such share: a stage without it draws what it always drew.
+        if stage.one_kind:
+            mixed = 1 - sum(stage.one_kind.values())
+            kind = self.rng.choices([*stage.one_kind, None], [*stage.one_kind.values(), mixed])[0]
+            if kind:
+                return {kind: 1.0}
+        return weights
 
     def _tell(self, world: World, stage: Stage) -> str:
         """The world in words, as one paragraph or several documents."""
