@@ -18,11 +18,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = (
         ROOT / "resources/models/tiny"
     ),
-    first_run: Annotated[
+    start: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Folder with the finished weights of the recipe's first run: do only the second.",
+            help="Folder with the finished weights of a run of the recipe: do only those after it.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or another torch device.")] = "auto",
@@ -38,14 +38,14 @@ def train(
     from branchwise.decoding.models.loading import choose_device
     from branchwise.training.card import measure, write_card
     from branchwise.training.recipe import TinyRecipe
-    from branchwise.training.start import read_first_run
+    from branchwise.training.start import read_finished
     from branchwise.training.tiny import TinyTrainer
 
     torch.set_num_threads(threads)
     console = Console(stderr=True, highlight=False)
     parsed = validated(TinyRecipe, recipe)
-    start = read_first_run(first_run, parsed) if first_run else None
-    trainer = TinyTrainer(parsed, work, str(choose_device(device)), start)
+    finished = read_finished(start, parsed) if start else None
+    trainer = TinyTrainer(parsed, work, str(choose_device(device)), finished)
     with progress_bar("training") as progress:
         trainer.train(lambda line: console.print(line, markup=False, soft_wrap=True), progress)
     trainer.export(out)

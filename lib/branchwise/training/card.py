@@ -2,10 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from branchwise.cells.runner import GroupRunner
@@ -48,11 +49,12 @@ SKIPPED = {("unseen names", "all_in_one"), ("unseen wordings", "all_in_one")}
 
 
 def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Exact match per kind, strategy and split (see SPLITS), greedy.
+    """Exact match per kind, strategy and split (see SPLITS), greedy; under `intervals`, by strategy, the
+    bounds of each (see `share_interval`).
 
     `type_guess` is the expected score of a guess by type; `chain_guess`, of questions that go on from an
     answer, that of the best guess without it; `constant` that of always giving the most common answer; n
-    the number of questions of the kind.
+    the number of questions of the kind, `groups` how many worlds they are about.
     """
     source = ModelSource(ModelEntry(path=str(folder), device="cpu"))
     decoder = TreeEntry(kind="tree", packed_weights=None).make(source)
@@ -60,15 +62,18 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
     jobs = [(name, split) for name in SPECS for split in SPLITS]
     for number, (name, split) in enumerate(jobs, start=1):
         groups = list(make_groups(SPECS[name].model_copy(update=SPLITS[split])))
-        scores = {}
+        scores, intervals = {}, {}
         for strategy in STRATEGIES:
             if (split, strategy) in SKIPPED:
                 continue
             runner = GroupRunner(
                 load(strategy), decoder, source.chat, PromptStyle(), max_new_tokens=32, repeats=1
             )
-            scores[strategy] = _score(runner, groups, name)
-        results.setdefault(name, {})[split] = {**_baselines(groups, name), **scores}
+            right, of_group = _right(runner, groups, name)
+            scores[strategy] = round(sum(right) / len(right), 4)
+            intervals[strategy] = [round(bound, 4) for bound in share_interval(right, of_group)]
+        found = {**_baselines(groups, name), **scores, "intervals": intervals}
+        results.setdefault(name, {})[split] = found
         progress(number, len(jobs))
     return results
 
@@ -86,16 +91,23 @@ def _baselines(groups: list[Group], kind: str) -> dict[str, float]:
         counts[question.golds[0]] += 1
     n = len(questions)
     guess = sum(question.guess or 0 for question in questions) / n
-    found = {"n": n, "type_guess": round(guess, 4), "constant": round(max(counts.values()) / n, 4)}
+    num_groups = sum(bool(_asked([group], kind)) for group in groups)
+    found = {
+        "n": n,
+        "groups": num_groups,
+        "type_guess": round(guess, 4),
+        "constant": round(max(counts.values()) / n, 4),
+    }
     chained = [question.chain_guess for question in questions if question.chain_guess is not None]
     if len(chained) == n:
         found["chain_guess"] = round(sum(chained) / n, 4)
     return found
 
 
-def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
+def _right(runner: GroupRunner, groups: list[Group], kind: str) -> tuple[list[float], list[str]]:
+    """For each question of the kind, 1 or 0 for a right or wrong answer, and the id of its group."""
     wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
-    right = []
+    right, of_group = [], []
     for group in groups:
         for answered in runner.once(group).answers:
             if (group.id, answered.question.id) in wanted:
@@ -103,7 +115,30 @@ def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
                 answer = answered.reading.answer
                 same = answer == gold if answered.question.options else exact_match(answer, gold)
                 right.append(float(same and bool(answer)))
-    return round(sum(right) / len(right), 4)
+                of_group.append(group.id)
+    return right, of_group
+
+
+def share_interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
+    """Bounds of the 95 % Wilson interval of a share of right answers (0 or 1 each).
+
+    Answers of one group are not independent: as many count as would, independent, spread as much as the
+    groups do, and never more than there are. Where all answers are alike that spread is not to be seen,
+    and a group counts as one answer.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    totals_G, counts_G = np.bincount(index, weights=values), np.bincount(index)
+    num_groups, num_values = len(counts_G), int(counts_G.sum())
+    share = totals_G.sum() / num_values
+    counted = float(num_groups)
+    if 0 < share < 1 and num_groups > 1:
+        variance = num_groups / (num_groups - 1) * ((totals_G - share * counts_G) ** 2).sum()
+        design_effect = variance / (num_values * share * (1 - share))
+        counted = num_values / max(1.0, design_effect)
+    low, high = proportion_confint(share * counted, counted, alpha=0.05, method="wilson")
+    return float(low), float(high)
 
 
 def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]) -> None:
@@ -116,6 +151,7 @@ def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy
         lstrip_blocks=True,
         autoescape=False,
     )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     card = environment.get_template("card.md.jinja").render(
         recipe=recipe, facts=facts, accuracy=accuracy, strategies=STRATEGIES
     )

@@ -31,9 +31,6 @@ CITY_FACTS = (("city",), ("home", "city"))
 FITTED = 4.0
 """How much likelier a world made for a kind of question is asked that kind."""
 
-STATED_ONLY = 0.7
-"""Share of choices whose options are all stated in the text, as most of an evaluated one's are not."""
-
 
 def _echo(question: Question) -> Question:
     """A choice that names its own answer: trains matching an option and saying its letter."""
@@ -124,7 +121,7 @@ class Documents:
             weights[fitted] *= FITTED
         # No chance is spent where there is no such share: a stage without it draws what it always drew.
         if stage.one_kind:
-            mixed = 1 - sum(stage.one_kind.values())
+            mixed = max(0.0, 1 - sum(stage.one_kind.values()))
             kind = self.rng.choices([*stage.one_kind, None], [*stage.one_kind.values(), mixed])[0]
             if kind:
                 return {kind: 1.0}
@@ -147,7 +144,7 @@ class Documents:
                 break
             kind = self.rng.choices(kinds, shares)[0]
             item = ASKERS[kind](draft, 2 * len(items) + 1)
-            if kind == "choice" and item and self.rng.random() < STATED_ONLY:
+            if kind == "choice" and item and self.rng.random() < stage.stated_only:
                 item = [_stated_only(item[0], draft.world)]
             if item:
                 items.append([self._maybe_noisy(question, stage) for question in item])

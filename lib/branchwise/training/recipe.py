@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from branchwise.data.worlds.groups import Kind
 from branchwise.records import Record
@@ -66,11 +66,26 @@ class Stage(Record):
     echoes: float = Field(
         0.3, ge=0, le=1, description="Share of choices that name their own answer: find its letter."
     )
+    stated_only: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Share of choices whose options are all stated in the text, as most of an evaluated "
+        "one's are not.",
+    )
     until: dict[str, float] = Field(
         {},
         description="Go on once each of these labels (layout:kind) has this share of right answers.",
     )
     max_steps: int | None = Field(None, ge=1, description="Go on after this many steps anyway.")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "Stage":
+        shares = self.one_kind.values()
+        # A hair's breadth of slack: .1 + .2 + .7 is more than one.
+        if min(shares, default=0) < 0 or sum(shares) > 1 + 1e-9:
+            raise ValueError("one_kind holds shares of all documents: none below 0, together at most 1")
+        return self
 
 
 class Run(Record):
@@ -98,13 +113,13 @@ class TinyRecipe(Run):
         False, description="torch.compile: pays on a GPU, not on a CPU (measured: no gain)."
     )
     checkpoint_steps: int = Field(200, ge=1)
-    further: Run | None = Field(
-        None,
-        description="A second run: goes on from the finished weights of the first, with optimisers, "
-        "chance and curriculum of its own.",
+    further: tuple[Run, ...] = Field(
+        (),
+        description="Runs after the first: each goes on from the finished weights of the one before, "
+        "with optimisers, chance and curriculum of its own.",
     )
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """The runs in their order."""
-        return (self, self.further) if self.further else (self,)
+        return (self, *self.further)

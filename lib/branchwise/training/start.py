@@ -1,4 +1,4 @@
-"""Where a second run starts: a folder with the finished weights of the recipe's first run."""
+"""Where a further run starts: a folder with the finished weights of the run before it."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,22 @@ from branchwise.training.recipe import TinyRecipe
 WEIGHTS, FACTS = "model.safetensors", "training.json"
 
 
-class FirstRun(NamedTuple):
-    """The finished first run: its folder, and how it went ("weights" is the hash of their file)."""
+class Finished(NamedTuple):
+    """What the first runs of a recipe ended in: a folder, and how each of them went.
+
+    "weights" of the last is the hash of the weights' file.
+    """
 
     folder: Path
-    facts: dict[str, Any]
+    runs: list[dict[str, Any]]
+
+    @property
+    def weights(self) -> str:
+        """The hash of the weights' file."""
+        return self.runs[-1]["weights"]
 
     def load_into(self, model: Module) -> None:
-        """Put its weights into a model. Raises UserError where the model has another shape."""
+        """Put the weights into a model. Raises UserError where the model has another shape."""
         tensors = load_file(self.folder / WEIGHTS)
         has = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
@@ -35,30 +43,30 @@ class FirstRun(NamedTuple):
         set_weights(model, tensors)
 
 
-def read_first_run(folder: Path, recipe: TinyRecipe) -> FirstRun:
-    """What `branchwise train` wrote at the end of the recipe's first run.
+def read_finished(folder: Path, recipe: TinyRecipe) -> Finished:
+    """What `branchwise train` wrote at the end of one of the recipe's runs.
 
-    Raises UserError where the folder holds no such thing, or the recipe has no second run.
+    Raises UserError where the folder holds no such thing, or the recipe no run that goes on from it.
     """
     remedy = (
-        "give a folder with the weights that the first run ended in (a training from nothing leaves them "
-        "in `first_run` in its folder of work), or leave --from out to train from nothing"
+        "give a folder with the weights that a run but the last ended in (a training from nothing leaves "
+        "them in `run1`, `run2` and so on in its folder of work), or leave --from out"
     )
-    if recipe.further is None:
-        raise UserError("the recipe has no second run", "add `further` to it, or leave --from out")
     for name in (WEIGHTS, FACTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}", remedy)
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    runs = facts.get("runs", [facts])  # models trained in one run, before there were two, have no list
-    if len(runs) > 1:
-        raise UserError(f"the model in {folder} has had its second run already", remedy)
-    if runs[0].get("steps") != recipe.num_steps:
-        given = runs[0].get("steps", "an unknown number of")
+    # Models of one run, from before there could be more, have no list of runs.
+    runs = facts.get("runs") or [{k: v for k, v in facts.items() if k not in _OF_ALL_RUNS}]
+    steps = [run.get("steps") for run in runs]
+    wanted = [run.num_steps for run in recipe.runs]
+    if steps != wanted[: len(steps)]:
         raise UserError(
-            f"the model in {folder} was trained for {given} steps, the recipe's first run has "
-            f"{recipe.num_steps}",
-            remedy,
+            f"the model in {folder} had runs of {steps} steps, those of the recipe have {wanted}", remedy
         )
-    kept = {key: value for key, value in runs[0].items() if key not in ("parameters", "vocabulary")}
-    return FirstRun(folder, kept | {"weights": file_hash(folder / WEIGHTS)})
+    if len(runs) == len(wanted):
+        raise UserError(f"the model in {folder} has had all runs of the recipe ({len(wanted)})", remedy)
+    return Finished(folder, [*runs[:-1], runs[-1] | {"weights": file_hash(folder / WEIGHTS)}])
+
+
+_OF_ALL_RUNS = ("parameters", "vocabulary")

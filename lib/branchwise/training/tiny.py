@@ -26,7 +26,7 @@ from branchwise.training.documents import Documents
 from branchwise.training.muon import Muon
 from branchwise.training.packing import Batch, draw_batch
 from branchwise.training.recipe import Run, TinyRecipe
-from branchwise.training.start import FACTS, FirstRun, read_first_run
+from branchwise.training.start import FACTS, Finished, read_finished
 from branchwise.training.vocabulary import save_tokenizer
 
 LogLine = Callable[[str], None]
@@ -55,19 +55,19 @@ class Averages:
 class TinyTrainer:
     """Holds what a checkpoint holds: weights, optimiser state, run, step, stage, chance, averages.
 
-    With `first_run` the recipe's first run is not done but taken: its finished weights are read, and
-    training begins with the second run. The second run has a seed of its own, so that both ways lead
-    from the same weights to the same weights.
+    With `start` the recipe's first runs are not done but taken: their finished weights are read, and
+    training begins with the run after them. Each run has a seed of its own, so that both ways lead from
+    the same weights to the same weights.
     """
 
     def __init__(
-        self, recipe: TinyRecipe, work: Path, device: str = "cpu", first_run: FirstRun | None = None
+        self, recipe: TinyRecipe, work: Path, device: str = "cpu", start: Finished | None = None
     ) -> None:
         self.recipe = recipe
         self.work = work
         self.checkpoint = Checkpoint(work)
         self.device = torch.device(device)
-        self.first_run = first_run
+        self.start = start
         save_tokenizer(work, recipe.shape.max_positions)
         self.chat = ChatTokenizer.load(work)
         torch.manual_seed(recipe.seed)
@@ -117,26 +117,26 @@ class TinyTrainer:
         """Run to the recipe's last step, from the newest checkpoint where there is one.
 
         A checkpoint of another recipe, or of other weights to start from, is put aside, and `log` hears
-        why. Between two runs the finished weights of the first are written to the folder `first_run`.
+        why. The finished weights of each run but the last are written to a folder `run1`, `run2` ...
         """
         if self._restore(log):
             log(f"resumed at step {self.step} of run {self.run_index + 1}")
-        elif self.first_run:
-            self._go_on_from(self.first_run, log)
+        elif self.start:
+            self._go_on_from(self.start, log)
         self._train_run(log, progress)
-        if self.recipe.further and self.run_index == 0:
-            folder = self.work / "first_run"
+        while self.run_index + 1 < len(self.recipe.runs):
+            folder = self.work / f"run{self.run_index + 1}"
             self.export(folder)
-            self._go_on_from(read_first_run(folder, self.recipe), log)
+            self._go_on_from(read_finished(folder, self.recipe), log)
             self._train_run(log, progress)
 
-    def _go_on_from(self, first_run: FirstRun, log: LogLine) -> None:
-        """Set out on the second run, from the finished weights of the first."""
-        first_run.load_into(self.model)
-        self.finished_runs = [first_run.facts]
-        self._begin(1)
+    def _go_on_from(self, finished: Finished, log: LogLine) -> None:
+        """Set out on the run after the finished ones, from their weights."""
+        finished.load_into(self.model)
+        self.finished_runs = finished.runs
+        self._begin(len(finished.runs))
         self._save()
-        log(f"run 2 starts from the weights {first_run.facts['weights']} in {first_run.folder}")
+        log(f"run {self.run_index + 1} starts from the weights {finished.weights} in {finished.folder}")
 
     def _train_run(self, log: LogLine, progress: Progress) -> None:
         run = self.run
@@ -217,7 +217,7 @@ class TinyTrainer:
     def _made_by(self) -> dict[str, Any]:
         """What a checkpoint must have been made by for training to go on from it."""
         made_by = self.recipe.model_dump(mode="json")
-        return made_by | {"first_run": self.first_run and self.first_run.facts["weights"]}
+        return made_by | {"start": self.start and self.start.weights}
 
     def _save(self) -> None:
         progress = {
