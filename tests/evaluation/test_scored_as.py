@@ -15,12 +15,14 @@ def scores_of(answer: str, gold: str, **settings: str) -> Scores:
         **{"asks": (0,), "tokens": TOKENS, "start_s": 0, "end_s": 0},
     )
     group = GroupRun(
-        **{"id": "g", "num_questions": 1, "wall_s": (1.0,), "ideal_s": 1.0, "forward_passes": 1},
+        **{"id": "g", "num_questions": 1, "forward_passes": 1},
         **{"num_asks": 1, "tokens": TOKENS, "tokens_by_role": {}},
     )
     identity = Identity(settings={}, code="")
-    run = RunRecord.model_construct(cell={}, identity=identity, hardware={}, groups=(group,))
-    scoring = Identity(settings={**settings, "bootstrap_draws": 10, "seed": 0}, code="")
+    run = RunRecord.model_construct(
+        cell={}, identity=identity, hardware={}, groups=(group,), num_resumed=1, left_out=()
+    )
+    scoring = Identity(settings=dict(settings), code="")
     return score_cell([row], run, scoring)
 
 

@@ -69,8 +69,6 @@ def made_page(name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None) 
     run = GroupRun(
         id=name,
         num_questions=4,
-        wall_s=(0.03,),
-        ideal_s=0.02,
         forward_passes=4,
         num_asks=4,
         tokens=TOKENS,

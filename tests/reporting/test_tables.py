@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tests.reporting.timed import made_times, write_times
 
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity, scores_path, scoring_identity
@@ -59,15 +60,11 @@ def rows_of(right: dict[str, list[bool]]) -> list[AnswerRow]:
     ]
 
 
-def run_of(
-    cell: Cell, right: dict[str, list[bool]], walls: dict[str, float], identity: Identity
-) -> RunRecord:
+def run_of(cell: Cell, right: dict[str, list[bool]], identity: Identity) -> RunRecord:
     groups = [
         GroupRun(
             id=group,
             num_questions=len(answers),
-            wall_s=(walls[group],),
-            ideal_s=walls[group] / 2,
             forward_passes=3,
             num_asks=1,
             tokens=TOKENS,
@@ -88,6 +85,8 @@ def run_of(
         load_s=0,
         peak_memory_mib=0,
         kv_cache_mib=None,
+        makespan_s=2.0,
+        groups_in_flight=4,
         num_groups=len(groups),
         num_resumed=0,
         totals=TOKENS,
@@ -98,12 +97,10 @@ def run_of(
     )
 
 
-def scores_of(
-    cell: Cell, right: dict[str, list[bool]], walls: dict[str, float], scorer: str = "squad"
-) -> Scores:
+def scores_of(cell: Cell, right: dict[str, list[bool]], scorer: str = "squad") -> Scores:
     identity = Identity(settings={}, code="")
-    scoring = Identity(settings={"scorer": scorer}, code="")
-    return score_cell(rows_of(right), run_of(cell, right, walls, identity), scoring)
+    scoring = Identity(settings={"scorer": scorer, "language": "en"}, code="")
+    return score_cell(rows_of(right), run_of(cell, right, identity), scoring)
 
 
 def made(root: Path, **changes) -> Experiment:
@@ -120,8 +117,8 @@ def made(root: Path, **changes) -> Experiment:
 
 def results_of(experiment: Experiment, right, walls, scorer: str = "squad") -> Results:
     """The same groups in every cell; `right` and `walls` by strategy."""
-    made = {c: scores_of(c, right[c.strategy], walls[c.strategy], scorer) for c in experiment.cells}
-    return Results(experiment, made)
+    made = {c: scores_of(c, right[c.strategy], scorer) for c in experiment.cells}
+    return Results(experiment, made, made_times(experiment, lambda cell: walls[cell.strategy]))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +228,7 @@ def test_decoders_that_answer_alike_count_once(root: Path) -> None:
     assert set(tables.differences(results)["p"]) == {"< 0.0626"}
     other = {**right, "sequential": {**right["sequential"], "g0": [False, True]}}
     by_decoder = {"tree": right, "hf": other}
-    scores = {c: scores_of(c, by_decoder[c.decoder][c.strategy], WALLS) for c in experiment.cells}
+    scores = {c: scores_of(c, by_decoder[c.decoder][c.strategy]) for c in experiment.cells}
     # Two comparisons now: 2 / 32 times two, and 2 / 16 of the four groups that differ.
     assert set(tables.differences(Results(experiment, scores))["p"]) == {"< 0.1251"}
 
@@ -244,7 +241,7 @@ def test_questions_that_one_cell_lacks_are_left_out_and_said(root: Path) -> None
     assert set(frame["groups"]) == {4} and set(frame["questions"]) == {8}
     assert "left out: worlds two hop g2 up to 2." in notes.note_of("differences", results)
     one, base = (Cell("worlds_two_hop_g2", "tiny", s, "tree") for s in ("sequential", "batch"))
-    lone = {one: scores_of(one, {"x": [True]}, {"x": 1.0}), base: results.scores[base]}
+    lone = {one: scores_of(one, {"x": [True]}), base: results.scores[base]}
     assert compare(primary_measure(lone), one, base) is None
 
 
@@ -255,10 +252,11 @@ def written(root: Path, tmp_path: Path) -> Experiment:
     right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
     for cell in experiment.cells:
         identity, scoring = cell_identity(experiment, cell), scoring_identity(experiment, cell.dataset)
-        rows, run = rows_of(right[cell.strategy]), run_of(cell, right[cell.strategy], WALLS, identity)
+        rows, run = rows_of(right[cell.strategy]), run_of(cell, right[cell.strategy], identity)
         path = Path(experiment.cells_folder) / scores_path(experiment, cell)
         write_json(path, score_cell(rows, run, scoring))
         write_rows(path.parent.parent / "answers.jsonl", rows, identity.about(run.cell))
+    write_times(experiment, lambda cell: WALLS, Path(experiment.times_folder))
     return experiment
 
 
