@@ -256,7 +256,7 @@ def _tell(record: Any, scores: Mapping[str, Any], primary: str, known: bool) -> 
         for name, before in waits.items()
         if before
     ]
-    parts = [judged] if known and console.is_terminal else []
+    parts: list[Any] = [judged] if known and console.is_terminal else []
     parts += after or [Text("no question waited for another")]
     Console(stderr=not console.is_terminal, soft_wrap=False).print(
         Panel(Group(*parts, Text(), _ledger(record.run)), title="ledger, in tokens", expand=False)

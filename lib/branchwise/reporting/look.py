@@ -56,7 +56,7 @@ class Look:
         figure: Figure,
         decoders: Literal["dash", "fill"] | None = None,
         strategies: Sequence[str] | None = None,
-        line: str = "-",
+        line: Literal["-", ""] = "-",
     ) -> None:
         """Strategies that there is anything of (or these) and, where there are several, decoders by
         their line or by the filling of their markers.
