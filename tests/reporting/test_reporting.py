@@ -222,5 +222,5 @@ def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) 
     write_json(path, made_scores(experiment.cells[0], 1))
     assert read_json(path, Scores).schema_version == 4
     path.write_text(path.read_text().replace('"schema_version":4', '"schema_version":5'))
-    with pytest.raises(UserError, match="not a Scores of schema version 3: schema_version"):
+    with pytest.raises(UserError, match="not a Scores of schema version 4: schema_version"):
         read_json(path, Scores)

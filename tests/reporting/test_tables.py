@@ -25,6 +25,7 @@ from branchwise.results import (
     AnswerRow,
     GroupRun,
     Identity,
+    LeftOut,
     RunRecord,
     Scores,
     Tokens,
@@ -307,3 +308,66 @@ def test_tables_in_a_terminal_fit_80_columns(written: Experiment) -> None:
     folder.mkdir(parents=True)
     assert ("tables", folder) in shown.places(written)
     assert "figures" not in dict(shown.places(written))
+
+
+def test_times_are_compared_with_their_noise_beside_them(root: Path) -> None:
+    """A strategy less the baseline, the baseline less itself (A/A), and decoder less decoder."""
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    slower = {group: 2 * wall_s for group, wall_s in WALLS.items()}
+    results = results_of(made(root), right, {"batch": WALLS, "sequential": slower})
+    frame = tables.differences(results)
+    # The mean of WALLS is 120 ms, of three repeats the middle one.
+    assert all(text.startswith("120.0 [") for text in frame["wall difference, ms"])
+    assert set(frame["timed"]) == {5}
+    cost = tables.cost(results).set_index(["strategy", "decoder"])
+    assert cost.loc[("batch", "tree"), "wall ms"].startswith("120.0 [")
+    assert cost.loc[("batch", "tree"), "ideal ms"].startswith("60.0 [")
+    for name in ("cost", "differences", "decoders"):
+        note = notes.note_of(name, results)
+        assert "A/A: batch timed twice" in note
+        assert "worlds two hop g2, tree: 1.2 [" in note
+        assert "Timed on a processor, 1 threads; load average 0.5 to 0.5." in note
+    decoders = tables.decoders(results)
+    assert list(decoders["decoder"]) == ["tree", "transformers"]
+    assert list(decoders["weights"]) == ["plain", "the model's own"]
+    assert decoders["wall difference, ms"].iloc[1].startswith("0.0 ")
+    assert decoders["wall difference, ms"].iloc[0] == ""
+
+
+def test_different_machines_are_told(root: Path) -> None:
+    right = {"batch": five_groups(True), "sequential": five_groups(True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    contest = next(iter(results.times.records))
+    record = results.times.records[contest]
+    other = tuple(run.model_copy(update={"hardware": "another"}) for run in record.runs)
+    results.times.records[contest] = record.model_copy(update={"runs": other})
+    assert "Times are of DIFFERENT machines" in notes.note_of("cost", results)
+
+
+def test_throughput_is_no_latency(root: Path) -> None:
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    row = tables.throughput(results).iloc[0]
+    # Ten questions and 6 tokens in the 2 s of the makespan.
+    assert (row["makespan, s"], row["questions / s"], row["tokens / s"]) == ("2.0", "5.0", "3.0")
+    assert "wall" not in " ".join(tables.throughput(results))
+
+
+def test_without_times_there_are_no_columns_of_times(root: Path) -> None:
+    experiment = made(root, timed_groups=0)
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(experiment, right, dict.fromkeys(right, WALLS))
+    assert not results.times.by_cell
+    for name in ("cost", "differences"):
+        assert not [head for head in tables.MAKERS[name](results) if "wall" in head or "ideal" in head]
+        assert "No times were taken." in notes.note_of(name, results)
+
+
+def test_groups_that_do_not_fit_are_told_with_their_share(root: Path) -> None:
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    cell = results.experiment.cells[0]
+    lost = LeftOut(group="long", num_questions=6, reason="too long")
+    results.scores[cell] = results.scores[cell].model_copy(update={"left_out": (lost,)})
+    note = notes.note_of("accuracy", results)
+    assert "batch, tree 1 of 6 groups (37.5 % of the questions)" in note
