@@ -4,6 +4,8 @@ from branchwise.config.types import Experiment
 
 TABLES = ("accuracy", "cost", "differences", "kinds", "further")
 FIGURES = ("accuracy", "accuracy_by_size", "latency_by_size", "quality_latency", "tokens")
+TIMED_FIGURES = frozenset({"latency_by_size", "quality_latency", "dependency_cost"})
+"""Those that show times: there are none of them where an experiment times no groups."""
 DEPENDENCY_FIGURES = ("dependency_cost", "dependency_gain", "dependency_edges", "dependency_graphs")
 
 
@@ -14,7 +16,8 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
     """Names of the figures that an experiment yields."""
-    return (*FIGURES, *DEPENDENCY_FIGURES) if _follows_any(experiment) else FIGURES
+    names = (*FIGURES, *DEPENDENCY_FIGURES) if _follows_any(experiment) else FIGURES
+    return tuple(name for name in names if experiment.timed_groups or name not in TIMED_FIGURES)
 
 
 def _follows_any(experiment: Experiment) -> bool:

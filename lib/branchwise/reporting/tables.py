@@ -54,6 +54,8 @@ def _per_cell(
     digits: int,
 ) -> pd.DataFrame:
     frame = results.metrics()
+    # Where nothing is timed no cell has times; a column that only some cells lack stays.
+    columns = {metric: title for metric, title in columns.items() if metric in set(frame.metric)}
     rows = []
     for cell, part in frame.groupby(list(AXES), sort=False):
         by_metric = part.set_index("metric")
