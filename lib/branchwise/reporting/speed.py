@@ -29,7 +29,10 @@ def draw_speed(result: dict[str, Any]) -> Figure:
             f"the benchmark's result has schema {result.get('schema')}, not {SCHEMA}",
             "run `branchwise bench` again",
         )
-    rows = pd.DataFrame([row for row in result["rows"] if "error" not in row])
+    timed = [row for row in result.get("rows", ()) if "error" not in row]
+    if not timed:
+        raise UserError("the benchmark's result holds no layout that ran", "run `branchwise bench` again")
+    rows = pd.DataFrame(timed)
     rows["step_ms"], rows["floor_ms"] = 1e3 * rows.step_s, 1e3 * rows.floor_s
     layouts = list(rows.layout.unique())
     prefixes = sorted(rows.prefix.unique())
