@@ -81,7 +81,7 @@ def test_a_changed_recipe_starts_anew_and_keeps_the_old_checkpoint(tmp_path: Pat
     old = weights(tmp_path)
     done = train(tmp_path, num_steps=2, seed=1)
     assert done.exit_code == 0, done.output
-    assert "another recipe: seed: 0 -> 1; num_steps: 4 -> 2" in done.output
+    assert "another recipe: num_steps: 4 -> 2; seed: 0 -> 1" in done.output
     assert f"the old checkpoint, of step 4, is kept in {tmp_path}/work/checkpoint.1" in done.output
     assert "resumed" not in done.output
     assert weights(tmp_path) != old

@@ -198,10 +198,6 @@ def _token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     return [len(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
 
-def _size(messages: Sequence[Mapping[str, str]]) -> int:
-    return sum(len(message["content"]) for message in messages)
-
-
 def _too_long(groups: Sequence[Group], tokens: Sequence[int], limit: int) -> TooLong:
     beyond = [group for group, number in zip(groups, tokens, strict=True) if number > limit]
     longest = max(range(len(groups)), key=lambda index: tokens[index])
