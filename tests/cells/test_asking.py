@@ -47,9 +47,7 @@ def flown(folder: Path, groups=GROUPS, strategy=None, decoder=None, **settings):
     said: list[str] = []
     seen: list[tuple[int, int]] = []
     journal = Journal(folder / "journal.jsonl", {"of": "this"})
-    flight = run_groups(
-        runner, groups, journal, lambda *done: seen.append(done), said.append, **settings
-    )
+    flight = run_groups(runner, groups, journal, lambda *done: seen.append(done), said.append, **settings)
     return flight, decoder, said, seen
 
 
@@ -217,7 +215,9 @@ def test_a_cells_totals_hold_what_finding_its_dependencies_cost(
         dependencies_of(groups[1], fallback="no list"),
     ]
     record, said = ran(job_of("collab", "llm"), files_of(tmp_path, groups, found))
-    assert record.totals == Tokens(sent=40 + 40, unique=36 + 30, cached=4 + 10, generated=4 + 6, padding=8 + 2)
+    assert record.totals == Tokens(
+        sent=40 + 40, unique=36 + 30, cached=4 + 10, generated=4 + 6, padding=8 + 2
+    )
     assert record.totals_by_role == {
         "answerer": Tokens(sent=40, unique=36, cached=4, generated=4, padding=8),
         "dependencies": Tokens(sent=40, unique=30, cached=10, generated=6, padding=2),
@@ -253,7 +253,9 @@ def test_a_cell_in_which_nothing_fits_is_told(decoder: FakeDecoder, tmp_path: Pa
         raise DoesNotFit("group a: too long", "shorten it")
 
     monkeypatch.setattr(GroupRunner, "ask", never)
-    with pytest.raises(UserError, match="cell d/m/batch/tree: no group fits the model; group a: too long"):
+    with pytest.raises(
+        UserError, match="cell d/m/batch/tree: no group fits the model; group a: too long"
+    ):
         ran(job_of(), files_of(tmp_path, GROUPS[:1]))
 
 

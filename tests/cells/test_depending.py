@@ -70,7 +70,12 @@ def test_edges_are_chosen_by_the_models_tokens() -> None:
 def test_what_is_given_costs_nothing() -> None:
     entry = ControlEntry(kind="gold")
     found = by_hand(entry, lambda group: Found(control_edges(group, entry))).find(GROUP)
-    assert (found.edges, found.wall_s, found.tokens, found.forward_passes) == ((("q1", "q3"),), 0, FREE, 0)
+    assert (found.edges, found.wall_s, found.tokens, found.forward_passes) == (
+        (("q1", "q3"),),
+        0,
+        FREE,
+        0,
+    )
     assert by_hand(heuristic(), generated()).find(GROUP).wall_s > 0
 
 

@@ -177,7 +177,9 @@ class Node(SimpleNamespace):
 def test_branches_are_in_the_trace_with_what_they_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     from branchwise.cells import desk as desk_module
 
-    monkeypatch.setattr(desk_module, "continuation_ids_of", lambda tokenizer, text: tokenizer.encode(text))
+    monkeypatch.setattr(
+        desk_module, "continuation_ids_of", lambda tokenizer, text: tokenizer.encode(text)
+    )
     decoder = Branching()
 
     async def script(desk: GroupDesk) -> None:

@@ -112,7 +112,10 @@ DEPENDENCIES = GroupDependencies(
 
 def test_a_record_by_hand() -> None:
     """An answerer and a planner; ten tokens a prompt, of which one is found."""
-    answerer, planner = FakeDecoder(lambda request: "an answer"), FakeDecoder(lambda request: "one two three")
+    answerer, planner = (
+        FakeDecoder(lambda request: "an answer"),
+        FakeDecoder(lambda request: "one two three"),
+    )
     others = {"planner": Asked(planner, None)}
     record, said, _ = recorded(planned, answerer, others=others, found=DEPENDENCIES)
     run = record.run
@@ -128,11 +131,24 @@ def test_a_record_by_hand() -> None:
     assert run.dependencies == DEPENDENCIES
     first, second, third = record.answers
     # The dependencies' cost by three; the plan's by the two that waited for it; one's own ask.
-    assert first.tokens == second.tokens == Tokens(
-        sent=10 + 5 + 10, unique=7 + 4.5 + 9, cached=3 + 0.5 + 1, generated=2 + 1.5 + 2, padding=1 + 1 + 2
+    assert (
+        first.tokens
+        == second.tokens
+        == Tokens(
+            sent=10 + 5 + 10,
+            unique=7 + 4.5 + 9,
+            cached=3 + 0.5 + 1,
+            generated=2 + 1.5 + 2,
+            padding=1 + 1 + 2,
+        )
     )
     assert third.tokens == DEPENDENCIES.tokens.share(3)
-    assert (first.answer, first.raw, first.asks, first.well_formed) == ("an answer", "an answer", (1,), True)
+    assert (first.answer, first.raw, first.asks, first.well_formed) == (
+        "an answer",
+        "an answer",
+        (1,),
+        True,
+    )
     assert (third.answer, third.raw, third.asks, third.well_formed) == ("", "", (), False)
     assert (third.start_s, third.end_s) == (0, 0)
     assert (first.group, first.question, first.text, first.kind) == ("g", "q1", "What is 1?", "odd")

@@ -64,7 +64,9 @@ class Contest:
         patch.setattr(timing_module, "Workshop", lambda: workshop)
         patch.setattr(timing_module, "groups_of", lambda job, files: (GROUPS, {}))
         patch.setattr(timing_module.torch, "set_num_threads", lambda count: None)
-        patch.setattr(provenance, "hardware", lambda device, threads: {"cpu": "a CPU", "threads": threads})
+        patch.setattr(
+            provenance, "hardware", lambda device, threads: {"cpu": "a CPU", "threads": threads}
+        )
         patch.setattr(timing_module.os, "getloadavg", lambda: (0.7, 0.6, 0.5))
 
     def run(self) -> TimesRecord:
@@ -204,7 +206,11 @@ def test_one_strategy_on_two_decoders(tmp_path, monkeypatch) -> None:
     object.__setattr__(contest.job, "jobs", jobs)
     object.__setattr__(contest.job, "files", contest.job.files * 2)
     runs = contest.run().runs
-    assert sorted((run.decoder, run.again) for run in runs) == [("hf", False), ("hf", True), ("tree", False)]
+    assert sorted((run.decoder, run.again) for run in runs) == [
+        ("hf", False),
+        ("hf", True),
+        ("tree", False),
+    ]
 
 
 def test_places_by_hand() -> None:

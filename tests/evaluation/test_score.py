@@ -78,7 +78,11 @@ def test_a_group_with_dependencies_by_hand() -> None:
     assert (score.dependency_s, score.edges, score.num_questions) == (0.5, 2 / 4, 4)
     assert (score.edge_pairs, score.known_pairs) == (EDGES, KNOWN)
     # q1 -> q2 is right; q3 -> q2 is q2 -> q3 the other way round; two of three known ones are missing.
-    assert (score.edge_precision, score.edge_recall, score.edge_turned) == (0.5, pytest.approx(1 / 3), 0.5)
+    assert (score.edge_precision, score.edge_recall, score.edge_turned) == (
+        0.5,
+        pytest.approx(1 / 3),
+        0.5,
+    )
 
 
 def test_a_group_without_dependencies_by_hand() -> None:

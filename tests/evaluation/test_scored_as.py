@@ -15,11 +15,15 @@ def scores_of(answer: str, gold: str, **settings: str) -> Scores:
         **{"asks": (0,), "tokens": TOKENS, "start_s": 0, "end_s": 0},
     )
     group = GroupRun(
-        **{"id": "g", "num_questions": 1, "wall_s": (1.0,), "ideal_s": 1.0, "forward_passes": 1},
+        **{"id": "g", "num_questions": 1, "forward_passes": 1},
         **{"num_asks": 1, "tokens": TOKENS, "tokens_by_role": {}},
     )
     identity = Identity(settings={}, code="")
-    run = RunRecord.model_construct(cell={}, identity=identity, hardware={}, groups=(group,))
+    run = RunRecord.model_construct(
+        **{"cell": {}, "identity": identity, "hardware": {}, "groups": (group,), "left_out": ()},
+        **{"num_resumed": 0, "makespan_s": 1.0, "groups_in_flight": 1, "num_groups": 1},
+        totals_by_role={},
+    )
     scoring = Identity(settings={**settings, "bootstrap_draws": 10, "seed": 0}, code="")
     return score_cell([row], run, scoring)
 

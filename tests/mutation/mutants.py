@@ -65,7 +65,9 @@ OPERATORS = tuple(
     )
 )  # fmt: skip
 
-MESSAGES = frozenset({"Field", "UserError", "DoesNotFit", "RuntimeError", "ValueError", "TypeVar", "warn", "say"})
+MESSAGES = frozenset(
+    {"Field", "UserError", "DoesNotFit", "RuntimeError", "ValueError", "TypeVar", "warn", "say"}
+)
 """Calls whose arguments are words for people, or types."""
 
 
@@ -316,7 +318,9 @@ def write_csv(entries: Sequence[dict], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for entry in sorted(entries, key=lambda e: (e["room"], e["module"], e["line"], e["operator"], e["key"])):
+        for entry in sorted(
+            entries, key=lambda e: (e["room"], e["module"], e["line"], e["operator"], e["key"])
+        ):
             reason = reasons.get(_same(entry), "") if entry["outcome"] == "survived" else ""
             writer.writerow({**entry, "reason": reason})
     for room in dict.fromkeys(entry["room"] for entry in entries):
