@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.fakes import Clock, FakeDecoder, Words, group_of
 
 from branchwise.cells import cell as cell_module
 from branchwise.cells import flight as flight_module
@@ -36,7 +37,6 @@ from branchwise.strategies import Answered, load
 from branchwise.strategies.base import Desk, answered
 from branchwise.strategies.entry import StrategyEntry
 from branchwise.trace import GroupTrace
-from tests.fakes import Clock, FakeDecoder, Words, group_of
 
 GROUPS = [group_of(2, name) for name in "abcde"]
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.fakes import Clock, group_of
 
 from branchwise.cells import depending as depending_module
 from branchwise.cells.depending import Depending, check_control, find_all, states_needs
@@ -13,7 +14,6 @@ from branchwise.dependencies.graph import Edge
 from branchwise.dependencies.selection import Selection
 from branchwise.errors import UserError
 from branchwise.trace import Tokens
-from tests.fakes import Clock, group_of
 
 GROUP = group_of(3, q3="q1")
 TOKENS = Tokens(sent=9, unique=6, cached=3, generated=2, padding=1)

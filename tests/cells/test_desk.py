@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
+from tests.fakes import FakeDecoder, Words, group_of
 
 from branchwise.cells.desk import Asked, GroupDesk
 from branchwise.data.types import Group
@@ -12,7 +13,6 @@ from branchwise.decoding.requests import Completion, Rules, Sampling, TokenCount
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies.base import Desk
-from tests.fakes import FakeDecoder, Words, group_of
 
 GROUP = group_of(3)
 HELLO = [{"role": "user", "content": "Say a word"}]

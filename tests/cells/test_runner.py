@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.fakes import Clock, FakeDecoder, Words, group_of
 
 from branchwise.cells.desk import Asked
 from branchwise.cells.runner import Done, GroupRunner, record_of
@@ -13,7 +14,6 @@ from branchwise.prompts import PromptStyle, Reading, single
 from branchwise.results import GroupDependencies, Tokens
 from branchwise.strategies import Answered, load
 from branchwise.strategies.base import Desk, answered
-from tests.fakes import Clock, FakeDecoder, Words, group_of
 
 GROUP = group_of(3)
 

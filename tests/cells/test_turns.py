@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.fakes import FakeDecoder, group_of
 
 from branchwise.cells import provenance
 from branchwise.cells import timing as timing_module
@@ -14,7 +15,6 @@ from branchwise.cells.timing import TimingJob, order, run_timing, spread
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.results import Identity, read_json
 from branchwise.times import TimedRun, TimesRecord, medians
-from tests.fakes import FakeDecoder, group_of
 
 GROUPS = [group_of(2, name) for name in "abcde"]
 UNFIT = "too long"

@@ -4,11 +4,11 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes import group_of
 
 from branchwise.dependencies.controls import control_edges, random_edges, reversed_edges
 from branchwise.dependencies.entries import ControlEntry
 from branchwise.dependencies.graph import graph_of, known_edges
-from tests.fakes import group_of
 
 GROUP = group_of(5, q3="q1 q2", q5="q3")
 

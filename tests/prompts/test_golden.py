@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+from tests.fakes import FakeDecoder
 
 from branchwise.cells.runner import GroupRunner
 from branchwise.data.types import Group, Question
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
-from tests.fakes import FakeDecoder
 
 GROUP = Group(
     id="g",
