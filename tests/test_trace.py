@@ -33,7 +33,8 @@ def ask(duration: float, *after: int, questions: tuple[str, ...] = (), sent: int
     ],
 )
 def test_ideal_latency(asks: list[AskRecord], expected: float) -> None:
-    """Error 21 of the published systems: an ideal latency that sums instead of taking the maximum."""
+    """Of asks that wait for none of each other the longest counts, not their sum."""
+    # Error 21: an ideal latency that sums instead of taking the maximum.
     assert ideal_latency_s(asks) == pytest.approx(expected)
 
 

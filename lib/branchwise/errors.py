@@ -10,8 +10,8 @@ class UserError(Exception):
         self.remedy = remedy
 
 
-class DoesNotFit(UserError):  # noqa: N818 (it says what it is)
-    """A prompt and its answer are longer than the model's context."""
+class DoesNotFit(UserError):  # noqa: N818 (read as what is said of a group)
+    """A prompt and its answer exceed what a model or its cache can hold: others may still fit."""
 
 
 class NotANumberError(UserError):

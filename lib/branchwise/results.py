@@ -28,6 +28,7 @@ class AnswerRow(Record):
     golds: tuple[str, ...]
     gold_spans: tuple[tuple[str, ...], ...] = Field((), description="See Question.gold_spans.")
     guess: float | None = Field(description="Score of a guess by type, where known.")
+    chain_guess: float | None = Field(None, description="See Question.chain_guess.")
     raw: str = Field(description="The whole reply that holds the answer.")
     answer: str = Field(description="The answer read from it; empty where there is none.")
     well_formed: bool
@@ -134,12 +135,13 @@ class RunRecord(Record):
 
 
 class Metric(Record):
-    """One number with its bootstrap interval over groups."""
+    """One number with its 95 % interval over groups; null where one group says nothing of any."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int = Field(description="Questions, or groups for measures of a whole group.")
+    groups: int = Field(description="Groups that they belong to: the units of the interval.")
 
 
 class QuestionScore(Record):
@@ -149,6 +151,7 @@ class QuestionScore(Record):
     question: str
     kind: str
     guess: float | None
+    chain_guess: float | None = None
     em: float
     em_strict: float = Field(description="EM under the strict parser: 0 where not well-formed.")
     f1: float

@@ -112,6 +112,7 @@ def test_ledger_and_ideal_latency_are_computed_again_from_the_files(root: Path, 
 @pytest.mark.slow
 def test_files_of_something_else_are_named(root: Path, work: Path) -> None:
     """Answers that were copied from another cell of the same data, groups of other settings."""
+    # Error 30: result files that are copies of another task's.
     assert run(root, command(work)).returncode == 0
     other = [
         word.replace("batch", "sequential") if word == "batch" else word

@@ -57,6 +57,7 @@ def flat(groups: list[Group]) -> list[str]:
 @pytest.mark.parametrize("grouping", ["context", "chunk", "dialogue"])
 def test_no_group_straddles_passages(squad_file: Path, grouping: str) -> None:
     """The published dips at group sizes 2 to 4 came from chunks that did."""
+    # Error 12: chunks that straddle contexts.
     for size in (1, 2, 4, 20):
         for group in made(squad_file, grouping=grouping, group_size=size):
             passages = {question.id.split("-")[0] for question in group}

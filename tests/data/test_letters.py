@@ -62,6 +62,7 @@ def test_letters_that_are_answers(text: str, letters: str) -> None:
     ],
 )
 def test_letters_that_are_not(text: str) -> None:
+    # Error 14: the first letter anywhere is a choice.
     assert letters_in(text) == ""
 
 

@@ -71,7 +71,7 @@ def test_a_conversation_is_never_prefilled_twice(loaded: ModelSource) -> None:
 
 
 def test_every_answer_has_its_own_budget(loaded: ModelSource) -> None:
-    """Error 11 of the published systems: all answers of a prompt shared one answer's budget."""
+    # Error 11: all answers share one answer's budget.
     group = GROUPS[0]
     together = run(loaded, "tree", "all_in_one", group, budget=7).asks[0].completion
     assert len(together.ids) <= 7 * len(group)
@@ -82,6 +82,7 @@ def test_every_answer_has_its_own_budget(loaded: ModelSource) -> None:
 
 def test_the_models_own_generation_config_changes_nothing(loaded: ModelSource) -> None:
     """`generate` fills open values from it: a repetition penalty there must not leak in."""
+    # Error 29: sampling on one side, greedy on the other.
     expected = run(loaded, "hf", "batch", GROUPS[0])
     config = loaded.loaded.model.generation_config
     config.repetition_penalty, config.no_repeat_ngram_size = 1.8, 1

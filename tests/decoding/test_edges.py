@@ -331,23 +331,3 @@ def test_a_group_may_be_any_equal_name() -> None:
         return done
 
     play(decoder, script)
-
-
-# ----- the ledger -----
-
-
-def test_every_computed_prompt_token_is_charged_once() -> None:
-    decoder = TreeDecoder(model_of("qwen2"))
-
-    async def script():
-        trunk = decoder.open([9] * 30)
-        children = decoder.fork(trunk, [[20], [21]])
-        done = await asyncio.gather(*(decoder.generate(child, 3) for child in children))
-        again = await decoder.generate(children[0], 2)
-        return [completion.tokens for completion in (*done, again)]
-
-    first, second, again = play(decoder, script)
-    assert (first.sent, first.unique, first.cached) == (31, 31, 0)
-    assert (second.sent, second.unique, second.cached) == (31, 1, 30)
-    assert again.unique == 0
-    assert again.cached == again.sent

@@ -39,6 +39,7 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     packed=st.booleans(),
 )
 def test_branches_equal_separate_prompts(name: str, kernel: str, prompts: list[list[int]], **how) -> None:
+    # Error 25: isolation leaks.
     check_branches(name, kernel, prompts, **how)
 
 
@@ -73,6 +74,7 @@ def check_branches(
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_logits_of_one_branch_equal_plain_decoding(name: str) -> None:
+    # Error 27: the last prompt token fed twice.
     model = model_of(name)
     ids = torch.randint(8, VOCABULARY, (40,), generator=torch.Generator().manual_seed(3)).tolist()
     with torch.no_grad():
@@ -160,6 +162,7 @@ def test_moving_tokens_together_changes_nothing(kernel: str) -> None:
 
 
 def test_the_model_is_left_as_it_was() -> None:
+    # Error 2: adapters leak from one strategy into the next.
     model = model_of("qwen2")
     before = model.config._attn_implementation
     TreeDecoder(model).complete([[9, 10]], max_new_tokens=2)

@@ -114,6 +114,7 @@ def test_idle_keys_are_given_up_and_computed_again() -> None:
 
 
 def test_a_set_begins_together_and_goes_on_without_who_has_ended() -> None:
+    # Error 24: the first fused token read from one paraphrase.
     bench = Bench()
     sizes = []
     hook = Hook(lambda ids, logits: sizes.append(len(ids)) or logits, lockstep=3)

@@ -173,6 +173,7 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
 def test_any_tree_equals_plain_passes(
     name, kernel: str, some, chunk: int, replicated: int, long: int
 ) -> None:
+    # Error 25: isolation leaks.
     check_trees(name, kernel, some, chunk, replicated, long)
 
 
@@ -296,6 +297,7 @@ def test_a_stop_text_inside_a_token_cuts_the_text_there() -> None:
 
 def test_a_lockstep_hook_moves_its_branches_together() -> None:
     """Fusion in its simplest form: the mean of the logits, so that all branches say the same."""
+    # Error 24: the first fused token read from one paraphrase.
     decoder = TreeDecoder(model_of("qwen3"), max_step_tokens=3)
     sizes = []
 

@@ -130,6 +130,7 @@ def test_replies_that_cannot_be_read_are_refused(text: str, problem: str) -> Non
 
 
 def test_no_edges_is_an_answer_and_ranks_are_confidences() -> None:
+    # Error 18: dependency edges reversed, thresholds that filter nothing.
     assert edges_of('{"edges": []}') == []
     assert edges_of("[]") == []
     read = read_edges('{"edges": [{"Q3": "Q1"}, {"Q9": "Q1"}, {"Q4": "Q2"}]}', IDS)
@@ -150,14 +151,15 @@ def test_an_order_is_a_chain() -> None:
 def test_the_pattern_is_that_of_readable_replies(shape: str) -> None:
     pattern = regex.compile(reply_pattern(4, shape))
     good = {
-        "edges": ['{"edges": []}', '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}'],
-        "order": ['{"order": ["Q2", "Q1", "Q4", "Q3"]}'],
+        "edges": {'{"edges": []}': [], '{"edges": [{"Q3": "Q1"}, {"Q4": "Q2"}]}': WANTED},
+        "order": {'{"order": ["Q2", "Q1", "Q4", "Q3"]}': [("b", "a"), ("a", "d"), ("d", "c")]},
     }[shape]
-    for text in good:
+    for text, edges in good.items():
         assert pattern.fullmatch(text)
-        assert edges_of(text) is not None
+        assert edges_of(text) == edges
         assert all(pattern.fullmatch(text[:end], partial=True) for end in range(len(text)))
-    assert not pattern.fullmatch(good[-1].replace("Q1", "Q5"))
+    text = list(good)[-1]
+    assert not pattern.fullmatch(text.replace("Q1", "Q5"))
 
 
 def test_a_planner_sees_the_passage_only_where_it_should() -> None:
@@ -181,7 +183,7 @@ def test_controls() -> None:
 class FakeTokenizer:
     cls_token_id, sep_token_id = 1, 2
 
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, add_special_tokens: bool, split_special_tokens: bool) -> list[int]:
         return [10 + ord(char) for char in text]
 
 
@@ -210,6 +212,7 @@ class FakeEncoder:
 
 
 def test_shares_of_attention_and_their_direction() -> None:
+    # Error 18: dependency edges reversed, thresholds that filter nothing.
     packed = pack(["ab", "cd"], FakeTokenizer(), 64, 64)
     assert [list(span) for span in packed.spans] == [[1, 2], [4, 5]]
     last = attention_shares(FakeEncoder(), packed, (-1,), "mean", "mean")

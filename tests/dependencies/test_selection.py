@@ -130,7 +130,8 @@ def _check(edges: list[Edge], rule: Selection) -> None:
         assert max((d for _, d in graph.out_degree), default=0) <= rule.max_needed_by
     if rule.max_tokens is not None:
         assert 22 * len(found) <= rule.max_tokens
-    assert known_edges(with_edges(asked, found)) is not None
+    followed = {(e.source, e.target) for e in known_edges(with_edges(asked, found))}
+    assert followed == {(e.source, e.target) for e in found}
 
 
 def test_two_hundred_questions_choose_among_all_pairs() -> None:

@@ -97,6 +97,7 @@ def test_replies_that_hold_a_verdict(text: str, grades: dict) -> None:
     ],
 )
 def test_replies_that_do_not_are_missing_never_a_three(text: str) -> None:
+    # Error 16: an unreadable verdict becomes a middling score.
     reading = read_verdict(text, "four")
     assert reading.grades is None
     assert reading.problem

@@ -39,6 +39,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def test_every_golden_row_gets_the_official_verdict(
     metric: str, at_least: int, verdicts: tuple[str, ...]
 ) -> None:
+    # Error 5: two definitions of exact match in one report.
     rows = [json.loads(line) for line in (GOLDEN / f"{metric}.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) >= at_least
     for row in rows:
@@ -68,7 +69,8 @@ def answer_row(answer: str, *golds: str, **more) -> AnswerRow:
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
 def test_an_empty_answer_is_wrong_under_every_metric(scorer: str, empty: str) -> None:
-    """Error 13 of the published systems: an empty answer counted as contained in every gold."""
+    """It was contained in every gold."""
+    # Error 13: an empty answer counts as right.
     for golds in (["the"], ["Oslo"], ["the", "x"]):
         score = score_answer(answer_row(empty, *golds), scorer)
         assert (score.em, score.f1, score.lenient, score.em_strict) == (0, 0, 0, 0)
@@ -124,6 +126,7 @@ def test_cmrc_counts_the_longest_run_of_segments() -> None:
 
 
 def test_strict_and_tolerant_parser_stand_side_by_side() -> None:
+    # Error 5: two definitions of exact match in one report.
     loose = score_answer(answer_row("Oslo", "Oslo", well_formed=False), "squad")
     assert (loose.em, loose.em_strict) == (1.0, 0.0)
 
@@ -145,6 +148,7 @@ def test_lenient_is_containment_of_words(prediction: str, gold: str, right: floa
 
 def test_letters_are_compared_as_letters() -> None:
     """SQuAD's normalisation drops the article A; a choice of A must still be right."""
+    # Error 15: keys of several letters scored on one.
     assert choice_scores("A", ["A"])["em"] == 1.0
     assert choice_scores("CA", ["AC"])["em"] == 1.0
     assert choice_scores("The answer is (B).", ["A, B", "B"])["em"] == 1.0
@@ -183,6 +187,7 @@ def test_quac_leaves_out_questions_on_which_people_disagree() -> None:
 
 
 def test_overlap_of_english_and_chinese() -> None:
+    # Error 17: BLEU on characters for every language.
     same = overlap_scores("the cat sat on the mat", ["the cat sat on the mat"])
     assert all(same[k] == pytest.approx(1.0) for k in ("bleu4", "rouge1", "rouge2", "rouge_l"))
     # Bags overlap fully, bigrams and order do not.
@@ -218,6 +223,7 @@ def test_retrieval_reads_the_final_answer_alone() -> None:
 
 
 def test_edges_have_a_direction() -> None:
+    # Error 18: dependency edges reversed, thresholds that filter nothing.
     scores = edge_scores([("a", "b"), ("c", "b"), ("d", "a")], [("a", "b"), ("b", "c")])
     assert scores["precision"] == pytest.approx(1 / 3)
     assert scores["recall"] == pytest.approx(1 / 2)

@@ -61,6 +61,7 @@ def test_tag(text: str, answer: str, well_formed: bool) -> None:
     ],
 )
 def test_a_letter_counts_only_where_it_stands_for_an_option(text: str, answer: str) -> None:
+    # Error 14: the first letter anywhere is a choice.
     assert read_one(text, CHOICE, "line").answer == answer
 
 

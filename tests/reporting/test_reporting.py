@@ -16,6 +16,7 @@ from branchwise.reporting import (
     TABLES,
     figures,
     figures_of,
+    notes,
     style,
     tables,
     tables_of,
@@ -36,7 +37,7 @@ from branchwise.results import (
 NUM_GROUPS = 8
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
 IDENTITY = Identity(settings={}, code="")
-SCORING = Identity(settings={"scorer": "squad", "bootstrap_draws": 200, "seed": 0}, code="")
+SCORING = Identity(settings={"scorer": "squad"}, code="")
 
 
 def made_scores(cell: Cell, right: float, wall_s: float):
@@ -108,7 +109,6 @@ def experiment(root: Path) -> Experiment:
         "models": ["tiny"],
         "strategies": ["all_in_one", "sequential", "batch"],
         "decoders": ["tree", "hf"],
-        "bootstrap_draws": 200,
     }
     return parse_experiment(content, "made", root)
 
@@ -123,7 +123,7 @@ def results(experiment: Experiment) -> Results:
 
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
     assert (tables_of(results.experiment), figures_of(results.experiment)) == (TABLES, FIGURES)
-    assert {*TABLES, "dependencies"} == set(tables.MAKERS) == set(tables.NOTES)
+    assert {*TABLES, "dependencies"} == set(tables.MAKERS) == set(notes.NOTES)
     assert {*FIGURES, *DEPENDENCY_FIGURES} == set(figures.MAKERS)
     for name in TABLES:
         tables.write_table(name, results, tmp_path)
@@ -149,9 +149,18 @@ def test_differences_are_paired_and_signed(results: Results) -> None:
     frame = tables.differences(results)
     assert set(frame["strategy"]) == {"all in one", "sequential"}
     row = frame[(frame.strategy == "sequential") & (frame.decoder == "tree")].iloc[0]
-    assert row["EM difference"].startswith(("1", "2"))
+    assert row["metric"] == "EM"
+    assert row["difference"].startswith(("1", "2"))
     assert row["wall difference, ms"].startswith("2")
-    assert 0 < float(row["p (wall)"]) <= 1
+    assert (row["groups"], row["questions"]) == (NUM_GROUPS, 2 * NUM_GROUPS)
+    # Two decoders with the same answers are one comparison: 6 of 12, with 8 groups at most.
+    assert "Holm over 6 comparisons of primary metrics (6 more repeat" in notes.note_of(
+        "differences", results
+    )
+    assert "Holm over 12 comparisons of wall times; least p they can show: 0.0938" in notes.note_of(
+        "differences", results
+    )
+    assert row["p (wall)"] == "< 0.0938"
 
 
 def test_kinds_stand_beside_their_guess(results: Results) -> None:
@@ -189,9 +198,9 @@ def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) 
     assert f"is of cell {other}, not of {cell}" in told(cell=other._asdict())
     changed = identity.settings | {"repeats": 9}
     assert "answers.repeats (9, here 3)" in told(identity=Identity(settings=changed, code=identity.code))
-    drawn = scoring.settings | {"bootstrap_draws": 7}
-    assert "scores.bootstrap_draws (7, here 200)" in told(
-        scoring=Identity(settings=drawn, code=scoring.code)
+    other_way = scoring.settings | {"scorer": "drop"}
+    assert 'scores.scorer ("drop", here "squad")' in told(
+        scoring=Identity(settings=other_way, code=scoring.code)
     )
     assert "made by other code" in told(identity=identity.model_copy(update={"code": "old"}))
     assert "made by other code" in told(scoring=scoring.model_copy(update={"code": "old"}))

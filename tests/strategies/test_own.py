@@ -268,6 +268,7 @@ def test_branches_take_messages_text_and_ids(root: Path) -> None:
 
 
 def test_what_finding_dependencies_cost_is_in_the_rows(root: Path) -> None:
+    # Error 19: the dependency stage left out of the cost.
     from branchwise.results import GroupDependencies
 
     tokens = Tokens(sent=510, unique=400, cached=110, generated=20, padding=0)

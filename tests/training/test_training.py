@@ -80,9 +80,9 @@ def test_shared_prefix_never_reaches_into_an_answer() -> None:
 
 
 def test_each_token_is_predicted_from_its_own_branch(chat: ChatTokenizer) -> None:
-    """Error 8 of the published systems: targets shifted into another branch's or the prompt's
-    tokens. Every learned token's predecessor is visible to it, one position earlier, and is what
-    stands before it in its own sequence."""
+    """Every learned token's predecessor is visible to it, one position earlier, and is what stands before
+    it in its own sequence."""
+    # Error 8: targets shifted into another branch's tokens.
     documents = Documents(chat, random.Random(1))
     batch = draw_batch(documents, STAGE, num_rows=4, row_tokens=200, pad_id=0)
     rows, columns = batch.learned_BT.nonzero(as_tuple=True)
@@ -97,6 +97,8 @@ def test_packed_branches_give_the_logits_of_separate_sequences(
     chat: ChatTokenizer, tmp_path: Path
 ) -> None:
     """Invariant 7: training over a tree is training on its branches one by one."""
+    # Error 7: positions differ between training and inference.
+    # Error 9: loss normalised twice.
     trainer = TinyTrainer(RECIPE, tmp_path)
     stage = STAGE.model_copy(update={"layouts": {"single": 1.0}})
     trainer.documents.rng.seed(5)
@@ -178,7 +180,7 @@ def test_a_long_list_of_changes_ends_in_a_count() -> None:
 
 
 def test_training_changes_every_weight(tmp_path: Path) -> None:
-    """Error 10 of the published systems: parameters that cannot move."""
+    # Error 10: parameters that cannot move.
     trainer = TinyTrainer(RECIPE, tmp_path)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.train(lambda line: None, lambda done, total: None)
@@ -195,6 +197,7 @@ def test_muon_moves_all_singular_values_near_one() -> None:
 
 def test_training_never_sees_an_evaluation_group(chat: ChatTokenizer, root: Path) -> None:
     """The overlap check: no context of a catalogue data set or of the card is ever trained on."""
+    # Error 4: evaluation on the training split.
     from branchwise.config.load import load_catalogues
     from branchwise.data.prepare import groups_of
     from branchwise.training.card import SPECS
@@ -215,6 +218,7 @@ def test_training_never_sees_an_evaluation_group(chat: ChatTokenizer, root: Path
 
 
 def test_held_out_names_and_wordings_stand_in_no_training_text(chat: ChatTokenizer) -> None:
+    # Error 4: evaluation on the training split.
     documents = Documents(chat, random.Random(3))
     held_out = set(people("held_out") + cities("held_out"))
     for _ in range(300):

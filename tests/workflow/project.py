@@ -29,7 +29,6 @@ def trial(model: Path, **changes: Any) -> dict[str, Any]:
         "exclude": [{"decoder": "hf", "strategy": "sequential"}, {"decoder": "hf", "dataset": "own"}],
         "max_new_tokens": 4,
         "repeats": 1,
-        "bootstrap_draws": 100,
         "define": {
             "models": {"random": {"path": str(model)}},
             "datasets": {

@@ -95,9 +95,6 @@ def test_cells_are_shared_and_settings_kept_apart(finished: Path, random_model_f
     assert planned(finished) == {}
     assert planned(finished, "tables", config="config/third.yaml") == {}
     assert (finished / "results/tables/trial/cost.csv").read_bytes() == before
-    # Scoring apart too: other draws, other scores beside the same answers.
-    write_config(finished, "fourth.yaml", {**shared, "experiment": "fourth", "bootstrap_draws": 200})
-    assert planned(finished, config="config/fourth.yaml") == {**DRAWN, "evaluate": 2}
 
 
 def test_data_are_inputs(finished: Path) -> None:

@@ -13,6 +13,7 @@ rule tables:
             for name in TABLES
         ],
         expand(f"{TABLE_FOLDER}/{{name}}.{{suffix}}", name=TABLES, suffix=["md", "tex"]),
+        f"{TABLE_FOLDER}/tidy.csv",
     log:
         f"logs/tables/{NAME}.log",
     conda:

@@ -139,8 +139,7 @@ class GroupDesk:
         ids: list[int] = []
         prompt = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
         if chat is not None:
-            prompt = chat.prompt_text(messages)
-            ids = chat.encode(prompt)
+            prompt, ids = chat.prompt(messages)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
@@ -153,6 +152,10 @@ class GroupDesk:
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
         return self._tokenizer.prompt_text(messages)
+
+    def next_turn(self, before: Sequence[Message], further: Sequence[Message]) -> list[int]:
+        """See `branchwise.strategies.base.Desk`."""
+        return self._tokenizer.next_turn_ids(before, further)
 
     # ----- branches, on a decoder that has them -----
 

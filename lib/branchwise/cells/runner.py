@@ -230,6 +230,7 @@ def _row(
         golds=question.golds,
         gold_spans=question.gold_spans,
         guess=question.guess,
+        chain_guess=question.chain_guess,
         raw=answered.raw if answered else "",
         answer=reading.answer,
         well_formed=reading.well_formed and all(ask.stop == "stop" for ask in asks),

@@ -27,7 +27,7 @@ def cell(
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Score the answers of one cell, with bootstrap intervals over groups."""
+    """Score the answers of one cell, with intervals over groups."""
     from branchwise.config.identity import scoring_identity
     from branchwise.evaluation.judge import JudgeRecord
     from branchwise.evaluation.score import score_cell

@@ -41,7 +41,10 @@ def prepare(
     """
     from branchwise.config.identity import entry_settings, groups_settings
     from branchwise.config.load import revised
+    from branchwise.data.groups_file import read_groups
     from branchwise.data.prepare import prepare_groups
+    from branchwise.data.style import PromptStyle
+    from branchwise.decoding.models.fitting import length_warnings
     from branchwise.files import value_hash
 
     experiment = experiment_from(config, setting)
@@ -75,3 +78,7 @@ def prepare(
         f"{made.num_groups} groups of {made.num_questions} questions written to {out}{left_out}{note}",
         markup=False,
     )
+    models = {name: experiment.catalogues.models[name] for name in experiment.models}
+    style = PromptStyle(**{name: getattr(entry, name) for name in PromptStyle.model_fields})
+    for message in length_warnings(read_groups(out), style, models, experiment.max_new_tokens):
+        warn(message)

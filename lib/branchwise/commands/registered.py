@@ -3,19 +3,8 @@
 from importlib import import_module
 
 NAMES = (
-    *(
-        "ask",
-        "prepare",
-        "data_card",
-        "depend",
-        "generate",
-        "time",
-        "judge",
-        "evaluate",
-        "tabulate",
-        "draw",
-    ),
-    *("pages", "train", "cells", "bench", "speed", "document"),
+    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "evaluate"),
+    *("tabulate", "draw", "show", "pages", "train", "cells", "bench", "speed", "coverage", "document"),
 )
 
 

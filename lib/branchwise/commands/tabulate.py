@@ -20,14 +20,18 @@ def tabulate(
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Write the tables of an experiment: Markdown, LaTeX and CSV."""
+    """Write the tables of an experiment (Markdown, LaTeX and CSV), and tidy.csv: a row a question of
+    every cell, for pandas.
+    """
     from branchwise.reporting import tables_of
     from branchwise.reporting.frames import load_results
     from branchwise.reporting.tables import write_table
+    from branchwise.reporting.tidy import NAME, write_tidy
 
     experiment = experiment_from(config, setting)
     results = load_results(experiment, cells, times)
     names = tables_of(experiment)
     for name in names:
         write_table(name, results, out)
-    Console(stderr=True, highlight=False).print(f"{len(names)} tables in {out}")
+    write_tidy(results, out)
+    Console(stderr=True, highlight=False).print(f"{len(names)} tables and {NAME} in {out}")

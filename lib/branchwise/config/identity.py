@@ -119,8 +119,6 @@ def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "scorer": entry.scorer,
         "language": entry.language,
-        "bootstrap_draws": experiment.bootstrap_draws,
-        "seed": experiment.seed,
         "judge": experiment.judge.model_dump(mode="json") if judged and experiment.judge else None,
     }
 

@@ -122,8 +122,6 @@ class Experiment(Record):
     gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")
     memory_mb: int = Field(2000, ge=100, description="Memory per cell, for schedulers.")
     runtime_min: int = Field(60, ge=1, description="Time per cell, for schedulers.")
-    bootstrap_draws: int = Field(2000, ge=100, description="Resamples behind every interval.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap and the permutation test.")
     roles: Roles = Field(Roles(), description="Models beside the answerers, by role; see below.")
     results: Folder = Field("results", description="Folder of what runs made.")
     cells_at: Folder | None = Field(None, description="Folder of the cells; default: <results>/cells.")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from branchwise.decoding.branches import GroupState, Run
 from branchwise.decoding.held.tree import Node, TokenTree
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit
 
 
 class Admission:
@@ -43,14 +43,17 @@ class Admission:
         reserved = self._reserved() if budget is not None else 0
         while self.waiting:
             waiting = self.waiting[0]
-            if not waiting.branch.tip.num_pending:
-                # A child had it computed meanwhile: its logits are needed again.
-                self.tree.compute_last_again(waiting.branch.tip)
             if budget is not None:
                 reserved += self._need(waiting)
                 if reserved > budget:
                     return
+            if not waiting.branch.tip.num_pending:
+                # A child had it computed meanwhile, or it said its last word and goes on: its logits are
+                # needed again, and for this one alone. The slot that this takes is the one that it frees.
+                self.tree.compute_last_again(waiting.branch.tip)
+                waiting.branch.tip.payer = None
             waiting.start_s = time.perf_counter()
+            waiting.charge()
             self.running.append(self.waiting.pop(0))
             groups[waiting.branch.group].num_running += 1
 
@@ -91,11 +94,11 @@ class Admission:
         to_come = sum(r.num_to_come for r in self.running)
         return self.tree.slots.num_used + to_come + _pending(self._planned())
 
-    def refusal(self, waiting: Run) -> UserError:
+    def refusal(self, waiting: Run) -> DoesNotFit:
         """Why a branch never fits."""
         beside = f" beside {self._reserved()} of branches that wait for it" if self.running else ""
         need = waiting.num_to_come + waiting.branch.num_tokens
-        return UserError(
+        return DoesNotFit(
             f"{waiting.branch} needs {need} tokens of cache{beside}, over the budget of "
             f"{self.max_cache_tokens}",
             "raise max_cache_tokens, or lower max_new_tokens",

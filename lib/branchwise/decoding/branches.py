@@ -1,7 +1,7 @@
 """Branches: places in the token tree that a strategy holds, and answers in the making there."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -57,8 +57,8 @@ class Branch:
 class Run(Running):
     """A branch that is generating. `logits_V` is there while it waits for others of its hook.
 
-    `num_unique` of the `num_sent` tokens of its prompt are charged to it: nobody was charged for them
-    before.
+    `num_unique` of the `num_sent` tokens of its prompt are charged to it: those that are computed for
+    it, and not for another that runs.
     """
 
     branch: Branch
@@ -77,12 +77,28 @@ class Run(Running):
         return self.rules.max_new_tokens - len(self.ids)
 
     def charge(self) -> None:
-        """Put on the ledger what the branch sees, and what of it is charged to nobody yet."""
+        """Put on the ledger what the branch sees, and what of it is still to be computed.
+
+        Only once it is let in: what it finds computed before may be given up while it waits.
+        """
         for node in self.branch.path:
             self.num_sent += len(node.tokens)
-            if not node.is_charged:
-                self.num_unique += len(node.tokens)
-                node.is_charged = True
+            self.pay_for(node)
+
+    def pay_for(self, node: Node) -> None:
+        """Take what is pending in a node of its path on its ledger, unless somebody else does."""
+        if node.num_pending and node.payer is None:
+            node.payer = self
+            self.num_unique += node.num_pending
+
+    def hand_on(self, others: Sequence["Run"]) -> None:
+        """Pay for nothing any more: what it leaves pending, the first of `others` that needs it pays."""
+        for node in self.branch.path:
+            if node.payer is self:
+                node.payer = None
+                heir = next((o for o in others if node.num_pending and node in o.branch.path), None)
+                if heir is not None:
+                    heir.pay_for(node)
 
     def completion(self, stop: StopReason, end_s: float, text: str | None) -> Completion:
         """What was made, with its ledger."""

@@ -16,9 +16,13 @@ StopReason = Literal["stop", "length"]
 class TokenCount(NamedTuple):
     """The ledger of one answer, in tokens.
 
-    `sent`: the whole prompt, as an API would bill it. `cached`: of these, found in the tree.
-    `unique`: of these, computed for this prompt (sent = cached + unique). `generated`: made by the
-    model, its end-of-turn token included. `padding`: computed for nothing beside them.
+    `sent`: the whole prompt, as an API would bill it. `unique`: of these, computed for this prompt;
+    `cached`: the others, which were found computed, or are computed for another prompt that runs (sent =
+    cached + unique). `generated`: made by the model, its end-of-turn token included. `padding`: computed
+    for nothing beside them.
+
+    The last generated token is known, not computed: a prompt that goes on from it computes it. So over
+    all answers, unique + generated - 1 + padding adds up to the rows that went through the model.
     """
 
     sent: int

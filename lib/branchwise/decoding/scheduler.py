@@ -81,7 +81,6 @@ class Scheduler:
     def start(self, generating: Run) -> None:
         """Queue a branch that wants to generate."""
         generating.branch.is_generating = True
-        generating.charge()
         self.admission.waiting.append(generating)
         if generating.rules.hook is not None:
             self._count(generating.rules.hook).members.append(generating)
@@ -199,7 +198,6 @@ class Scheduler:
         if not generating.has_tip:
             tip = self.tree.add((branch.tip,))
             tip.open_to_match = False
-            tip.is_charged = True
             self.tree.hold(tip)
             self.tree.release(branch.tip)
             branch.tip = tip
@@ -227,6 +225,7 @@ class Scheduler:
         if generating in self.admission.running:
             self.admission.running.remove(generating)
             state.num_running -= 1
+            generating.hand_on(self.admission.running)
         else:
             self.admission.waiting.remove(generating)
         hook = generating.rules.hook

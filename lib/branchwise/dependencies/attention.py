@@ -44,7 +44,8 @@ def pack(texts: Sequence[str], tokenizer: Any, max_tokens: int, max_question_tok
     ids = [tokenizer.cls_token_id]
     spans, num_cut = [], 0
     for text in texts:
-        tokens = tokenizer.encode(text, add_special_tokens=False)
+        # A question may spell [SEP]: that is text.
+        tokens = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         kept = tokens[: min(room, max_question_tokens)]
         num_cut += len(kept) < len(tokens)
         spans.append(range(len(ids), len(ids) + len(kept)))

@@ -45,7 +45,14 @@ def sentence_embedder(name: str | None = None) -> Callable[[Iterable[str], int],
 
 def _embed_batch(model, tokenizer, texts: list[str]) -> torch.Tensor:
     """Unit vectors (B, D) of a batch of texts."""
-    encoded = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+    encoded = tokenizer(
+        texts,
+        padding=True,
+        truncation=True,
+        max_length=_MAX_TOKENS,
+        return_tensors="pt",
+        split_special_tokens=True,  # a text may spell [SEP]
+    )
     hidden_BTD = model(**encoded).last_hidden_state
     weight_BT1 = encoded["attention_mask"][..., None].float()
     mean_BD = (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1).clamp(min=1)

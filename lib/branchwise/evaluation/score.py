@@ -1,5 +1,6 @@
 """From a cell's answers and run to its scores."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.metrics.edges import edge_scores
 from branchwise.evaluation.metrics.squad import tokens
 from branchwise.evaluation.metrics.squad_v2 import as_authors_have_it
-from branchwise.evaluation.statistics import mean_interval
+from branchwise.evaluation.statistics import Bounds, mean_interval
 from branchwise.evaluation.verdicts import GRADES
 from branchwise.results import (
     AnswerRow,
@@ -27,6 +28,7 @@ from branchwise.results import (
 from branchwise.trace import ANSWERER, Tokens
 
 ANSWER_METRICS = ("em", "em_strict", "f1", "lenient", "well_formed")
+GUESSES = ("guess", "chain_guess")
 ABOUT_GOLDS = ("human_f1",)
 GROUP_METRICS = (
     "forward_passes",
@@ -41,6 +43,7 @@ GROUP_METRICS = (
     "edge_recall",
     "edge_turned",
 )
+AMOUNTS = frozenset(GROUP_METRICS) - {"edge_precision", "edge_recall", "edge_turned"}
 
 
 def score_answer(
@@ -77,6 +80,7 @@ def score_answer(
         question=row.question,
         kind=row.kind,
         guess=row.guess,
+        chain_guess=row.chain_guess,
         well_formed=float(row.well_formed),
         em_strict=core["em"] if row.well_formed else 0.0,
         more=scores,
@@ -114,7 +118,6 @@ def score_cell(
     questions.
     """
     scorer: Scorer = scoring.settings["scorer"]
-    draws, seed = scoring.settings["bootstrap_draws"], scoring.settings["seed"]
     verdicts: Sequence[Verdict | None] = judged.verdicts if judged else [None] * len(rows)
     if judged and [(v.group, v.question) for v in judged.verdicts] != [
         (row.group, row.question) for row in rows
@@ -125,13 +128,11 @@ def score_cell(
     groups = [score_group(group) for group in run.groups]
     if {q.group for q in questions} != {g.group for g in groups}:
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")
-    metrics = _question_metrics(questions, draws, seed)
+    metrics = _question_metrics(questions)
     for name in GROUP_METRICS:
-        metrics |= _metric(name, [(getattr(g, name), g.group) for g in groups], draws, seed)
+        metrics |= _metric(name, [(getattr(g, name), g.group) for g in groups])
     kinds = dict.fromkeys(question.kind for question in questions)
-    by_kind = {
-        kind: _question_metrics([q for q in questions if q.kind == kind], draws, seed) for kind in kinds
-    }
+    by_kind = {kind: _question_metrics([q for q in questions if q.kind == kind]) for kind in kinds}
     return Scores(
         cell=run.cell,
         identity=run.identity,
@@ -182,26 +183,34 @@ def _judge_facts(judged: JudgeRecord | None) -> dict[str, Any] | None:
     }
 
 
-def _question_metrics(questions: Sequence[QuestionScore], draws: int, seed: int) -> dict[str, Metric]:
+def _question_metrics(questions: Sequence[QuestionScore]) -> dict[str, Metric]:
     values = {name: [getattr(q, name) for q in questions] for name in ANSWER_METRICS}
     more = dict.fromkeys(name for question in questions for name in question.more)
     values |= {name: [q.more.get(name) for q in questions] for name in more}
-    if all(question.guess is not None for question in questions):
-        values["guess"] = [question.guess for question in questions]
+    for name in GUESSES:
+        guesses = [getattr(question, name) for question in questions]
+        if None not in guesses:
+            values[name] = guesses
     metrics: dict[str, Metric] = {}
     for name, column in values.items():
         pairs = [(value, q.group) for value, q in zip(column, questions, strict=True)]
-        metrics |= _metric(name, pairs, draws, seed)
+        metrics |= _metric(name, pairs)
     return metrics
 
 
-def _metric(
-    name: str, pairs: Sequence[tuple[float | None, str]], draws: int, seed: int
-) -> dict[str, Metric]:
+def bounds_of(name: str) -> Bounds | None:
+    """The scale of a metric; None for amounts, such as seconds and tokens."""
+    if name.startswith("judge_"):
+        return (1.0, 5.0)
+    return None if name in AMOUNTS else (0.0, 1.0)
+
+
+def _metric(name: str, pairs: Sequence[tuple[float | None, str]]) -> dict[str, Metric]:
     """The mean of what counts, with its interval; nothing where nothing counts."""
     counted = [(float(value), group) for value, group in pairs if value is not None]
     if not counted:
         return {}
     numbers, groups = zip(*counted, strict=True)
-    interval = mean_interval(numbers, groups, draws, seed)
-    return {name: Metric(**interval._asdict(), n=len(numbers))}
+    value, low, high = mean_interval(numbers, groups, bounds=bounds_of(name))
+    ends = (None, None) if math.isnan(low) else (low, high)
+    return {name: Metric(value=value, low=ends[0], high=ends[1], n=len(numbers), groups=len(set(groups)))}

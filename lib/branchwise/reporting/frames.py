@@ -1,7 +1,8 @@
 """Scores of an experiment as data frames, in the order and with the labels of its config."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,17 @@ import pandas as pd
 
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
-from branchwise.evaluation.statistics import Difference, mean_interval, paired_difference
+from branchwise.evaluation.statistics import mean_interval
 from branchwise.reporting.cells import provenance, read_scores, scores_file
+from branchwise.reporting.comparing import (
+    Comparison,
+    compare,
+    compare_all,
+    primary_measure,
+    wall_measure,
+)
 from branchwise.reporting.times import Times, load_times
-from branchwise.results import Scores
+from branchwise.results import Metric, Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
 _SIZE = re.compile(r"_g\d+$")
@@ -22,11 +30,15 @@ _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 @dataclass(frozen=True)
 class Results:
-    """All cells of an experiment with their scores, and how to name things in print."""
+    """All cells of an experiment with their scores, and how to name things in print.
+
+    `files` says where the scores were read from; cells that are not in it were not read from any.
+    """
 
     experiment: Experiment
     scores: dict[Cell, Scores]
     times: Times = field(default_factory=lambda: Times({}, {}, {}, {}))
+    files: Mapping[Cell, Path] = field(default_factory=dict)
 
     @cached_property
     def provenance(self) -> str:
@@ -41,17 +53,25 @@ class Results:
         return one_line(getattr(entry, "label", None) or "") or title(name)
 
     def metrics(self) -> pd.DataFrame:
-        """One row a cell and metric: axes, family, metric, value, low, high, n, questions."""
+        """One row a cell and metric: axes, family, metric, value, low, high, n, groups, and the
+        questions of a group.
+        """
         rows = []
         for cell, scores in self.scores.items():
             size = sum(g.num_questions for g in scores.groups) / len(scores.groups)
             shared = {**cell._asdict(), "family": family(cell.dataset), "questions": size}
-            for name, metric in scores.metrics.items():
+            for name, metric in (scores.metrics | self.timed(cell)).items():
                 rows.append({**shared, "metric": name, **metric.model_dump()})
-            for name, values in self.seconds(cell).items():
-                interval = mean_interval(list(values.values()), list(values), 2000, 0)
-                rows.append({**shared, "metric": name, **interval._asdict(), "n": len(values)})
-        return pd.DataFrame(rows)
+        # Where no cell has an interval (one group each) its ends would be objects.
+        return pd.DataFrame(rows).astype({"low": float, "high": float})
+
+    def metric(self, cell: Cell, name: str) -> Metric | None:
+        """A metric of a cell, a measured time among them; None where there is none."""
+        return self.scores[cell].metrics.get(name) or self.timed(cell).get(name)
+
+    def timed(self, cell: Cell) -> dict[str, Metric]:
+        """The means of `seconds` over groups, with intervals."""
+        return {name: metric_of_amounts(values) for name, values in self.seconds(cell).items()}
 
     def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
         """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what finding
@@ -69,33 +89,47 @@ class Results:
         }
 
     @cached_property
-    def comparisons(self) -> dict[Cell, tuple[Difference, Difference]]:
-        """Every cell against the baseline strategy's, paired over the same questions and groups: EM,
-        and wall time in seconds per group.
+    def comparisons(self) -> dict[Cell, tuple[Comparison, Comparison | None]]:
+        """Every cell against the baseline strategy's, paired over the same questions and groups: the data
+        set's primary metric, and wall time in seconds per group where it was timed.
         """
+        primary = primary_measure(self.scores)
+        return compare_all(self.experiment, primary, wall_measure(self._walls))
+
+    def _walls(self, cell: Cell) -> dict[str, float]:
+        return self.seconds(cell).get("wall_s", {})
+
+    @cached_property
+    def again(self) -> dict[Cell, Comparison]:
+        """The A/A runs: a cell's second timing less its first, in the same process and in turns."""
         found = {}
-        for cell in self.experiment.cells:
-            base = cell._replace(strategy=self.experiment.baseline)
-            if cell != base and base in self.scores:
-                found[cell] = self._compare(cell, base)
+        for cell, groups in self.times.again.items():
+            answering = {name: one.wall_s for name, one in self.times.by_cell[cell].items()}
+            second = {name: one.wall_s for name, one in groups.items()}
+            measure = wall_measure({True: second, False: answering}.__getitem__)
+            if one := compare(measure, True, False):
+                found[cell] = one
         return found
 
-    def _compare(self, cell: Cell, base: Cell) -> tuple[Difference, Difference]:
-        one, other = self.scores[cell], self.scores[base]
-        draws, seed = self.experiment.bootstrap_draws, self.experiment.seed
-        ems = {(q.group, q.question): q.em for q in other.questions}
-        em = paired_difference(
-            [q.em for q in one.questions],
-            [ems[q.group, q.question] for q in one.questions],
-            [q.group for q in one.questions],
-            draws,
-            seed,
+    @cached_property
+    def between(self) -> dict[Cell, Comparison]:
+        """Decoders: a cell less the same on the experiment's first decoder that runs it."""
+        measure = wall_measure(
+            lambda cell: {name: one.wall_s for name, one in self.times.between[cell].items()}
         )
-        mine, theirs = self.seconds(cell)["wall_s"], self.seconds(base)["wall_s"]
-        wall = paired_difference(
-            list(mine.values()), [theirs[name] for name in mine], list(mine), draws, seed
-        )
-        return em, wall
+        found = {}
+        for cell in self.times.between:
+            first = next(
+                c for c in self.times.between if c._replace(decoder="") == cell._replace(decoder="")
+            )
+            if cell != first and (one := compare(measure, cell, first)):
+                found[cell] = one
+        return found
+
+    @property
+    def all_by_em(self) -> bool:
+        """Whether every data set is compared by exact match."""
+        return all(scores.primary == "em" for scores in self.scores.values())
 
     def kinds(self) -> pd.DataFrame:
         """One row a cell, kind of question and metric."""
@@ -106,6 +140,13 @@ class Results:
                     row = {**cell._asdict(), "kind": kind, "metric": name}
                     rows.append({**row, **metric.model_dump()})
         return pd.DataFrame(rows)
+
+
+def metric_of_amounts(values: Mapping[str, float]) -> Metric:
+    """The mean of one amount a group, with its interval."""
+    value, low, high = mean_interval(list(values.values()), list(values))
+    ends = (None, None) if math.isnan(low) else (low, high)
+    return Metric(value=value, low=ends[0], high=ends[1], n=len(values), groups=len(values))
 
 
 def one_line(text: str) -> str:
@@ -141,7 +182,7 @@ def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path 
         )
     scores = {cell: read_scores(experiment, cell, file) for cell, file in files.items()}
     times = load_times(experiment, times_folder or cells_folder.parent / "times")
-    return Results(experiment, scores, times)
+    return Results(experiment, scores, times, files)
 
 
 def ordered(frame: pd.DataFrame, experiment: Experiment, axes: Sequence[str] = AXES) -> pd.DataFrame:

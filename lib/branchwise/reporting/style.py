@@ -3,7 +3,7 @@
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -111,7 +111,7 @@ def _say(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def save(figure: Figure, stem: Path, about: str = "") -> None:
+def save(figure: Figure, stem: Path, about: str = "", formats: Sequence[str] = FORMATS) -> None:
     """Write a figure as `stem` with the suffix of each format, whole or not at all; then close it.
 
     `about` stands in small print under it, and in the file's own description. Raises UserError where it
@@ -119,7 +119,7 @@ def save(figure: Figure, stem: Path, about: str = "") -> None:
     """
     if about:
         _write_under(figure, about)
-    for suffix in FORMATS:
+    for suffix in formats:
         facts = _NO_DATE[suffix] | ({_ABOUT[suffix]: about} if about else {})
         path = stem.with_name(f"{stem.name}.{suffix}")
         with atomic_path(path) as temporary, _missing_glyphs_in_a_line():

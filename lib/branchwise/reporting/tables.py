@@ -1,14 +1,17 @@
 """Tables of an experiment: Markdown to read, LaTeX (booktabs) to print, CSV to compute with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from statistics import NormalDist, median
 
 import pandas as pd
 
-from branchwise.evaluation.statistics import holm
+from branchwise.config import Cell
 from branchwise.files import write_text
-from branchwise.reporting.frames import AXES, Results, one_line, ordered
+from branchwise.reporting.comparing import Comparison, corrected
+from branchwise.reporting.frames import AXES, Results, metric_of_amounts, one_line, ordered, title
+from branchwise.reporting.notes import note_of
+from branchwise.reporting.numbers import p_value, with_interval
+from branchwise.results import Metric, Scores
 
 _ACCURACY = {
     "em": "EM",
@@ -17,6 +20,7 @@ _ACCURACY = {
     "lenient": "lenient",
     "well_formed": "well-formed",
     "guess": "type guess",
+    "chain_guess": "chain guess",
 }
 _COST = {
     "sent": "sent",
@@ -28,53 +32,73 @@ _COST = {
     "wall_s": "wall ms",
     "ideal_s": "ideal ms",
 }
+_TIMES = ("wall_s", "ideal_s")
 
 
-def _with_interval(row: pd.Series, scale: float, digits: int) -> str:
-    value, low, high = (f"{scale * row[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+def metric_title(name: str) -> str:
+    """What a reader calls a metric."""
+    return _ACCURACY.get(name) or title(name)
 
 
 def accuracy(results: Results) -> pd.DataFrame:
-    """Per cell, in per cent: answer metrics, EM with its interval, and the type-only guess."""
-    return _per_cell(results, _ACCURACY, with_interval={"em": (100, 1)}, scale=100, digits=1)
+    """Per cell, in per cent: the answer metrics, those that are compared with intervals, beside the
+    guesses by type and by chain.
+    """
+    rows = []
+    for cell, scores in results.scores.items():
+        row = _counted(cell, scores.metrics["em"])
+        if not results.all_by_em:
+            row["metric"] = metric_title(scores.primary)
+            row["value"] = _written(scores.metrics.get(scores.primary), 100, 1, interval=True)
+        for name, head in _ACCURACY.items():
+            row[head] = _written(scores.metrics.get(name), 100, 1, interval=name == "em")
+        rows.append(row)
+    return _table(_without_empty(rows, ("type guess", "chain guess")), results)
 
 
 def cost(results: Results) -> pd.DataFrame:
     """Per cell and group of questions: the token ledger, forward passes, and latencies in ms."""
-    intervals = {"wall_s": (1000, 0), "ideal_s": (1000, 0)}
-    return _per_cell(results, _COST, with_interval=intervals, scale=1, digits=1)
-
-
-def _per_cell(
-    results: Results,
-    columns: dict[str, str],
-    with_interval: Mapping[str, tuple[float, int]],
-    scale: float,
-    digits: int,
-) -> pd.DataFrame:
-    frame = results.metrics()
     rows = []
-    for cell, part in frame.groupby(list(AXES), sort=False):
-        by_metric = part.set_index("metric")
-        row = dict(zip(AXES, cell, strict=True))
-        row["n"] = int(by_metric.loc["em", "n"])
-        for metric, title in columns.items():
-            if metric not in by_metric.index:
-                row[title] = ""
-            elif metric in with_interval:
-                row[title] = _with_interval(by_metric.loc[metric], *with_interval[metric])
-            else:
-                row[title] = f"{scale * by_metric.loc[metric, 'value']:.{digits}f}"
+    for cell, scores in results.scores.items():
+        row = {**cell._asdict(), "groups": len(scores.groups), "questions": _num_questions(scores)}
+        for name, head in _COST.items():
+            timed = name in _TIMES
+            scale, digits = (1000, 1) if timed else (1, 1)
+            row[head] = _written(results.metric(cell, name), scale, digits, interval=timed)
         rows.append(row)
-    return _labelled(ordered(pd.DataFrame(rows), results.experiment), results)
+    return _table(_without_empty(rows, [_COST[name] for name in _TIMES]), results)
 
 
-def _labelled(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
-    frame = frame.copy()
-    for axis in AXES:
-        if axis in frame:
-            frame[axis] = [results.label(axis, name) for name in frame[axis]]
+def _num_questions(scores: Scores) -> int:
+    return sum(group.num_questions for group in scores.groups)
+
+
+def _counted(cell: Cell, metric: Metric) -> dict[str, object]:
+    """The start of a row: its cell, and how many groups and questions its metric is of."""
+    return {**cell._asdict(), "groups": metric.groups, "questions": metric.n}
+
+
+def _written(metric: Metric | None, scale: float, digits: int, interval: bool = False) -> str:
+    if metric is None:
+        return ""
+    return with_interval(metric, scale, digits) if interval else f"{scale * metric.value:.{digits}f}"
+
+
+def _without_empty(rows: list[dict[str, object]], heads: Iterable[str]) -> list[dict[str, object]]:
+    """The rows without those columns that are empty in all of them."""
+    empty = {head for head in heads if not any(row[head] for row in rows)}
+    return [{key: value for key, value in row.items() if key not in empty} for row in rows]
+
+
+def _table(
+    rows: list[dict[str, object]], results: Results, columns: Iterable[str] = AXES
+) -> pd.DataFrame:
+    """Rows in the order of the config, with its labels; `columns` are there also where no row is."""
+    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
+    axes = [axis for axis in AXES if axis in frame]
+    frame = ordered(frame, results.experiment, axes)
+    for axis in axes:
+        frame[axis] = [results.label(axis, name) for name in frame[axis]]
     if "model" in frame and frame["model"].nunique() == 1:
         frame = frame.drop(columns="model")
     return frame
@@ -83,65 +107,127 @@ def _labelled(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
 def differences(results: Results) -> pd.DataFrame:
     """Every strategy against the baseline, paired over the same questions and groups.
 
-    EM in points, wall time in milliseconds per group. p by sign-flipping whole groups, corrected by
-    Holm over all comparisons of the same measure in this table.
+    The data set's primary metric in points, wall time in milliseconds per group. p by sign-flipping whole
+    groups, corrected by Holm over all comparisons of the same measure in this table.
     """
     pairs = results.comparisons
-    corrected = [holm([pair[i].p for pair in pairs.values()]) for i in (0, 1)]
+    p_of = corrected_by_cell({cell: primary for cell, (primary, _) in pairs.items()})
+    wall_p_of = corrected_by_cell({cell: wall for cell, (_, wall) in pairs.items() if wall})
     rows = []
-    for number, (cell, (em, wall)) in enumerate(pairs.items()):
+    for cell, (primary, wall) in pairs.items():
+        row: dict[str, object] = {
+            **cell._asdict(),
+            "groups": primary.num_groups,
+            "questions": primary.num_units,
+            "metric": metric_title(results.scores[cell].primary),
+            "difference": _difference(primary),
+            "p": p_of[cell],
+            "timed": wall.num_groups if wall else "",
+            WALL: _difference(wall) if wall else "",
+            "p (wall)": wall_p_of.get(cell, ""),
+        }
+        rows.append(row)
+    columns = [*AXES, "groups", "questions", "metric", "difference", "p", *_WALL_COLUMNS]
+    if not wall_p_of:
+        rows = _without_empty(rows, _WALL_COLUMNS)
+        columns = columns[: -len(_WALL_COLUMNS)]
+    return _table(rows, results, columns)
+
+
+WALL = "wall difference, ms"
+_WALL_COLUMNS = ("timed", WALL, "p (wall)")
+
+
+def _difference(found: Comparison) -> str:
+    return with_interval(found.difference, found.measure.scale, found.measure.digits)
+
+
+def corrected_by_cell(found: Mapping[Cell, Comparison]) -> dict[Cell, str]:
+    """p-values of some cells' comparisons as they are written, after Holm over all of them."""
+    written = zip(found.items(), corrected(list(found.values())), strict=True)
+    return {cell: p_value(p, one.at_floor) for (cell, one), p in written}
+
+
+def decoders(results: Results) -> pd.DataFrame:
+    """One strategy on every decoder, timed in one process and in turns, against the first of them."""
+    p_of = corrected_by_cell(results.between)
+    rows = []
+    for cell, groups in results.times.between.items():
+        walls = {name: one.wall_s for name, one in groups.items()}
+        difference = results.between.get(cell)
+        layouts = results.times.layouts.get(cell.decoder, ["the model's own"])
         rows.append(
             {
                 **cell._asdict(),
-                "EM difference": _with_interval(pd.Series(em._asdict()), 100, 1),
-                "p (EM)": f"{corrected[0][number]:.4f}",
-                "wall difference, ms": _with_interval(pd.Series(wall._asdict()), 1000, 0),
-                "p (wall)": f"{corrected[1][number]:.4f}",
+                "groups": len(walls),
+                "weights": " or ".join(layouts),
+                "wall ms": _written(metric_of_amounts(walls), 1000, 1, interval=True),
+                WALL: _difference(difference) if difference else "",
+                "p (wall)": p_of.get(cell, ""),
             }
         )
-    columns = [*AXES, "EM difference", "p (EM)", "wall difference, ms", "p (wall)"]
-    return _labelled(pd.DataFrame(rows, columns=columns), results)
+    return _table(rows, results, (*AXES, "groups", "weights", "wall ms", WALL, "p (wall)"))
+
+
+def throughput(results: Results) -> pd.DataFrame:
+    """How much was answered a second while answers were made, many groups at once: no latency."""
+    rows = []
+    for cell, scores in results.scores.items():
+        done = scores.throughput
+        row: dict[str, object] = {**cell._asdict()}
+        row |= {"groups": len(scores.groups), "questions": _num_questions(scores)}
+        row["groups at once"] = done.groups_in_flight if done else ""
+        row["makespan, s"] = f"{done.makespan_s:.1f}" if done else ""
+        row["questions / s"] = f"{done.num_questions / done.makespan_s:.1f}" if done else ""
+        row["tokens / s"] = f"{done.generated_tokens / done.makespan_s:.1f}" if done else ""
+        rows.append(row)
+    return _table(rows, results)
 
 
 def kinds(results: Results) -> pd.DataFrame:
-    """Exact match per kind of question beside the guess by type, for every strategy."""
-    frame = results.kinds()
-    em = frame[frame.metric == "em"]
-    guess = frame[frame.metric == "guess"].set_index([*AXES, "kind"])["value"]
-    rows = []
-    for (dataset, model, decoder, kind), part in em.groupby(
-        ["dataset", "model", "decoder", "kind"], sort=False
-    ):
-        row = {"dataset": dataset, "model": model, "decoder": decoder, "kind": kind}
-        row["n"] = int(part["n"].iloc[0])
-        for _, entry in part.iterrows():
-            row[results.label("strategy", entry.strategy)] = _with_interval(entry, 100, 1)
-        key = (dataset, model, part["strategy"].iloc[0], decoder, kind)
-        row["type guess"] = f"{100 * guess[key]:.1f}" if key in guess.index else ""
-        row["kind"] = kind.replace("_", " ")
-        rows.append(row)
-    table = pd.DataFrame(rows).fillna("")
-    return _labelled(ordered(table, results.experiment, ("dataset", "model", "decoder")), results)
+    """The primary metric per kind of question beside the guesses, for every strategy."""
+    rows: dict[tuple[str, ...], dict[str, object]] = {}
+    for cell, scores in results.scores.items():
+        for kind, metrics in scores.by_kind.items():
+            metric = metrics.get(scores.primary)
+            if metric is None:
+                continue
+            at = (cell.dataset, cell.model, cell.decoder, kind)
+            row = rows.setdefault(at, _kind_row(cell, kind, scores, metrics))
+            row[results.label("strategy", cell.strategy)] = with_interval(metric, 100, 1)
+    guesses = ("type guess", "chain guess")
+    filled = _without_empty(list(rows.values()), guesses)
+    if results.all_by_em:
+        filled = [{key: value for key, value in row.items() if key != "metric"} for row in filled]
+    frame = _table(filled, results, ("dataset", "model", "decoder", "kind")).fillna("")
+    last = [head for head in guesses if head in frame]
+    return frame[[*(head for head in frame if head not in last), *last]]
+
+
+def _kind_row(cell: Cell, kind: str, scores: Scores, metrics: dict[str, Metric]) -> dict[str, object]:
+    row: dict[str, object] = {"dataset": cell.dataset, "model": cell.model, "decoder": cell.decoder}
+    row |= {"kind": title(kind), "groups": metrics["em"].groups, "questions": metrics["em"].n}
+    row |= {"metric": metric_title(scores.primary)}
+    for name in ("guess", "chain_guess"):
+        row[_ACCURACY[name]] = _written(metrics.get(name), 100, 1)
+    return row
 
 
 def further(results: Results) -> pd.DataFrame:
     """The metrics beside those of `accuracy`: a data set's own, and a judge's grades."""
-    frame = results.metrics()
-    own = {name for scores in results.scores.values() for q in scores.questions for name in q.more}
-    frame = frame[frame.metric.isin(own)]
     rows = []
-    for (*cell, metric), part in frame.groupby([*AXES, "metric"], sort=False):
-        judged = metric.startswith("judge_")
-        scale, digits = (1, 2) if judged else (100, 1)
-        title = metric.removeprefix("judge_").replace("_", " ")
-        row = dict(zip(AXES, cell, strict=True))
-        row |= {"metric": f"{title} (judge, 1 to 5)" if judged else title}
-        row |= {"value": _with_interval(part.iloc[0], scale, digits), "n": int(part["n"].iloc[0])}
-        rows.append(row)
-    columns = [*AXES, "metric", "value", "n"]
-    if not rows:
-        return _labelled(pd.DataFrame(columns=columns), results)
-    return _labelled(ordered(pd.DataFrame(rows, columns=columns), results.experiment), results)
+    for cell, scores in results.scores.items():
+        for name in dict.fromkeys(name for question in scores.questions for name in question.more):
+            if (metric := scores.metrics.get(name)) is None:
+                continue
+            judged = name.startswith("judge_")
+            head = title(name.removeprefix("judge_"))
+            scale, digits = (1, 2) if judged else (100, 1)
+            row = _counted(cell, metric)
+            row["metric"] = f"{head} (judge, 1 to 5)" if judged else head
+            row["value"] = with_interval(metric, scale, digits)
+            rows.append(row)
+    return _table(rows, results, (*AXES, "groups", "questions", "metric", "value"))
 
 
 _DEPENDENCIES = {
@@ -162,38 +248,25 @@ def dependencies(results: Results) -> pd.DataFrame:
     for cell, scores in results.scores.items():
         if not results.experiment.catalogues.strategies[cell.strategy].dependencies:
             continue
-        row: dict[str, object] = {**cell._asdict()}
+        row: dict[str, object] = {**cell._asdict(), "groups": len(scores.groups)}
         for metric, name in _DEPENDENCIES.items():
-            found = scores.metrics.get(metric)
+            found = results.metric(cell, metric)
             scale = 1000 if name.endswith("ms") else 100 if name.endswith("%") else 1
             row[name] = "" if found is None else f"{scale * found.value:.{1 if scale > 1 else 2}f}"
         row["fallbacks"] = f"{sum(scores.fallbacks.values())} of {len(scores.groups)}"
         rows.append(row)
-    return _labelled(ordered(pd.DataFrame(rows), results.experiment), results)
+    return _table(_without_empty(rows, _DEPENDENCIES.values()), results)
 
 
 MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "accuracy": accuracy,
     "cost": cost,
     "differences": differences,
+    "decoders": decoders,
+    "throughput": throughput,
     "kinds": kinds,
     "further": further,
     "dependencies": dependencies,
-}
-
-NOTES = {
-    "accuracy": "Per cent. Intervals: 95 % bootstrap over groups. Type guess: the expected score of "
-    "a reader who knows what kind of fact is asked for and ignores whom it is about.",
-    "cost": "Per group of questions. Tokens: sent = cached + unique; padding is computed beside "
-    "them for nothing. Wall time: median of the repeats, model loaded, after a warm-up; "
-    "ideal: critical path of the same run on unbounded machines.",
-    "differences": "Strategy minus baseline on the same questions, with 95 % bootstrap intervals "
-    "over groups; p by sign flips of whole groups, Holm-corrected per measure over this table.",
-    "kinds": "Exact match in per cent with 95 % bootstrap intervals over groups.",
-    "further": "Metrics of single data sets, per cent unless said, with 95 % bootstrap intervals over "
-    "groups; n leaves out what the metric's authors leave out, and a judge's missing verdicts.",
-    "dependencies": "Means over groups. Precision, recall and edges the wrong way round: of the edges "
-    "followed, against those that the data states. Ideal: critical path on unbounded machines.",
 }
 
 
@@ -211,68 +284,10 @@ def _escaped(cell: str) -> str:
 def write_table(name: str, results: Results, folder: Path) -> None:
     """Write one table as `<name>.md`, `<name>.tex` and `<name>.csv`."""
     frame = MAKERS[name](results)
-    experiment = results.experiment
-    baseline = f" Baseline: {results.label('strategy', experiment.baseline)}."
-    note = NOTES[name] + (baseline if name == "differences" else "")
-    notes = (note, *_scoring_notes(results), detectable_note(results), results.provenance)
-    note = " ".join(part for part in notes if part)
+    note = note_of(name, results)
     write_text(folder / f"{name}.md", f"{markdown(frame)}\n{note}\n")
     write_text(folder / f"{name}.tex", _latex(frame, note))
     write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-
-
-def _scoring_notes(results: Results) -> list[str]:
-    """What a reader must know of how the cells were scored: lemmas, judges, missing verdicts."""
-    lemmas = {s.lemmas_by for s in results.scores.values() if s.lemmas_by}
-    notes = [f"Lemmas by {name}." for name in sorted(lemmas)]
-    scored = results.scores.values()
-    notes += [f"{name}." for name in sorted({s.tokenized_by for s in scored if s.tokenized_by})]
-    others = sorted({s.language for s in scored} - {"en"})
-    notes += [f"Answers normalised and cut into words as {name} is written." for name in others]
-    judges: dict[str, list[int]] = {}
-    for scores in results.scores.values():
-        if scores.judge:
-            name = f"{scores.judge['model']}, prompt {scores.judge['prompt_version']}"
-            counts = judges.setdefault(name, [0, 0])
-            counts[0] += scores.judge["num_missing"]
-            counts[1] += scores.judge["num_verdicts"]
-    for name, (missing, total) in judges.items():
-        notes.append(f"Judge: {name}; {missing} of {total} verdicts are missing.")
-    reasons: dict[str, int] = {}
-    # One file of dependencies serves every decoder.
-    served = {cell._replace(decoder=""): scores for cell, scores in results.scores.items()}
-    for cell, scores in served.items():
-        for reason, count in scores.fallbacks.items():
-            name = f"{results.label('strategy', cell.strategy)}, {reason}"
-            reasons[name] = reasons.get(name, 0) + count
-    if reasons:
-        listed = "; ".join(f"{name} ({count} groups)" for name, count in reasons.items())
-        notes.append(f"Fallbacks of the dependency stage: {listed}.")
-    return notes
-
-
-_POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
-
-
-def detectable_note(results: Results) -> str:
-    """The smallest true difference from the baseline that these groups would show four times in five.
-
-    Minimum detectable difference, two-sided at 5 % with 80 % power: 2.80 standard errors of the
-    paired difference, the bootstrap's interval taken as 2 x 1.96 of them; the median over strategies.
-    """
-    found: dict[str, list[tuple[float, float]]] = {}
-    for cell, (em, wall) in results.comparisons.items():
-        errors = ((em.high - em.low) / (2 * 1.96), (wall.high - wall.low) / (2 * 1.96))
-        found.setdefault(results.label("dataset", cell.dataset), []).append(errors)
-    if not found:
-        return ""
-    parts = []
-    for dataset, pairs in found.items():
-        points, seconds = (_POWER * median(column) for column in zip(*pairs, strict=True))
-        parts.append(f"{dataset} {100 * points:.1f} EM points, {1000 * seconds:.0f} ms")
-    return (
-        f"Minimum detectable difference from the baseline (paired, 5 %, power 80 %): {'; '.join(parts)}."
-    )
 
 
 def _latex(frame: pd.DataFrame, note: str) -> str:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Prompt = Sequence[Message] | Sequence[int] | str
 """A whole prompt: messages, token ids, or text as the model is to read it."""
 Text = str | Sequence[int]
-"""What goes on from other text: a string, or token ids."""
+"""What goes on from other text: a string, or token ids. A string is the strategy's own: what spells a
+control token in it is one. Text from data goes in messages, where it stays text (`open`, `next_turn`)."""
 
 
 class Reply:
@@ -91,6 +92,11 @@ class Desk(Protocol):
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
+
+    def next_turn(self, before: Sequence[Message], further: Sequence[Message]) -> list[int]:
+        """What the model reads between its answer to `before` and its next turn, `further` messages among
+        it, as token ids: text to fork or join with. Raises UserError where a template drops answers.
+        """
 
     def open(self, prompt: Prompt) -> "Branch":
         """A root branch that holds a prompt. This verb and the next four need a decoder that offers them;

@@ -11,27 +11,11 @@ from typing import TYPE_CHECKING
 
 from branchwise.data.types import Group, Question
 from branchwise.dependencies.graph import check_acyclic
-from branchwise.errors import UserError
-from branchwise.prompts import assistant, single, turn
+from branchwise.prompts import single, turn
 from branchwise.strategies.base import Answered, Desk, Reply, answered
 
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
-
-_MARK = "@@the answer stands here@@"
-
-
-def next_turn(group: Group, desk: Desk, earlier: Question, question: Question) -> str:
-    """What the chat template writes between an answer and the model's next turn.
-
-    Raises UserError for a template that does not keep what the assistant said.
-    """
-    opening = single(group, earlier, desk.style)
-    whole = desk.prompt_text([*opening, assistant(_MARK), turn(question)])
-    _, mark, after = whole.partition(_MARK)
-    if not mark:
-        raise UserError("the chat template drops what the assistant said", "use strategy collab instead")
-    return after
 
 
 async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
@@ -48,7 +32,9 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
         if not needed and not waiting[question.id]:
             return None, await desk.ask(single(group, question, desk.style), [question])
         if needed:
-            text = next_turn(group, desk, by_id[needed[-1][0]], question)
+            # Behind the last that it sees, as the next turn of that conversation.
+            before = single(group, by_id[needed[-1][0]], desk.style)
+            text = desk.next_turn(before, [turn(question)])
             branches = [branch for _, branch, _ in needed if branch is not None]
             branch = desk.join(branches, text) if len(needed) > 1 else desk.fork(branches[0], [text])[0]
         else:

@@ -224,7 +224,7 @@ class Documents:
 
     def _supervised(self, messages: list, labels: list[str]) -> Sequence:
         """Ids of a conversation; what the assistant says is learned, its end of turn included."""
-        ids = self.chat.encode(self.chat.prompt_text(messages, generate=False))
+        ids = self.chat.prompt_ids(messages, generate=False)
         # The template ends the last turn with a newline that no model has to write.
         while ids[-1] != self._turn_end:
             ids.pop()

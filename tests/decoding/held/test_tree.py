@@ -37,6 +37,7 @@ def test_every_leaf_spells_its_prompt_and_positions_run_on(texts, limit: int) ->
 @given(prompts, st.integers(1, 9))
 def test_the_mask_is_the_rule(texts, limit: int) -> None:
     """A token sees exactly the tokens of its own prompt up to itself."""
+    # Error 28: a mask that forgets older tokens of other branches.
     tree = TokenTree(CPU)
     root = tree.add(())
     leaves = [tree.insert(root, text)[0] for text in texts]
@@ -80,6 +81,7 @@ def test_leaving_in_any_order_frees_everything(texts, data: st.DataObject) -> No
 
 
 def test_a_join_sees_all_its_parents() -> None:
+    # Error 28: a mask that forgets older tokens of other branches.
     tree = TokenTree(CPU)
     root = tree.add((), [1, 2])
     left, right = tree.add((root,), [3]), tree.add((root,), [4, 5])

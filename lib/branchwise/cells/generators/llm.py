@@ -14,7 +14,7 @@ from branchwise.decoding.requests import Completion, Rules
 from branchwise.dependencies.entries import LlmEntry
 from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit
 from branchwise.trace import Tokens
 
 
@@ -50,7 +50,7 @@ def _planned(
     ids = chat.prompt_ids(planning_messages(group, entry.reply, entry.sees_passage))
     limit = decoder.max_context
     if len(ids) + entry.max_new_tokens > limit:
-        raise UserError(
+        raise DoesNotFit(
             f"group {group.id}: planning takes {len(ids)} tokens and {entry.max_new_tokens} new "
             f"ones, the model's context is {limit}",
             "use smaller groups"

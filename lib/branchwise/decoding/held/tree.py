@@ -27,6 +27,7 @@ class Node:
     """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed.
 
     `start` is the logical position of the first; `x` the branch's place beside the line of positions.
+    `payer` is the running prompt that its pending tokens are computed for, None where nobody's are.
     """
 
     id: int
@@ -39,7 +40,7 @@ class Node:
     x: int = 0
     holders: int = 0
     open_to_match: bool = True
-    is_charged: bool = False
+    payer: object | None = None
 
     def goes_on(self, parent: "Node") -> bool:
         """Whether a prompt that has come to the end of `parent` may go on through this node: it sees
@@ -160,7 +161,7 @@ class TokenTree:
         top = self.add(node.parents, node.tokens[:length])
         for parent in node.parents:
             parent.children.remove(node)
-        top.start, top.x, top.is_charged = node.start, node.x, node.is_charged
+        top.start, top.x, top.payer = node.start, node.x, node.payer
         top.slots, node.slots = node.slots[:length], node.slots[length:]
         node.start += length
         node.tokens = node.tokens[length:]

@@ -1,10 +1,11 @@
 """Chat messages to token ids and back, for any tokenizer that carries a chat template."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from branchwise.decoding.models.quoting import Quoting
 from branchwise.decoding.models.templates import (
     FIXED_DATE,
     MEND,
@@ -14,7 +15,7 @@ from branchwise.decoding.models.templates import (
     opens_thought,
     turn_end_ids_of,
 )
-from branchwise.decoding.models.text import added_tokens_of
+from branchwise.decoding.models.text import added_tokens_of, continuation_ids_of
 from branchwise.decoding.models.weights import reason_of
 from branchwise.errors import UserError
 
@@ -29,6 +30,27 @@ TOKENIZER_FILES = (
 )
 
 
+_ANSWER = "@@the answer stands here@@"
+
+
+class Prompt(NamedTuple):
+    """A rendered conversation: as it reads, and its token ids."""
+
+    text: str
+    ids: list[int]
+
+
+class _Rendered(NamedTuple):
+    """A rendered conversation in which control tokens that data spells stand behind a mark, if any do."""
+
+    text: str
+    mark: str
+
+    @property
+    def plain(self) -> str:
+        return self.text.replace(self.mark, "") if self.mark else self.text
+
+
 class ChatTokenizer:
     """A Hugging Face tokenizer with the few calls that decoding needs.
 
@@ -36,6 +58,9 @@ class ChatTokenizer:
     tokens added, so that every strategy and decoder sends the same ids for the same messages. Where
     a template refuses a system message, it is put on top of the first user message
     (`merges_system` is then true); where it takes content as a list of parts, it gets one.
+
+    What is said in messages is data, an assistant's too: a control token that it spells is sent as
+    text (see `branchwise.decoding.models.quoting`), and only the template writes control tokens.
 
     `thinking` lets a model think before it answers, if it can; `template_date` is the day that a
     template is told where it asks for today's. `notes` are plain sentences on what was changed about
@@ -56,6 +81,7 @@ class ChatTokenizer:
         self.thinking = thinking
         self._template = Template(tokenizer, name, thinking, template_date)
         self._forms = self._template.forms()
+        self._quoting = Quoting(tokenizer)
         self._opens_thought = opens_thought(self._probe()) is not None
         tags = {tag for pair in THOUGHT_TAGS for tag in pair}
         self._tag_ids = {tag: i for tag, i in added_tokens_of(tokenizer).items() if tag in tags}
@@ -100,21 +126,51 @@ class ChatTokenizer:
                 notes.append("thinking is on, but the chat template has no switch for it")
         return tuple(notes)
 
-    def prompt_text(self, messages: Sequence[Any], generate: bool = True) -> str:
+    def prompt(self, messages: Sequence[Any], generate: bool = True) -> Prompt:
         """The messages as the model reads them, up to where its own turn begins.
 
         Raises UserError where the template refuses them (their order of roles, say).
         """
-        text = self._template.render(self._forms.shape(messages), generate)
-        return close_thought(text) if generate and not self.thinking else text
+        rendered = self._rendered(messages, generate)
+        ids = self._quoting.reader(rendered.mark).encode(rendered.text, add_special_tokens=False)
+        return Prompt(rendered.plain, ids)
+
+    def prompt_text(self, messages: Sequence[Any], generate: bool = True) -> str:
+        """The text of `prompt`."""
+        return self._rendered(messages, generate).plain
+
+    def prompt_ids(self, messages: Sequence[Any], generate: bool = True) -> list[int]:
+        """The token ids of `prompt`."""
+        return self.prompt(messages, generate).ids
+
+    def next_turn_ids(self, before: Sequence[Any], further: Sequence[Any]) -> list[int]:
+        """What the template writes between an answer to `before` and the model's next turn: the end of
+        that answer's turn, and the `further` messages. As ids that go on from the answer's.
+
+        Raises UserError for a template that does not keep what the assistant said.
+        """
+        answer = {"role": "assistant", "content": _ANSWER}
+        text, mark = self._rendered([*before, answer, *further], generate=True)
+        _, found, after = text.rpartition(_ANSWER)
+        if not found:
+            raise UserError(
+                "the chat template drops what the assistant said", "use strategy collab instead"
+            )
+        return continuation_ids_of(self._quoting.reader(mark), after)
+
+    def _rendered(self, messages: Sequence[Any], generate: bool) -> _Rendered:
+        """Messages by the template, control tokens in them marked as text."""
+        mark = self._quoting.mark_for([text for message in messages for text in _said(message)])
+        marked = [_each_said(m, lambda text: self._quoting.marked(text, mark)) for m in messages]
+        text = self._template.render(self._forms.shape(marked), generate)
+        # A thought that data spells out at the very end is none that the template opened.
+        opened = opens_thought(text) if generate and not self.thinking else None
+        is_said = opened and mark and text.rstrip().endswith(mark + opened[0])
+        return _Rendered(close_thought(text) if opened and not is_said else text, mark)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a whole rendered prompt, no special token added."""
+        """Token ids of a text as it is, no special token added: what spells a control token is one."""
         return self.tokenizer.encode(text, add_special_tokens=False)
-
-    def prompt_ids(self, messages: Sequence[Any]) -> list[int]:
-        """Token ids of a prompt, up to where the model's own turn begins."""
-        return self.encode(self.prompt_text(messages))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
@@ -151,6 +207,26 @@ class ChatTokenizer:
             if start in visible:
                 return ""
         return "" if self._opens_thought else self.decode(ids)
+
+
+def _each_said(message: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """A message with each text in its content changed: the whole of it, or in a list of parts."""
+    content = message["content"]
+    if isinstance(content, str):
+        content = change(content)
+    elif isinstance(content, list):
+        content = [
+            part | {"text": change(part["text"])} if isinstance(part.get("text"), str) else part
+            for part in content
+        ]
+    return {**message, "content": content}
+
+
+def _said(message: Mapping[str, Any]) -> list[str]:
+    """The texts in a message's content."""
+    content = message["content"]
+    parts = [{"text": content}] if isinstance(content, str) else content or []
+    return [part["text"] for part in parts if isinstance(part.get("text"), str)]
 
 
 def load_tokenizer(folder: Path) -> Any:

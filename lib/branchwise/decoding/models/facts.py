@@ -21,10 +21,15 @@ def stop_ids_of(model: PreTrainedModel, tokenizer: Any = None) -> frozenset[int]
 
 
 def max_context_of(model: PreTrainedModel) -> int:
-    """The longest sequence that the model was made for, in tokens; a milliard where it names none (some
-    say so by 0 or -1).
+    """See `context_of`."""
+    return context_of(model.config)
+
+
+def context_of(config: Any) -> int:
+    """The longest sequence that a model was made for, in tokens; a milliard where its config names none
+    (some say so by 0 or -1).
     """
-    reach = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+    reach = getattr(config.get_text_config(), "max_position_embeddings", None) or 0
     return int(reach) if reach > 0 else 1_000_000_000
 
 

@@ -1,0 +1,86 @@
+"""An experiment's tables in a terminal, narrow enough to read at 80 columns, and where its files lie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from branchwise.config import Experiment
+from branchwise.reporting.frames import Results
+from branchwise.reporting.notes import note_of
+from branchwise.reporting.tables import MAKERS
+from branchwise.reporting.tidy import NAME
+
+SHOWN = ("accuracy", "differences")
+KEYS = ("dataset", "metric", "decoder", "model")
+"""Columns that many rows share: they stand above a block of rows, not in each."""
+
+_NARROW = {
+    "strategy": "strategy",
+    "groups": "grp",
+    "questions": "qst",
+    "value": "value",
+    "EM": "EM",
+    "F1": "F1",
+    "well-formed": "formed",
+    "difference": "difference",
+    "p": "p",
+    "wall difference, ms": "wall, ms",
+    "p (wall)": "p",
+}
+
+
+def show(results: Results, console: Console, names: tuple[str, ...] = SHOWN, notes: bool = True) -> None:
+    """Print tables, each data set a block, with what stands under them."""
+    for name in names:
+        frame = MAKERS[name](results)
+        console.print(Text(name, style="bold"))
+        if frame.empty:
+            console.print("  nothing to compare")
+        for heading, block in _blocks(frame):
+            console.print(_table(heading, block))
+        if notes:
+            console.print(Text(note_of(name, results), style="dim"))
+        console.print()
+
+
+def _blocks(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of one data set, metric, decoder and model, under these names."""
+    keys = [key for key in KEYS if key in frame]
+    for names, block in frame.groupby(keys, sort=False, observed=True):
+        yield ", ".join(str(name) for name in names), block.drop(columns=keys)
+
+
+def _table(heading: str, block: pd.DataFrame) -> Table:
+    table = Table(
+        title=Text(heading),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    columns = [name for name in block if name in _NARROW]
+    for name in columns:
+        table.add_column(
+            _NARROW[name], justify="left" if name == "strategy" else "right", overflow="fold"
+        )
+    for row in block[columns].astype(str).itertuples(index=False):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def places(experiment: Experiment) -> list[tuple[str, Path]]:
+    """Where an experiment's files lie, by what they are; those that are there."""
+    tables = Path(experiment.results) / "tables" / experiment.experiment
+    listed = [
+        ("tables", tables),
+        ("for pandas", tables / NAME),
+        ("figures", Path(experiment.figures) / experiment.experiment),
+        ("report", Path(experiment.results) / f"reports/{experiment.experiment}.html"),
+        ("cells", Path(experiment.cells_folder)),
+    ]
+    return [(what, path) for what, path in listed if path.exists()]

@@ -1,0 +1,82 @@
+"""One file for pandas: a row a question and cell, every number a number."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from branchwise.config import Cell
+from branchwise.errors import UserError
+from branchwise.evaluation.score import ANSWER_METRICS, GUESSES
+from branchwise.files import write_text
+from branchwise.reporting.frames import Results
+from branchwise.results import AnswerRow, QuestionScore, Scores, read_rows
+from branchwise.trace import Tokens
+
+NAME = "tidy.csv"
+
+
+def tidy(results: Results) -> pd.DataFrame:
+    """A row a question and cell: the cell's names, group, question, kind; text, answer, and golds (as
+    JSON); each metric; tokens (its share of the group's ledger, with the dependency stage); and the
+    group's times.
+
+    Texts, golds and tokens are read from answers.jsonl beside the scores, and empty where that is not
+    kept (cached results). Raises UserError where answers and scores are of different questions.
+    """
+    rows = []
+    for cell, scores in results.scores.items():
+        times = _times(results, cell)
+        answers = _answers(results.files.get(cell), scores)
+        for question in scores.questions:
+            row = {**cell._asdict(), "group": question.group, "question": question.question}
+            row |= {"kind": question.kind, **answers.get((question.group, question.question), {})}
+            rows.append(row | _metrics(question) | times.get(question.group, {}))
+    frame = pd.DataFrame(rows)
+    leading = [*Cell._fields, "group", "question", "kind", *_TEXTS]
+    frame = frame.reindex(columns=[*leading, *(name for name in frame if name not in leading)])
+    return frame
+
+
+_TEXTS = ("text", "answer", "rule", "golds", *Tokens.model_fields)
+
+
+def write_tidy(results: Results, folder: Path) -> None:
+    """Write `tidy.csv` into the folder."""
+    write_text(folder / NAME, tidy(results).to_csv(index=False, lineterminator="\n"))
+
+
+def _metrics(question: QuestionScore) -> dict[str, float | None]:
+    names = (*ANSWER_METRICS, *GUESSES)
+    return {name: getattr(question, name) for name in names} | question.more
+
+
+def _times(results: Results, cell: Cell) -> dict[str, dict[str, float]]:
+    """By group, of the whole group in seconds: repeated in each of its rows, empty where untimed."""
+    found = {g.group: {"group_dependency_s": g.dependency_s} for g in results.scores[cell].groups}
+    for name, values in results.seconds(cell).items():
+        for group, seconds in values.items():
+            found[group][f"group_{name}"] = seconds
+    return found
+
+
+def _answers(scored: Path | None, scores: Scores) -> dict[tuple[str, str], dict[str, Any]]:
+    """What was said to each question, by group and question; nothing where no answers are kept."""
+    path = scored.parent.parent / "answers.jsonl" if scored else None
+    if path is None or not path.is_file():
+        return {}
+    about = scores.identity.about(scores.cell)
+    found = {(row.group, row.question): _said(row) for row in read_rows(path, AnswerRow, about)}
+    if found.keys() != {(q.group, q.question) for q in scores.questions}:
+        raise UserError(
+            f"{path.absolute()} and its scores are of different questions",
+            "remove the scores and run `snakemake`",
+        )
+    return found
+
+
+def _said(row: AnswerRow) -> dict[str, Any]:
+    golds = row.gold_spans or row.golds
+    said = {"text": row.text, "answer": row.answer, "rule": getattr(row, "rule", None)}
+    return {**said, "golds": json.dumps(golds, ensure_ascii=False), **row.tokens.model_dump()}
