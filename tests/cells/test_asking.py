@@ -1,4 +1,4 @@
-"""Cells of groups asked of a decoder that is known by hand: who is asked when, what is written, totals."""
+"""Cells asked of a decoder that is known by hand: who is asked when, what is written, totals."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -208,7 +208,7 @@ def ran(job: CellJob, files: CellFiles) -> tuple[RunRecord, list[str]]:
 def test_a_cells_totals_hold_what_finding_its_dependencies_cost(
     decoder: FakeDecoder, tmp_path: Path
 ) -> None:
-    """Two groups of two questions, ten tokens a prompt; finding the edges cost 20 tokens and 4 passes each."""
+    """Two groups of two questions, ten tokens a prompt; finding edges cost 20 and 4 passes each."""
     groups = GROUPS[:2]
     found = [
         dependencies_of(groups[0], ("q1", "q2")),

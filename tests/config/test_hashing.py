@@ -125,8 +125,6 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     # What scores are made with.
     (f"{OWN}.scorer", "drop", {"scores"}),
     (f"{OWN}.language", "zh", {"scores"}),
-    ("bootstrap_draws", 500, {"scores"}),
-    ("seed", 3, {"scores"}),
     # What times are taken with.
     ("repeats", 5, {"times"}),
     ("timed_groups", 4, {"times"}),
@@ -188,9 +186,7 @@ def test_what_settings_hold(made) -> None:
         settings["groups"]
     )
     assert cell_settings(experiment, CELL._replace(strategy="batch"))["dependencies"] is None
-    assert set(scoring_settings(experiment, "own")) == {
-        *("scorer", "language", "bootstrap_draws", "seed", "judge")
-    }
+    assert set(scoring_settings(experiment, "own")) == {"scorer", "language", "judge"}
     contest = contest_of(experiment, "own", "small", "tree")
     assert set(times_settings(experiment, contest)) == {"cells", "reference", "timed_groups", "repeats"}
     assert set(times_settings(experiment, contest)["cells"]) == {"batch/tree", "mine/tree"}

@@ -5,13 +5,15 @@ import pytest
 from branchwise.data.types import NO_ANSWER
 from branchwise.errors import UserError
 from branchwise.evaluation.judge import JudgeRecord, Verdict
-from branchwise.evaluation.score import score_answer, score_cell, score_group
+from branchwise.evaluation.score import bounds_of, score_answer, score_cell, score_group
+from branchwise.evaluation.statistics import mean_interval
 from branchwise.results import (
     AnswerRow,
     GroupDependencies,
     GroupRun,
     Identity,
     LeftOut,
+    Metric,
     RunRecord,
     Tokens,
 )
@@ -50,7 +52,7 @@ def group_run(name: str, size: int, dependencies: GroupDependencies | None = Non
     )
 
 
-SCORING = {"scorer": "squad", "language": "en", "bootstrap_draws": 100, "seed": 0}
+SCORING = {"scorer": "squad", "language": "en"}
 
 
 def run_record(*groups: GroupRun, **changes) -> RunRecord:
@@ -71,7 +73,7 @@ KNOWN = (("q1", "q2"), ("q2", "q3"), ("q1", "q3"))
 
 
 def test_a_group_with_dependencies_by_hand() -> None:
-    """What finding the dependencies cost is in the group's totals: tokens of each kind, passes, seconds."""
+    """What finding the dependencies cost is in the group's totals: tokens, passes, seconds."""
     score = score_group(group_run("g", 4, found("g", EDGES, KNOWN)))
     assert (score.sent, score.unique, score.cached) == (150, 90, 60)
     assert (score.generated, score.padding, score.forward_passes) == (19, 8, 18)
@@ -148,6 +150,34 @@ def test_a_guess_is_shown_where_it_is_known_of_every_question() -> None:
     assert "guess" not in scored(rows, run_record(group_run("g", 2))).metrics
     rows = [row("g", "q1"), row("g", "q2", guess=0.75)]
     assert scored(rows, run_record(group_run("g", 2))).metrics["guess"].value == 0.5
+
+
+def test_metrics_have_intervals_over_groups_on_their_scales() -> None:
+    """A share inside 0 to 1, a grade inside 1 to 5, an amount above zero; of one group none of amounts."""
+    assert (bounds_of("em"), bounds_of("judge_score"), bounds_of("edge_recall")) == (
+        (0, 1),
+        (1, 5),
+        (0, 1),
+    )
+    amounts = (
+        "sent",
+        "unique",
+        "cached",
+        "generated",
+        "padding",
+        "forward_passes",
+        "dependency_s",
+        "edges",
+    )
+    assert [bounds_of(name) for name in amounts] == [None] * 8
+    rows = [row(name, "q", "Oslo" if name < "d" else "Rome") for name in "abcde"]
+    scores = scored(rows, run_record(*(group_run(name, 1) for name in "abcde")))
+    em = scores.metrics["em"]
+    assert em == Metric(**mean_interval([1, 1, 1, 0, 0], "abcde", bounds=(0, 1))._asdict(), n=5, groups=5)
+    assert (scores.metrics["sent"].low, scores.metrics["sent"].high) == (100, 100)
+    alone = scored([row("g", "q1"), row("g", "q2")], run_record(group_run("g", 2))).metrics
+    assert (alone["em"].low, alone["em"].high, alone["em"].groups, alone["em"].n) == (0, 1, 1, 2)
+    assert (alone["sent"].low, alone["sent"].high) == (None, None)
 
 
 def test_answers_and_run_are_of_the_same_groups() -> None:

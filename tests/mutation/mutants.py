@@ -14,9 +14,9 @@ its CPU time, or hangs, is noticed.
 
 What no test should have to notice is not mutated: docstrings, types, descriptions of fields, messages.
 
-Results go to `resources/studies/mutation.jsonl`, one line a mutant, which a rerun continues (a survivor is
-tried again when its tests have changed); `resources/studies/mutation.csv` is made of them. Its column
-`reason` is written by hand for survivors, and kept.
+Results go to `resources/studies/mutation.jsonl` (not committed), one line a mutant, which a rerun
+continues (a survivor is tried again when its tests have changed); `resources/studies/mutation.csv` is
+made of them. Its column `reason` is written by hand for survivors, and kept.
 """
 
 import argparse
@@ -43,8 +43,9 @@ STUDIES = ROOT / "resources/studies"
 
 # What one child needs and every child would import again.
 PRELOADED = (
-    "torch transformers datasets numpy pandas scipy.stats statsmodels.api networkx pydantic hypothesis pytest "
-    "_pytest.assertion.rewrite jieba nltk sacrebleu rouge_score.rouge_scorer yaml regex peft matplotlib"
+    "torch transformers datasets numpy pandas scipy.stats statsmodels.api networkx pydantic hypothesis "
+    "pytest _pytest.assertion.rewrite jieba nltk sacrebleu rouge_score.rouge_scorer yaml regex peft "
+    "matplotlib"
 )
 
 OPERATORS = tuple(
@@ -59,9 +60,10 @@ OPERATORS = tuple(
             ("Eq", "NotEq"), ("NotEq", "Eq"), ("Lt", "LtE"), ("Lt", "GtE"), ("LtE", "Lt"), ("LtE", "Gt"),
             ("Gt", "GtE"), ("Gt", "LtE"), ("GtE", "Gt"), ("GtE", "Lt"), ("Is", "IsNot"), ("IsNot", "Is"),
         )),
-        *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
-        *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop"),
-        *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
+        *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr"),
+        *("ReplaceOrWithAnd", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
+        *("NumberReplacer", "ZeroIterationForLoop", "ReplaceUnaryOperator_Delete_Not"),
+        *("ReplaceUnaryOperator_USub_UAdd",),
     )
 )  # fmt: skip
 
@@ -128,7 +130,7 @@ def main() -> None:
 
 
 def drawn(room: str, modules: Sequence[str], most: int, seed: int) -> list[Mutant]:
-    """A seeded sample of a room's mutants, in the order of drawing; all in the order of the code for 0."""
+    """A seeded sample of a room's mutants, in the order of drawing; for 0 all, in that of the code."""
     places = [(module, *place) for module in modules for place in places_of(module)]
     if most:
         places = random.Random(f"mutants/{room}/{seed}").sample(places, min(most, len(places)))
@@ -239,7 +241,7 @@ def tried(mutant: Mutant, tests: Sequence[str]) -> tuple[str, float]:
 
 
 CPU_S, WALL_S = 60, 400
-"""Most of a mutant. CPU time, since the machine may be busy with other things; wall time for what hangs."""
+"""Most of a mutant: CPU time, since the machine may be busy, and wall time for what hangs."""
 
 
 def noticed(path: Path, text: str, tests: Sequence[str]) -> tuple[str, float]:
@@ -309,7 +311,7 @@ COLUMNS = ("room", "module", "line", "operator", "before", "after", "outcome", "
 
 
 def write_csv(entries: Sequence[dict], path: Path) -> None:
-    """The table of results, with the reasons that the one before it gave; the score of each room is printed."""
+    """The table of results, with the reasons that the one before it gave; prints each room's score."""
     reasons: dict[tuple[str, ...], str] = {}
     if path.exists():
         with path.open(newline="") as file:

@@ -6,8 +6,6 @@ Only tests that take seconds are named here: a mutant costs one run of them. Tes
 
 from typing import NamedTuple
 
-TESTS = "tests"
-
 
 class Room(NamedTuple):
     """Modules below lib/branchwise, and the tests of each (paths below tests/)."""
@@ -37,15 +35,17 @@ ROOMS: dict[str, Room] = {
             "evaluation/metrics/squad.py",
             "evaluation/metrics/squad_v2.py",
         )
+        | _all("evaluation/test_statistics.py", "evaluation/statistics.py")
+        | _all("evaluation/test_significance.py", "evaluation/significance.py")
     ),
     "cells": Room(
-        _all("cells/test_runner.py", "cells/runner.py")
-        | _all("cells/test_desk.py cells/test_runner.py", "cells/desk.py")
+        _all("cells/test_record.py", "cells/runner.py")
+        | _all("cells/test_desk.py cells/test_record.py", "cells/desk.py")
         | _all("cells/test_asking.py", "cells/flight.py", "cells/making.py", "cells/cell.py")
         | _all("cells/test_turns.py", "cells/timing.py")
         | _all("cells/test_depending.py", "cells/depending.py")
-        | _all("cells/test_desk.py cells/test_runner.py", "cells/waits.py")
-        | _all("test_trace.py cells/test_runner.py", "trace.py")
+        | _all("cells/test_desk.py cells/test_record.py", "cells/waits.py")
+        | _all("test_trace.py cells/test_record.py", "trace.py")
         | _all("cells/test_turns.py", "times.py")
     ),
     "config": Room(
@@ -61,5 +61,11 @@ ROOMS: dict[str, Room] = {
     "dependencies": Room(
         _all("dependencies/test_selection.py", "dependencies/selection.py", "dependencies/graph.py")
         | _all("dependencies/test_controls.py", "dependencies/controls.py")
+    ),
+    "reporting": Room(
+        _all("reporting/test_numbers.py", "reporting/numbers.py", "reporting/comparing.py")
+        | _all("reporting/test_numbers.py reporting/test_tables.py", "reporting/frames.py")
+        | _all("reporting/test_numbers.py reporting/test_tables.py", "reporting/tables.py")
+        | _all("reporting/test_numbers.py reporting/test_tables.py", "reporting/times.py")
     ),
 }
