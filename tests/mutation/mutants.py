@@ -122,7 +122,9 @@ def main() -> None:
         given.results.parent.mkdir(parents=True, exist_ok=True)
         with given.results.open("a") as file:
             file.write(json.dumps(entry) + "\n")
-        print(f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}")
+        print(
+            f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}", flush=True
+        )
     write_csv([done[mutant.key] for mutant in sample if mutant.key in done], given.csv)
 
 
