@@ -101,7 +101,7 @@ def main() -> None:
 
     if unknown := set(given.rooms) - set(ROOMS):
         parser.error(f"no room {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
-    _preload()
+    preload()
     deadline = time.monotonic() + 60 * given.minutes
     sample: list[Mutant] = []
     for room in given.rooms or ROOMS:
@@ -287,7 +287,7 @@ def _in_child(path: Path, text: str, tests: Sequence[str]) -> int:
         return 1
 
 
-def _preload() -> None:
+def preload() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "lib"))
     for name in PRELOADED.split():

@@ -132,7 +132,7 @@ def cell(strategy: str, decoder: str = "tree") -> Cell:
 
 
 def test_a_difference_by_hand(results: Results) -> None:
-    """8 of 8 less 2 of 8. Groups a, b, c differ, by 1, 2 and 3: 2 of 8 arrangements of signs are as far."""
+    """8 of 8 less 2 of 8. Groups a, b, c differ, by 1, 2, 3: 2 of 8 arrangements of signs are as far."""
     found = compare(primary_measure(results.scores), cell("sequential"), cell("batch"))
     assert found is not None
     assert (found.value, found.difference.p, found.difference.p_floor) == (0.75, 0.25, 0.25)
