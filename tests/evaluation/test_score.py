@@ -153,7 +153,7 @@ def test_a_guess_is_shown_where_it_is_known_of_every_question() -> None:
 
 
 def test_metrics_have_intervals_over_groups_on_their_scales() -> None:
-    """A share inside 0 to 1, a grade inside 1 to 5, an amount above zero; of one group none of amounts."""
+    """Shares inside 0 to 1, grades inside 1 to 5, amounts above zero; of one group none of amounts."""
     assert (bounds_of("em"), bounds_of("judge_score"), bounds_of("edge_recall")) == (
         (0, 1),
         (1, 5),
