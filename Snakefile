@@ -38,9 +38,14 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/timing.smk"
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"
+    include: "workflow/rules/pages.smk"
 
 
 include: "workflow/rules/reporting.smk"
+
+
+onsuccess:
+    show_tables()
 
 
 onerror:

@@ -32,6 +32,7 @@ class AnswerRow(Record):
     raw: str = Field(description="The whole reply that holds the answer.")
     answer: str = Field(description="The answer read from it; empty where there is none.")
     well_formed: bool
+    rule: str = Field("", description="Which rule read the answer; empty where nothing was read.")
     asks: tuple[int, ...] = Field(
         description="The asks that made it, in the group's line of trace.jsonl; none where the strategy "
         "gave no answer."
@@ -55,6 +56,11 @@ class GroupDependencies(Record):
     fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
     raw: str = Field("", description="What a model said.")
     num_dropped: int = Field(0, description="Items of a model's reply that were no edge.")
+    matrix: tuple[tuple[float, ...], ...] | None = Field(
+        None,
+        description="Of generators that weigh every pair: row i holds how strongly question i needs each "
+        "question, in the order of the group.",
+    )
 
 
 class GroupRun(Record):

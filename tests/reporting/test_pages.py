@@ -1,12 +1,24 @@
 """Pages: escaped, self-contained, usable by keyboard, and opened in a real browser."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from branchwise.data.types import Group, Question
-from branchwise.reporting.pages import Page, make_page, page_name, write_pages
+from branchwise.dependencies.graph import Edge
+from branchwise.reporting.pages import (
+    CellLink,
+    Page,
+    make_page,
+    page_name,
+    times_of,
+    write_experiment_index,
+    write_page,
+    write_pages,
+)
+from branchwise.reporting.waits import waited_for
 from branchwise.results import (
     AnswerRow,
     GroupDependencies,
@@ -17,10 +29,11 @@ from branchwise.results import (
 from branchwise.trace import AskRecord, GroupTrace, Tokens
 
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=3, padding=0)
+Matrix = tuple[tuple[float, ...], ...] | None
 ATTACK = "<script>document.title = 'owned'</script> Where does <b>Mara</b> & co live?"
 
 
-def made_page(name: str = "w<1>/0") -> Page:
+def made_page(name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None) -> Page:
     questions = (
         Question(id="q1", text="Who is the boss of Mara?", golds=("Otto",)),
         Question(id="q2", text=ATTACK, golds=("Ashton & <i>co</i>",), needs=("q1",)),
@@ -41,7 +54,11 @@ def made_page(name: str = "w<1>/0") -> Page:
     found = GroupDependencies(
         group=name,
         generator="llm",
-        candidates=(),
+        candidates=(
+            Edge(source="q1", target="q2", confidence=0.83, why="q2 speaks of q1's <answer>"),
+            Edge(source="q3", target="q1", confidence=0.2, why="q10 does not"),
+        ),
+        matrix=matrix,
         edges=(("q1", "q2"), ("q1", "q10"), ("q3", "q10")),
         known=(("q1", "q2"), ("q2", "q10")),
         tokens=TOKENS,
@@ -63,20 +80,31 @@ def made_page(name: str = "w<1>/0") -> Page:
     scores = {
         q.id: QuestionScore(
             **{"group": name, "question": q.id, "kind": "k", "guess": None, "lenient": 1},
-            **{"em": float(q.id != "q3"), "em_strict": 1, "f1": 1, "well_formed": 1},
+            **{"em": float(q.id != "q3"), "em_strict": 1, "f1": 0.25, "well_formed": 1},
+            more={"rouge_l": None if q.id == "q1" else 0.5},
         )
         for q in questions
     }
     asks = tuple(
         AskRecord(
-            **{"role": "answer", "questions": (q.id,), "after": (), "prompt": f"<|im_start|>{q.text}"},
+            **{
+                "role": "answer",
+                "questions": (q.id,),
+                "after": (0,) if i % 2 else (),
+                "prompt": f"<|im_start|>{q.text}",
+            },
             **{"raw": "<answer>x</answer>", "stop": "stop", "tokens": TOKENS, "num_steps": 1},
             **{"start_s": times[q.id][0], "end_s": times[q.id][1]},
         )
-        for q in questions
+        for i, q in enumerate(questions)
     )
     record = GroupRecord(answers=rows, run=run, trace=GroupTrace(group=name, asks=asks))
-    return make_page(group, record, scores, "cell <x>")
+    return make_page(group, record, scores, "cell <x>", primary)
+
+
+def written(page: Page, folder: Path) -> str:
+    write_page(page, folder / "page.html")
+    return (folder / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_page_holds_all_of_itself_and_escapes_all_text(tmp_path: Path) -> None:
@@ -91,6 +119,95 @@ def test_a_page_holds_all_of_itself_and_escapes_all_text(tmp_path: Path) -> None
     assert "3 of 4 right" in text
     assert "heuristic: no JSON &lt;b&gt;" in text
     assert f'href="{page_name("w<1>/0")}"' in index.read_text()
+
+
+def test_edges_say_how_sure_and_why_in_short_names(tmp_path: Path) -> None:
+    text = written(made_page(), tmp_path)
+    assert "<title>Q2 needs Q1, confidence 0.83: Q2 speaks of Q1&#39;s &lt;answer&gt;</title>" in text
+    assert "<title>Q4 needs Q3</title>" in text
+    assert "<title>Q4 needs Q2 (known, not followed)</title>" in text
+    rows = re.findall(r"<tr>(<td.*?)</tr>", text)
+    cells = [re.sub(r"</td>(<td[^>]*>)?|<td[^>]*>", "|", row).strip("|") for row in rows]
+    assert cells == [
+        "Q2 needs Q1|0.83|followed|Q2 speaks of Q1&#39;s &lt;answer&gt;",
+        "Q1 needs Q3|0.20|left out|Q4 does not",
+    ]
+
+
+def test_questions_are_q1_to_qn_with_their_ids_on_hover(tmp_path: Path) -> None:
+    text = written(made_page(), tmp_path)
+    for number, name in enumerate(("q1", "q2", "q3", "q10"), start=1):
+        assert f'text-anchor="middle">Q{number}</text><title>Q{number}: {name}</title>' in text
+        assert f'text-anchor="end">Q{number}<title>{name}</title></text>' in text
+        assert f'title="{name}">Q{number}</abbr>' in text
+    assert text.count('<rect class="node"') == 4
+    assert text.count('<rect class="bar ') == 4
+
+
+def test_an_attention_matrix_is_a_square_a_pair(tmp_path: Path) -> None:
+    matrix = tuple(tuple(0.0 if i == j else (4 * i + j) / 100 for j in range(4)) for i in range(4))
+    text = written(made_page(matrix=matrix), tmp_path)
+    assert text.count('<rect class="square') == 12
+    assert text.count('<rect class="square followed"') == 3
+    assert "<title>Q2 needs Q1: 0.04 (followed)</title>" in text
+    assert "<title>Q1 needs Q2: 0.01</title>" in text
+    # The darkest is the greatest.
+    shades = [float(shade) for shade in re.findall(r'fill-opacity="([\d.]+)"', text)]
+    assert shades.index(max(shades)) == 11
+    assert "square" not in written(made_page(), tmp_path).split("</style>")[1]
+
+
+def test_a_graded_metric_shades_and_shows_its_number(tmp_path: Path) -> None:
+    right = written(made_page(), tmp_path).split("</style>")[1]
+    assert right.count('class="answer right"') == 3
+    assert right.count('class="answer wrong"') == 1
+    graded = written(made_page(primary="rouge_l"), tmp_path).split("</style>")[1]
+    assert "mean ROUGE-L 0.50" in graded
+    assert graded.count('class="answer graded" style="--share: 50%"') == 3
+    assert graded.count("ROUGE-L 0.50</div>") == 3
+    # One that the metric leaves out is neither right nor wrong.
+    assert graded.count('<div class="answer">') == 1
+    assert "mean F1 0.25" in written(made_page(primary="f1"), tmp_path)
+
+
+def test_the_times_of_the_head_may_come_from_elsewhere() -> None:
+    page = made_page()
+    assert (page.times.wall, page.times.ideal, page.times.finding) == (30, 20, 2)
+    assert (page.times.total, page.times.total_ideal) == (32, 22)
+    assert times_of(0.5, 0.25, None).total == 500
+
+
+def test_cards_say_what_was_waited_for(tmp_path: Path) -> None:
+    text = written(made_page(), tmp_path)
+    assert text.count("after Q1 ·") == 2
+
+
+def test_waits_go_through_asks_of_no_question() -> None:
+    def ask(*after: int, questions: tuple[str, ...] = ()) -> AskRecord:
+        return AskRecord(
+            **{"role": "x", "questions": questions, "after": after, "prompt": "", "raw": ""},
+            **{"stop": "stop", "tokens": TOKENS, "num_steps": 1, "start_s": 0, "end_s": 1},
+        )
+
+    trace = GroupTrace(group="g", asks=(ask(), ask(0), ask(1), ask(1, 2)))
+    made_by = {"late": (3,), "first": (0,), "second": (2,), "never": ()}
+    assert waited_for(trace, made_by) == {
+        "late": ("first", "second"),
+        "first": (),
+        "second": ("first",),
+        "never": (),
+    }
+    # One prompt of all questions waits for none of them.
+    assert waited_for(GroupTrace(group="g", asks=(ask(),)), {"a": (0,), "b": (0,)}) == {"a": (), "b": ()}
+
+
+def test_an_experiment_links_its_cells(tmp_path: Path) -> None:
+    links = [CellLink(("d", "m", name, "tree"), f"d/m/{name}/tree/index.html", "F1 5 %") for name in "ab"]
+    write_experiment_index(tmp_path / "index.html", "made <x>", links, 10)
+    text = (tmp_path / "index.html").read_text()
+    assert re.findall(r'<a href="(.*?)"', text) == [link.href for link in links]
+    assert "made &lt;x&gt;" in text
+    assert "2 cells" in text
 
 
 def test_no_name_of_a_group_leaves_the_folder() -> None:

@@ -10,12 +10,13 @@ import torch
 from branchwise.data.worlds import KINDS, WorldsSpec, make_groups
 from branchwise.data.worlds.lexicon import cities, people
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.training.checkpoint import changes, listed
 from branchwise.training.documents import Documents
 from branchwise.training.muon import orthogonalised
 from branchwise.training.packing import draw_batch, packed_length, shared_length
 from branchwise.training.recipe import Shape, Stage, TinyRecipe
 from branchwise.training.sequences import Sequence, Span
-from branchwise.training.tiny import TinyTrainer, _changes, _listed
+from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
 KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
@@ -174,9 +175,9 @@ def test_a_checkpoint_of_another_recipe_is_kept_and_training_says_why_it_starts_
 
 def test_a_long_list_of_changes_ends_in_a_count() -> None:
     old, new = ({str(n): n + more for n in range(20)} for more in (0, 1))
-    assert _listed(_changes(old, new)).endswith("; 11: 11 -> 12; and 8 more")
-    assert _changes({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}) == []
-    assert _changes({"a": []}, {"a": [1]}) == ["a[0]: null -> 1"]
+    assert listed(changes(old, new)).endswith("; 11: 11 -> 12; and 8 more")
+    assert changes({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}) == []
+    assert changes({"a": []}, {"a": [1]}) == ["a[0]: null -> 1"]
 
 
 def test_training_changes_every_weight(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -103,6 +104,16 @@ def say_errors():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 if line.startswith("error: "):
                     print(f"{line} ({path})", file=sys.stderr)
+
+
+def show_tables():
+    """The tables of a run that has just made them, and where everything lies."""
+    made = Path(TABLE_FOLDER, "accuracy.md")
+    if made.is_file() and made.stat().st_mtime >= STARTED:
+        words = [sys.executable, "-m", "branchwise", "show", *shlex.split(str(CONFIG))]
+        subprocess.run(
+            [*words, "--no-notes"], env={**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+        )
 
 
 def names_of(catalogue):

@@ -4,10 +4,10 @@ rule time:
         dependencies=timed_dependencies,
     output:
         f"{TIMES}/{{dataset}}/{{model}}/{{contest}}/{{settings}}.json",
-    wildcard_constraints:
-        contest=f"{names_of('decoders')}|{re.escape(timing.BETWEEN)}",
     log:
         "logs/time/{dataset}/{model}/{contest}/{settings}.log",
+    wildcard_constraints:
+        contest=f"{names_of('decoders')}|{re.escape(timing.BETWEEN)}",
     conda:
         "../../envs/environment.yaml"
     # All cores, and a resource of which there is one: nothing else runs beside a job that is timed. The

@@ -234,6 +234,7 @@ def _row(
         raw=answered.raw if answered else "",
         answer=reading.answer,
         well_formed=reading.well_formed and all(ask.stop == "stop" for ask in asks),
+        rule=reading.rule,
         asks=numbers,
         tokens=tokens,
         start_s=min((ask.start_s for ask in asks), default=0.0),

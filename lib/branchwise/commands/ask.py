@@ -1,33 +1,28 @@
 """`branchwise ask`: questions typed in or from a file, answers streaming per branch."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
-from pydantic import Field, ValidationError
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
-from rich.prompt import Prompt
 from rich.table import Table
 from rich.text import Text
 
+from branchwise.commands.asking import dataset_entry, dataset_group, given_group
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
 from branchwise.config.catalogues import missing_verbs
 from branchwise.data.types import Group as QuestionGroup
-from branchwise.data.types import Question, Record
+from branchwise.data.types import Question
 from branchwise.errors import UserError
 
-
-class AskFile(Record):
-    """A YAML or JSON file for `branchwise ask`: a context and questions about it."""
-
-    context: str
-    questions: tuple[str, ...] = Field(min_length=1)
+_MOST_CHARS_OF_ID = 6
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @command("ask")
@@ -41,10 +36,17 @@ def ask(
     file: Annotated[
         Path | None, typer.Option(help="YAML or JSON file with `context` and `questions`.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Ask a group of this data set of the catalogue instead.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Id of the data set's group; default: the first one.")
+    ] = None,
+    path: Annotated[str | None, typer.Option(help="Read the data set from this local file.")] = None,
     strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
     decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
     model: Annotated[
-        str, typer.Option(help="Name in the catalogue of models, or a local folder.")
+        str, typer.Option(help="Name in the catalogue of models, a local folder, or a hub id.")
     ] = "tiny",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Token budget per answer.")] = 32,
     show: Annotated[
@@ -53,9 +55,13 @@ def ask(
     config: ConfigOption = [],  # noqa: B006
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Ask a model several questions about one text and watch the answers grow side by side."""
-    group = _group(context, question, file)
+    """Ask a model several questions about one text and watch the answers grow side by side.
+
+    The text and the questions are typed in, read from a file, or those of a group of a data set; then
+    its own instruction and format are used, and the right answers are shown.
+    """
     experiment = experiment_from(config, setting)
+    asked, entry = _asked(experiment, dataset, group, path, (context, question, file))
     strategy_entry = named(experiment, "strategy", strategy)
     decoder_entry = named(experiment, "decoder", decoder)
     if missing := missing_verbs(strategy_entry, decoder_entry):
@@ -63,37 +69,95 @@ def ask(
             f"strategy {strategy} needs {' and '.join(missing)}, which decoder {decoder} does not offer",
             "choose another decoder",
         )
-    from branchwise.decoding.models.entry import ModelEntry
-
-    is_folder = model not in experiment.catalogues.models and Path(model).is_dir()
-    entry = ModelEntry(path=model) if is_folder else named(experiment, "model", model)
+    model_entry = _model(experiment, model)
     console = Console(stderr=True)
     with console.status("loading the model"):
         from branchwise.cells.found import with_found
         from branchwise.cells.runner import GroupRunner, record_of
         from branchwise.decoding.models.source import ModelSource
-        from branchwise.prompts import PromptStyle
+        from branchwise.dependencies.graph import with_edges
         from branchwise.strategies import load
 
         checkpoint = Path(strategy_entry.checkpoint) if strategy_entry.checkpoint else None
-        source = ModelSource(entry, checkpoint)
+        source = ModelSource(model_entry, checkpoint)
         runner = GroupRunner(
             load(strategy_entry.module, strategy_entry.options),
             decoder_entry.make(source),
             source.chat,
-            PromptStyle(),
+            _style(entry),
             max_new_tokens,
             needs=frozenset(strategy_entry.needs),
         )
         found = None
         if strategy_entry.dependencies:
-            found = _depend(experiment, strategy_entry.dependencies, source, group)
-            group = with_found(group, {group.id: found})
-        runner.warm_up(group)
-    timed = _run(runner, group, found)
+            found = _depend(experiment, strategy_entry.dependencies, source, asked)
+            asked = with_found(asked, {asked.id: found})
+        else:
+            # What the data state is followed by strategies that ask for it, and by no other.
+            asked = with_edges(asked, [])
+        runner.warm_up(asked)
+    timed = _run(runner, asked)
+    record = record_of(asked, timed, lambda text: console.print(text, markup=False), found)
+    scores = _scores(record, entry)
+    _tell(record, timed.wall_s, scores, _primary(entry), known=entry is not None)
     if show:
-        heading = f"{model} · {strategy} · {decoder}"
-        _show(group, record_of(group, timed, console.print, found), heading)
+        heading = " · ".join(filter(None, (dataset, model, strategy, decoder)))
+        _show(asked, record, scores, heading, _primary(entry))
+
+
+def _asked(
+    experiment: Any, dataset: str | None, group: str | None, path: str | None, given: tuple
+) -> tuple[QuestionGroup, Any]:
+    """The group to ask, and the entry of its data set if it is of one."""
+    context, questions, file = given
+    if dataset is None:
+        for option, value in (("--group", group), ("--path", path)):
+            if value is not None:
+                raise UserError(f"{option} names no data set", "give --dataset too")
+        return given_group(context, questions, file), None
+    if context is not None or questions or file is not None:
+        raise UserError("--dataset stands beside --context, --question or --file", "give one of them")
+    entry = dataset_entry(experiment, dataset, path)
+    return dataset_group(entry, dataset, group), entry
+
+
+def _model(experiment: Any, model: str) -> Any:
+    """The entry of a model: of the catalogue, of a local folder, or of a hub id (org/name)."""
+    from branchwise.decoding.models.entry import ModelEntry
+
+    if model not in experiment.catalogues.models:
+        if Path(model).expanduser().is_dir():
+            return ModelEntry(path=str(Path(model).expanduser()))
+        if _HUB_ID.fullmatch(model):
+            return ModelEntry(hub=model)
+    return named(experiment, "model", model)
+
+
+def _style(entry: Any) -> Any:
+    """How the questions are put: as the data set says, or the default."""
+    from branchwise.prompts import PromptStyle
+
+    if entry is None:
+        return PromptStyle()
+    return PromptStyle(**{name: getattr(entry, name) for name in PromptStyle.model_fields})
+
+
+def _scores(record: Any, entry: Any) -> dict[str, Any]:
+    """The scores of a data set's answers by question; none where nobody knows what is right."""
+    if entry is None:
+        return {}
+    from branchwise.evaluation.score import score_answer
+
+    return {
+        row.question: score_answer(row, entry.scorer, language=entry.language) for row in record.answers
+    }
+
+
+def _primary(entry: Any) -> str:
+    """The metric that says how good an answer is."""
+    from branchwise.evaluation.metrics import PRIMARY
+
+    return "em" if entry is None else PRIMARY[entry.scorer]
 
 
 def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> Any:
@@ -107,71 +171,28 @@ def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> An
     return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
 
 
-def _show(group: QuestionGroup, record: Any, heading: str) -> None:
+def _show(
+    group: QuestionGroup, record: Any, scores: Mapping[str, Any], heading: str, primary: str
+) -> None:
     """Write the page of what was just asked, say where it lies, and open it."""
     import webbrowser
 
     from branchwise.reporting.pages import make_page, write_page
 
     path = Path("results/pages/ask.html").absolute()
-    write_page(make_page(group, record, heading=heading), path)
+    write_page(make_page(group, record, scores, heading, primary), path)
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"page: {path}", markup=False)
     webbrowser.open(path.as_uri())
 
 
-def _group(context: str | None, questions: Sequence[str], file: Path | None) -> QuestionGroup:
-    """The group to ask: from a file, from options, or typed in. Raises UserError for an empty text."""
-    if file is not None:
-        if context is not None or questions:
-            raise UserError("--file stands beside --context or --question", "give one of them")
-        context, questions = _read(file)
-    if context is None:
-        context = _typed("Context")
-    elif context.startswith("@"):
-        path = Path(context[1:])
-        if not path.is_file():
-            raise UserError(f"context file {path} does not exist", "check the path after @")
-        context = path.read_text(encoding="utf-8").strip()
-    questions = list(questions)
-    if not questions:
-        while line := _typed(f"Question {len(questions) + 1} (empty: done)"):
-            questions.append(line)
-    if not questions:
-        raise UserError("there is no question", "give --question, --file, or type one in")
-    if not context.strip():
-        raise UserError("the context is empty", "give a text to answer from")
-    for number, text in enumerate(questions, start=1):
-        if not text.strip():
-            raise UserError(f"question {number} is empty", "write it out, or leave it out")
-    asked = tuple(
-        # Nobody knows the right answer here; the gold is a formality of the type.
-        Question(id=f"q{number}", text=text, golds=("?",))
-        for number, text in enumerate(questions, start=1)
+def _spoken(ids: Iterable[str]) -> dict[str, str]:
+    """Questions by their ids where these are short, else as Q1, Q2, ..."""
+    from branchwise.reporting.names import short_names
+
+    ids = list(ids)
+    return (
+        short_names(ids) if max(map(len, ids)) > _MOST_CHARS_OF_ID else dict(zip(ids, ids, strict=True))
     )
-    return QuestionGroup(id="ask", context=context, questions=asked)
-
-
-def _typed(what: str) -> str:
-    try:
-        return Prompt.ask(what, default="", show_default=False)
-    except EOFError:
-        return ""
-
-
-def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    if not file.is_file():
-        raise UserError(f"question file {file} does not exist", "check the path")
-    try:
-        content = AskFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is neither YAML nor JSON: {error}", "mend it") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{file}: {place}: {first['msg']}", "write `context:` and a list `questions:`"
-        ) from None
-    return content.context, content.questions
 
 
 class _Screen:
@@ -193,41 +214,70 @@ class _Screen:
     def table(self) -> Table:
         """Every branch with what it says so far."""
         texts = {question.id: question.text for question in self.group}
+        names = _spoken(texts)
         table = Table(expand=True, show_lines=True)
         table.add_column("question", ratio=3)
         table.add_column("answer", ratio=4)
         table.add_column("tokens", justify="right", width=6)
         for key, ids in self.ids.items():
-            asked = Text("\n".join(f"{i}  {texts[i]}" for i in key))
+            asked = Text("\n".join(f"{names[i]}  {texts[i]}" for i in key))
             table.add_row(asked, Text(self.chat.decode(ids), style="bold"), str(len(ids)))
         return table
 
 
-def _run(runner: Any, group: QuestionGroup, found: Any = None) -> Any:
-    """Ask, show the branches grow and the ledger at the end; returns the timed run."""
+def _run(runner: Any, group: QuestionGroup) -> Any:
+    """Ask and, on a terminal, show the branches grow; returns the timed run."""
     console = Console()
     screen = _Screen(runner.chat, group)
-    if console.is_terminal:
-        with Live(screen.table(), console=console, refresh_per_second=20) as screen.live:
-            timed = runner.once(group, screen.on_token)
-    else:
-        timed = runner.once(group, screen.on_token)
-        for answered in timed.answers:
-            print(f"{answered.question.id}\t{answered.question.text}\t{answered.reading.answer}")
+    if not console.is_terminal:
+        return runner.once(group, screen.on_token)
+    with Live(screen.table(), console=console, refresh_per_second=20) as screen.live:
+        return runner.once(group, screen.on_token)
+
+
+def _tell(record: Any, wall_s: float, scores: Mapping[str, Any], primary: str, known: bool) -> None:
+    """Answers as lines where they go to a file or a pipe; then who waited for whom, and the ledger."""
+    from branchwise.reporting.pages import verdict_of
+    from branchwise.reporting.waits import waited_for
+
+    console = Console()
+    waits = waited_for(record.trace, {row.question: row.asks for row in record.answers})
+    names = _spoken(waits)
+    judged = Table.grid(padding=(0, 2))
+    for row in record.answers:
+        verdict = verdict_of(scores.get(row.question), primary)
+        golds = " | ".join(row.golds)
+        sign = verdict.sign if verdict else ""
+        if not console.is_terminal:
+            more = (sign, golds) if known else ()
+            print("\t".join((row.question, row.text, row.answer, *more)))
+        judged.add_row(
+            names[row.question], Text(row.answer, style="bold"), sign, Text(golds if known else "")
+        )
+    after = [
+        Text(f"{names[name]} after {', '.join(names[n] for n in before)}")
+        for name, before in waits.items()
+        if before
+    ]
+    parts: list[Any] = [judged] if known and console.is_terminal else []
+    parts += after or [Text("no question waited for another")]
+    Console(stderr=not console.is_terminal, soft_wrap=False).print(
+        Panel(Group(*parts, Text(), _ledger(record.run, wall_s)), title="ledger, in tokens", expand=False)
+    )
+
+
+def _ledger(run: Any, wall_s: float) -> Table:
+    """What it cost."""
     ledger = Table.grid(padding=(0, 3))
-    counts = [ask.completion.tokens for ask in timed.asks]
-    total = {name: sum(getattr(count, name) for count in counts) for name in counts[0]._fields}
-    ledger.add_row(*(f"{name} [bold]{value}[/]" for name, value in total.items()))
-    passes = f"forward passes [bold]{timed.forward_passes}[/]"
-    wall = f"wall [bold]{1000 * timed.wall_s:.0f} ms[/]"
-    if found is not None:
+    counts = run.tokens.model_dump()
+    ledger.add_row(*(f"{name} [bold]{value:.0f}[/]" for name, value in counts.items()))
+    if found := run.dependencies:
         stage = (
             f"finding them [bold]{1000 * found.wall_s:.0f} ms[/], sent [bold]{found.tokens.sent:.0f}[/]"
         )
         edges = f"dependencies [bold]{len(found.edges)}[/]"
         ledger.add_row(edges, stage, escape(found.fallback or ""))
-    ledger.add_row(f"prompts [bold]{len(timed.asks)}[/]", passes, wall)
-    Console(stderr=not console.is_terminal).print(
-        Panel(Group(ledger), title="ledger, in tokens", expand=False)
-    )
-    return timed
+    passes = f"forward passes [bold]{run.forward_passes}[/]"
+    wall = f"wall [bold]{1000 * wall_s:.0f} ms[/]"
+    ledger.add_row(f"prompts [bold]{run.num_asks}[/]", passes, wall)
+    return ledger

@@ -25,6 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Commands and groups of commands take it over.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -3,8 +3,9 @@
 from importlib import import_module
 
 NAMES = (
-    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "evaluate"),
-    *("tabulate", "draw", "show", "pages", "train", "cells", "bench", "speed", "coverage", "document"),
+    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "read", "evaluate"),
+    *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
+    *("coverage", "document"),
 )
 
 

@@ -13,6 +13,7 @@ from branchwise.config.imports import LIBRARY, closure
 from branchwise.config.types import Cell, Experiment
 from branchwise.decoding.models.files import folder_hash
 from branchwise.dependencies.entries import AttentionEntry
+from branchwise.files import value_hash
 from branchwise.strategies.loading import source_of
 
 
@@ -65,6 +66,12 @@ def judge_code() -> str:
 def reporting_code() -> str:
     """Hash of the code that tables and figures depend on."""
     return _code(LIBRARY / "reporting/tables.py", LIBRARY / "reporting/figures.py")
+
+
+def pages_code() -> str:
+    """Hash of the code and the templates that pages depend on."""
+    templates = sorted((LIBRARY / "reporting/templates").glob("*.jinja"))
+    return value_hash([_code(LIBRARY / "commands/pages.py"), *map(_content, templates)])
 
 
 def training_code() -> str:

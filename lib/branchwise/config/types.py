@@ -126,6 +126,9 @@ class Experiment(Record):
     results: Folder = Field("results", description="Folder of what runs made.")
     cells_at: Folder | None = Field(None, description="Folder of the cells; default: <results>/cells.")
     figures: Folder = Field("figures", description="Folder of figures.")
+    pages: int = Field(
+        10, ge=1, description="Groups of each cell that `snakemake pages` shows, the first ones."
+    )
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
     )

@@ -2,10 +2,12 @@
 
 from branchwise.config.timing import contests
 from branchwise.config.types import Experiment
+from branchwise.reporting.names import families_by_size
 
 TABLES = ("accuracy", "cost", "differences", "throughput", "kinds", "further")
 FIGURES = ("accuracy", "accuracy_by_size", "latency_by_size", "quality_latency", "tokens")
 TIMED_FIGURES = frozenset({"latency_by_size", "quality_latency"})
+FIGURES_BY_SIZE = ("accuracy_by_size", "latency_by_size")
 DEPENDENCY_FIGURES = ("dependency_cost", "dependency_gain", "dependency_edges", "dependency_graphs")
 
 
@@ -17,9 +19,16 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures that an experiment yields."""
-    figures = FIGURES if experiment.timed_groups else [n for n in FIGURES if n not in TIMED_FIGURES]
-    return (*figures, *DEPENDENCY_FIGURES) if _follows_any(experiment) else tuple(figures)
+    """Names of the figures that an experiment yields: none over the size of groups where no data set
+    has several sizes, none of times where none are taken, none of dependencies where no strategy follows
+    any.
+    """
+    sized = families_by_size(experiment.datasets)
+    left_out = set() if sized else set(FIGURES_BY_SIZE)
+    if not experiment.timed_groups:
+        left_out |= TIMED_FIGURES
+    names = tuple(name for name in FIGURES if name not in left_out)
+    return (*names, *DEPENDENCY_FIGURES) if _follows_any(experiment) else names
 
 
 def _follows_any(experiment: Experiment) -> bool:

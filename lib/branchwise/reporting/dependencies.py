@@ -1,172 +1,168 @@
 """Figures of dependency-ordered answering: cost and gain, edges, and a few graphs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-import networkx as nx
 import pandas as pd
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from branchwise.config import Cell
-from branchwise.data.types import Group, Question
-from branchwise.dependencies.graph import layers, natural_key
-from branchwise.reporting.frames import Results, one_line, title
-from branchwise.reporting.look import Look, errors, panels, wide
-from branchwise.results import GroupScore, Scores
+from branchwise.reporting.fitting import height_in, legend_above, wrapped
+from branchwise.reporting.frames import Results, title
+from branchwise.reporting.graph_figure import dependency_graphs
+from branchwise.reporting.look import (
+    LABEL_IN,
+    Look,
+    dataset_title,
+    errors,
+    in_words,
+    panels,
+    quality,
+    quality_label,
+    row_labels,
+    wide,
+    widen,
+    widen_per_cent,
+)
+from branchwise.reporting.names import metric_name
+from branchwise.reporting.style import COLUMN_IN
 
-NUM_GRAPHS = 2
+_SMALL_PT = 6
 
 
 def dependency_cost(results: Results) -> Figure:
-    """EM, measured and ideal latency of every strategy, a row each; a column of panels a data set."""
+    """The primary metric, measured and ideal latency of every strategy, a row each; two panels a data
+    set.
+    """
+    experiment = results.experiment
+    decoder = experiment.decoders[0]
+    score, wall, ideal = (
+        frame[frame.decoder == decoder]
+        for frame in (quality(results), wide(results, "wall_s"), wide(results, "ideal_s"))
+    )
+    datasets = [name for name in experiment.datasets if name in {*score.dataset, *wall.dataset}]
+    if not datasets:
+        return in_words("No cell has a score or a time.")
+    there = {*score.strategy, *wall.strategy}
+    strategies = [name for name in experiment.strategies if name in there]
+    labels = row_labels([results.label("strategy", name) for name in strategies], _SMALL_PT)
+    titles = [wrapped(dataset_title(results, d), COLUMN_IN - LABEL_IN, 7) for d in datasets]
+    height = max(0.15, height_in(labels, _SMALL_PT)) * len(strategies) + 0.25 + height_in(titles, 7)
+    figure, axes = panels(2 * len(datasets), 2, height, below_in=0.5)
     look = Look(results)
-    strategies = results.experiment.strategies
-    datasets = list(results.experiment.datasets)
-    height = 0.17 * len(strategies) + 0.35
-    figure, axes = panels(2 * len(datasets), 2, height)
-    em, wall, ideal = (wide(results, m) for m in ("em", "wall_s", "ideal_s"))
-    decoder = results.experiment.decoders[0]
     for number, dataset in enumerate(datasets):
         left, right = axes[2 * number : 2 * number + 2]
         for row, strategy in enumerate(strategies):
-            keep = {"dataset": dataset, "strategy": strategy, "decoder": decoder}
-            part, times, bounds = (_only(frame, keep) for frame in (em, wall, ideal))
-            colour = look.colour[strategy]
-            left.errorbar(
-                100 * part.value, [row] * len(part), xerr=errors(part, 100), fmt="o", color=colour
-            )
-            right.errorbar(
-                1000 * times.value, [row] * len(times), xerr=errors(times, 1000), fmt="o", color=colour
-            )
+            part, times, bounds = (_only(f, dataset, strategy) for f in (score, wall, ideal))
+            colour, marker = look.colour[strategy], look.marker[strategy]
+            bars = {"fmt": marker, "color": colour, "lw": 0.8}
+            left.errorbar(100 * part.value, [row] * len(part), xerr=errors(part, 100), **bars)
+            right.errorbar(1000 * times.value, [row] * len(times), xerr=errors(times, 1000), **bars)
             right.plot(1000 * bounds.value, [row] * len(bounds), "|", color=colour, markersize=7)
-        for axis in (left, right):
-            axis.set_yticks(range(len(strategies)))
-            axis.set_ylim(len(strategies) - 0.5, -0.5)
-            axis.grid(lw=0.3)
-        left.set_yticklabels([results.label("strategy", name) for name in strategies], fontsize=6)
-        right.set_yticklabels([])
-        left.set_title(title(dataset), loc="left")
-    axes[-2].set_xlabel("exact match, %")
-    axes[-1].set_xlabel("ms per group (bar: ideal)")
+        _finish_cost(left, right, labels)
+        for axis, frame, what in ((left, score, "score"), (right, wall, "time")):
+            if dataset not in set(frame.dataset):
+                axis.text(0.5, 0.5, f"no {what}", transform=axis.transAxes, ha="center", color="0.35")
+        left.set_title(titles[number], loc="left")
+    axes[-2].set_xlabel(f"{quality_label(results)}, %")
+    axes[-1].set_xlabel("ms per group\n(bar: ideal)")
     return figure
 
 
-def _only(frame: pd.DataFrame, keep: dict[str, str]) -> pd.DataFrame:
-    for axis, name in keep.items():
-        frame = frame[frame[axis] == name]
-    return frame
+def _finish_cost(left: Axes, right: Axes, labels: Sequence[str]) -> None:
+    for axis in (left, right):
+        axis.set_yticks(range(len(labels)))
+        axis.set_ylim(len(labels) - 0.5, -0.5)
+        axis.grid(lw=0.3)
+        axis.locator_params(axis="x", nbins=4)
+    widen_per_cent(left, "x")
+    right.set_xlim(left=0)
+    left.set_yticklabels(labels, fontsize=_SMALL_PT)
+    right.set_yticklabels([])
+
+
+def _only(frame: pd.DataFrame, dataset: str, strategy: str) -> pd.DataFrame:
+    return frame[(frame.dataset == dataset) & (frame.strategy == strategy)]
 
 
 def dependency_gain(results: Results) -> Figure:
-    """Gain in EM over the baseline against the recall of the followed edges, where these are known."""
+    """Gain over the baseline against the recall of the followed edges, where these are known."""
+    found = {
+        cell: (scores.metrics["edge_recall"], results.comparisons[cell][0])
+        for cell, scores in results.scores.items()
+        if "edge_recall" in scores.metrics and cell in results.comparisons
+    }
+    if not found:
+        return in_words(
+            "No gain to show: no strategy but the baseline was run on data that state which question "
+            "needs which."
+        )
     look = Look(results)
     figure, (axis,) = panels(1, 1, 2.1)
-    shown: dict[str, Line2D] = {}
-    for cell, scores in results.scores.items():
-        recall = scores.metrics.get("edge_recall")
-        if recall is None or cell not in results.comparisons:
-            continue
-        em, _ = results.comparisons[cell]
-        colour, marker = look.colour[cell.strategy], look.marker[cell.strategy]
+    for cell, (recall, gain) in found.items():
         axis.errorbar(
             100 * recall.value,
-            100 * em.value,
-            yerr=[[100 * (em.value - em.low)], [100 * (em.high - em.value)]],
-            color=colour,
-            marker=marker,
+            100 * gain.value,
+            yerr=[[100 * (gain.value - gain.low)], [100 * (gain.high - gain.value)]],
+            color=look.colour[cell.strategy],
+            marker=look.marker[cell.strategy],
             elinewidth=0.7,
         )
-        name = results.label("strategy", cell.strategy)
-        shown[name] = Line2D([], [], color=colour, marker=marker, linestyle="", label=name)
     axis.axhline(0, color="0.5", lw=0.7)
+    axis.set_xlim(-4, 104)
+    widen(axis, "y", 4, (-100, 100))
     axis.set_xlabel("recall of the known dependencies, %")
-    axis.set_ylabel(f"EM over {results.label('strategy', results.experiment.baseline)}, points")
+    names = {results.scores[cell].primary for cell in found}
+    metric = metric_name(names.pop()) if len(names) == 1 else "score"
+    over = f"{metric} over {results.label('strategy', results.experiment.baseline)}, points"
+    axis.set_ylabel(wrapped(over, 1.9, 7))
     axis.grid(lw=0.3)
-    if shown:
-        figure.legend(handles=list(shown.values()), loc="outside upper center", ncols=2, frameon=False)
+    look.legend(figure, strategies=list(dict.fromkeys(cell.strategy for cell in found)), line="")
     return figure
 
 
 def dependency_edges(results: Results) -> Figure:
     """Dependencies followed per question, by strategy and data set."""
-    look = Look(results)
+    experiment = results.experiment
     frame = wide(results, "edges")
-    strategies = [
-        s
-        for s in results.experiment.strategies
-        if results.experiment.catalogues.strategies[s].dependencies
-    ]
-    datasets = list(results.experiment.datasets)
-    figure, (axis,) = panels(1, 1, 0.28 * len(datasets) * max(1, len(strategies)) / 3 + 0.6)
-    width = 0.8 / max(1, len(strategies))
-    for offset, strategy in enumerate(strategies):
-        part = frame[(frame.strategy == strategy)].drop_duplicates("dataset").set_index("dataset")
-        places = [row + width * (offset - (len(strategies) - 1) / 2) for row in range(len(datasets))]
-        values = [float(part["value"].get(name, 0.0)) for name in datasets]
-        label = results.label("strategy", strategy)
-        axis.barh(places, values, height=0.9 * width, color=look.colour[strategy], label=label)
-    axis.set_yticks(range(len(datasets)), [title(name) for name in datasets])
-    axis.invert_yaxis()
-    axis.set_xlabel("dependencies per question")
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    return figure
-
-
-def dependency_graphs(results: Results) -> Figure:
-    """The first groups of the first data set: edges known (grey) and followed (coloured)."""
+    following = [s for s in experiment.strategies if experiment.catalogues.strategies[s].dependencies]
+    values = {
+        (row.dataset, row.strategy): row.value
+        for row in frame[frame.strategy.isin(following)].iloc[::-1].itertuples()
+    }
+    if not any(values.values()):
+        return in_words("No strategy followed any dependency.")
     look = Look(results)
-    dataset, model = results.experiment.datasets[0], results.experiment.models[0]
-    found: dict[str, Scores] = {}
-    for cell, scores in results.scores.items():
-        if _shows(results, cell, dataset, model) and any(g.edge_pairs for g in scores.groups):
-            found.setdefault(cell.strategy, scores)
-    figure, axes = panels(max(1, NUM_GRAPHS * len(found)), NUM_GRAPHS, 1.15)
-    for row, (strategy, scores) in enumerate(found.items()):
-        names: dict[str, list[str]] = {group.group: [] for group in scores.groups[:NUM_GRAPHS]}
-        for question in scores.questions:
-            if question.group in names:
-                names[question.group].append(question.question)
-        for column, group in enumerate(scores.groups[:NUM_GRAPHS]):
-            axis = axes[NUM_GRAPHS * row + column]
-            _draw_graph(axis, group, names[group.group], look.colour[strategy])
-            label = f"{results.label('strategy', strategy)}: " if column == 0 else ""
-            axis.set_title(f"{label}{one_line(group.group)}", fontsize=6, loc="left")
+    datasets = [d for d in experiment.datasets if any(d == key[0] for key in values)]
+    strategies = [s for s in following if any(s == key[1] for key in values)]
+    labels = row_labels([title(name) for name in datasets])
+    bar_in = 0.1
+    row_in = max(bar_in * len(strategies) + 0.1, height_in(labels, 6.5))
+    figure, (axis,) = panels(1, 1, row_in * len(datasets) + 0.35)
+    width = bar_in / row_in
+    for offset, strategy in enumerate(strategies):
+        for row, dataset in enumerate(datasets):
+            if (dataset, strategy) in values:
+                y = row + width * (offset - (len(strategies) - 1) / 2)
+                _bar(axis, y, values[dataset, strategy], 0.85 * width, look.bar(strategy))
+    axis.set_yticks(range(len(datasets)), labels)
+    axis.set_ylim(len(datasets) - 0.5, -0.5)
+    axis.set_xlim(0, 1.12 * max(values.values()))
+    axis.set_xlabel("dependencies per question")
+    legend_above(figure, _bar_handles(results, look, strategies))
     return figure
 
 
-def _shows(results: Results, cell: Cell, dataset: str, model: str) -> bool:
-    decoder = results.experiment.decoders[0]
-    return (cell.dataset, cell.model, cell.decoder) == (dataset, model, decoder)
+def _bar(axis: Axes, y: float, value: float, height: float, look: Mapping) -> None:
+    """A bar with its number: one of length zero would not be seen."""
+    axis.barh(y, value, height=height, **look)
+    axis.annotate(
+        f"{value:.2g}", (value, y), (2, 0), textcoords="offset points", va="center_baseline", fontsize=5
+    )
 
 
-def _draw_graph(axis: Axes, group: GroupScore, names: list[str], colour: tuple) -> None:
-    """Questions by depth from left to right; known edges that were not followed are dotted."""
-    followed = set(group.edge_pairs)
-    needs: dict[str, list[str]] = {name: [] for name in names}
-    for source, target in group.edge_pairs:
-        needs[target].append(source)
-    questions = tuple(Question(id=n, text=n, golds=("?",), needs=tuple(needs[n])) for n in names)
-    places = {}
-    for depth, layer in enumerate(layers(Group(id="g", questions=questions))):
-        for height, name in enumerate(sorted(layer, key=natural_key)):
-            places[name] = (depth, -height + (len(layer) - 1) / 2)
-    graph = nx.DiGraph()
-    graph.add_nodes_from(names)
-    rings = {"node_size": 90, "node_color": "white", "edgecolors": "0.3", "linewidths": 0.6}
-    nx.draw_networkx_nodes(graph, places, ax=axis, **rings)
-    written = {name: one_line(name) for name in names}
-    for text in nx.draw_networkx_labels(graph, places, written, ax=axis, font_size=4.5).values():
-        # networkx names one font, which would leave out the style's others.
-        text.set_family(rcParams["font.family"])
-    missed = [pair for pair in group.known_pairs or () if pair not in followed]
-    arrows = {"ax": axis, "arrowsize": 6, "node_size": 90, "width": 0.9}
-    colours = [colour] * len(followed)
-    nx.draw_networkx_edges(graph, places, edgelist=list(followed), edge_color=colours, **arrows)
-    nx.draw_networkx_edges(graph, places, edgelist=missed, edge_color="0.7", style=":", **arrows)
-    axis.margins(0.15)
-    axis.axis("off")
+def _bar_handles(results: Results, look: Look, strategies: Sequence[str]) -> list[Patch]:
+    return [Patch(**look.bar(name), label=results.label("strategy", name)) for name in strategies]
 
 
 MAKERS: dict[str, Callable[[Results], Figure]] = {

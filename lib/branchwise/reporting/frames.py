@@ -20,11 +20,11 @@ from branchwise.reporting.comparing import (
     primary_measure,
     wall_measure,
 )
+from branchwise.reporting.names import family
 from branchwise.reporting.times import Times, load_times
 from branchwise.results import Metric, Scores
 
 AXES = ("dataset", "model", "strategy", "decoder")
-_SIZE = re.compile(r"_g\d+$")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -161,17 +161,20 @@ def title(name: str) -> str:
     return one_line(name.replace("_", " "))
 
 
-def family(dataset: str) -> str:
-    """The data set without its group size: entries that differ only in size share a family."""
-    return _SIZE.sub("", dataset)
-
-
 def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path | None = None) -> Results:
-    """Read every cell's scores.json and all times.
+    """Every cell's scores, and all times, which lie beside the cells where no folder is given.
 
-    Raises UserError naming what is missing, and what has another identity than the config's. The times
-    lie beside the cells where no folder is given.
+    Raises UserError naming what is missing, and what has another identity than the config's.
     """
+    scores, files = load_scores(experiment, cells_folder)
+    times = load_times(experiment, times_folder or cells_folder.parent / "times")
+    return Results(experiment, scores, times, files)
+
+
+def load_scores(
+    experiment: Experiment, cells_folder: Path
+) -> tuple[dict[Cell, Scores], dict[Cell, Path]]:
+    """Every cell's scores, and the files that they were read from. Raises as `load_results` does."""
     files = {cell: scores_file(experiment, cell, cells_folder) for cell in experiment.cells}
     missing = [cell for cell, file in files.items() if not file.exists()]
     if missing:
@@ -180,9 +183,7 @@ def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path 
             f"the first: {missing[0]}",
             "run `snakemake`, or name the folder that holds them with --cells",
         )
-    scores = {cell: read_scores(experiment, cell, file) for cell, file in files.items()}
-    times = load_times(experiment, times_folder or cells_folder.parent / "times")
-    return Results(experiment, scores, times, files)
+    return {cell: read_scores(experiment, cell, file) for cell, file in files.items()}, files
 
 
 def ordered(frame: pd.DataFrame, experiment: Experiment, axes: Sequence[str] = AXES) -> pd.DataFrame:

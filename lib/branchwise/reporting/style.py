@@ -9,10 +9,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
+from xml.sax.saxutils import escape
 
 import matplotlib
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -27,6 +30,8 @@ COLUMN_IN = 3.35
 FORMATS = ("pdf", "svg", "png")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
+HATCHES = ("", "/////", ".....", "xxxxx", "-----", "+++++")
+"""Fillings of bars, for more of them than there are colours."""
 CJK_PACKAGE = "zhplot"
 """Import name of the package (extra `cjk`) that carries Noto Sans SC: Chinese, and Japanese kana."""
 
@@ -47,10 +52,13 @@ _STYLE: dict[Any, Any] = {
     "errorbar.capsize": 1.5,
     "savefig.dpi": 300,
     "svg.hashsalt": "branchwise",
+    "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,
     # A label is what its author wrote: between two dollar signs there is no formula.
     "text.parse_math": False,
 }
+_HOVERS: WeakKeyDictionary[Figure, dict[str, str]] = WeakKeyDictionary()
+"""What stands on hover, by the id that its group has in the SVG."""
 _ABOUT = {"pdf": "Subject", "svg": "Description", "png": "Description"}
 _NO_DATE: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None},
@@ -82,6 +90,14 @@ def cjk_family() -> str | None:
         return None
     fontManager.addfont(font)
     return FontProperties(fname=font).get_name()
+
+
+@contextmanager
+def unsaid_glyphs() -> Iterator[None]:
+    """Text is measured without a word on what no font has; `save` says it once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_MISSING.pattern)
+        yield
 
 
 @contextmanager
@@ -124,7 +140,28 @@ def save(figure: Figure, stem: Path, about: str = "", formats: Sequence[str] = F
         path = stem.with_name(f"{stem.name}.{suffix}")
         with atomic_path(path) as temporary, _missing_glyphs_in_a_line():
             figure.savefig(temporary, format=suffix, metadata=facts)
+            if suffix == "svg":
+                _write_hovers(figure, temporary)
     plt.close(figure)
+
+
+def hover(figure: Figure, artist: Artist, text: str) -> None:
+    """Let the SVG say `text` where the pointer rests on an artist that is drawn by itself."""
+    hovers = _HOVERS.setdefault(figure, {})
+    gid = f"hover_{len(hovers) + 1}"
+    artist.set_gid(gid)
+    hovers[gid] = text
+
+
+def _write_hovers(figure: Figure, path: Path) -> None:
+    """Put each text into the group of its artist: matplotlib knows no titles."""
+    hovers = _HOVERS.get(figure)
+    if not hovers:
+        return
+    svg = path.read_text(encoding="utf-8")
+    for gid, text in hovers.items():
+        svg = svg.replace(f'<g id="{gid}">', f'<g id="{gid}">\n<title>{escape(text)}</title>', 1)
+    path.write_text(svg, encoding="utf-8")
 
 
 def _write_under(figure: Figure, about: str) -> None:

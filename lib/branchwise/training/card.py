@@ -15,6 +15,7 @@ from branchwise.decoding.decoders.tree import TreeEntry
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
 from branchwise.evaluation.metrics.squad import exact_match
+from branchwise.evaluation.statistics import mean_interval
 from branchwise.files import write_text
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
@@ -48,11 +49,12 @@ SKIPPED = {("unseen names", "all_in_one"), ("unseen wordings", "all_in_one")}
 
 
 def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Exact match per kind, strategy and split (see SPLITS), greedy.
+    """Exact match per kind, strategy and split (see SPLITS), greedy; under `intervals`, by strategy, the
+    bounds of each (see `evaluation.statistics`).
 
     `type_guess` is the expected score of a guess by type; `chain_guess`, of questions that go on from an
     answer, that of the best guess without it; `constant` that of always giving the most common answer; n
-    the number of questions of the kind.
+    the number of questions of the kind, `groups` how many worlds they are about.
     """
     source = ModelSource(ModelEntry(path=str(folder), device="cpu"))
     decoder = TreeEntry(kind="tree", packed_weights=None).make(source)
@@ -60,13 +62,17 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
     jobs = [(name, split) for name in SPECS for split in SPLITS]
     for number, (name, split) in enumerate(jobs, start=1):
         groups = list(make_groups(SPECS[name].model_copy(update=SPLITS[split])))
-        scores = {}
+        scores, intervals = {}, {}
         for strategy in STRATEGIES:
             if (split, strategy) in SKIPPED:
                 continue
             runner = GroupRunner(load(strategy), decoder, source.chat, PromptStyle(), max_new_tokens=32)
-            scores[strategy] = _score(runner, groups, name)
-        results.setdefault(name, {})[split] = {**_baselines(groups, name), **scores}
+            right, of_group = _right(runner, groups, name)
+            scores[strategy] = round(sum(right) / len(right), 4)
+            _, *ends = mean_interval(right, of_group, bounds=(0.0, 1.0))
+            intervals[strategy] = [round(end, 4) for end in ends]
+        found = {**_baselines(groups, name), **scores, "intervals": intervals}
+        results.setdefault(name, {})[split] = found
         progress(number, len(jobs))
     return results
 
@@ -84,16 +90,23 @@ def _baselines(groups: list[Group], kind: str) -> dict[str, float]:
         counts[question.golds[0]] += 1
     n = len(questions)
     guess = sum(question.guess or 0 for question in questions) / n
-    found = {"n": n, "type_guess": round(guess, 4), "constant": round(max(counts.values()) / n, 4)}
+    num_groups = sum(bool(_asked([group], kind)) for group in groups)
+    found = {
+        "n": n,
+        "groups": num_groups,
+        "type_guess": round(guess, 4),
+        "constant": round(max(counts.values()) / n, 4),
+    }
     chained = [question.chain_guess for question in questions if question.chain_guess is not None]
     if len(chained) == n:
         found["chain_guess"] = round(sum(chained) / n, 4)
     return found
 
 
-def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
+def _right(runner: GroupRunner, groups: list[Group], kind: str) -> tuple[list[float], list[str]]:
+    """For each question of the kind, 1 or 0 for a right or wrong answer, and the id of its group."""
     wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
-    right = []
+    right, of_group = [], []
     for group in groups:
         for answered in runner.once(group).answers:
             if (group.id, answered.question.id) in wanted:
@@ -101,7 +114,8 @@ def _score(runner: GroupRunner, groups: list[Group], kind: str) -> float:
                 answer = answered.reading.answer
                 same = answer == gold if answered.question.options else exact_match(answer, gold)
                 right.append(float(same and bool(answer)))
-    return round(sum(right) / len(right), 4)
+                of_group.append(group.id)
+    return right, of_group
 
 
 def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]) -> None:
@@ -114,6 +128,7 @@ def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy
         lstrip_blocks=True,
         autoescape=False,
     )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     card = environment.get_template("card.md.jinja").render(
         recipe=recipe, facts=facts, accuracy=accuracy, strategies=STRATEGIES
     )

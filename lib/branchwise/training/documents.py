@@ -31,9 +31,6 @@ CITY_FACTS = (("city",), ("home", "city"))
 FITTED = 4.0
 """How much likelier a world made for a kind of question is asked that kind."""
 
-STATED_ONLY = 0.7
-"""Share of choices whose options are all stated in the text, as most of an evaluated one's are not."""
-
 
 def _echo(question: Question) -> Question:
     """A choice that names its own answer: trains matching an option and saying its letter."""
@@ -91,9 +88,7 @@ class Documents:
         count = self.rng.randint(stage.min_questions, stage.max_questions)
         context = self._tell(world, stage)
         style = PromptStyle(instruction=self.rng.choices(INSTRUCTIONS, (6, 1, 1))[0])
-        weights = dict(stage.kinds)
-        if fitted:
-            weights[fitted] *= FITTED
+        weights = self._weights(stage, fitted)
         lists = [self._items(Draft(self.rng, world), weights, count, stage)]
         if not lists[0]:
             return []
@@ -117,6 +112,21 @@ class Documents:
         about = self.rng.choice(CITY_FACTS) if self.rng.random() < stage.city_worlds else ()
         return make_world(self.rng, num_facts, "seen", about), None
 
+    def _weights(self, stage: Stage, fitted: Kind | None) -> dict[Kind, float]:
+        """Weights of the kinds that a document asks: all of the stage, or one alone in the stage's share
+        of such documents.
+        """
+        weights = dict(stage.kinds)
+        if fitted:
+            weights[fitted] *= FITTED
+        # No chance is spent where there is no such share: a stage without it draws what it always drew.
+        if stage.one_kind:
+            mixed = max(0.0, 1 - sum(stage.one_kind.values()))
+            kind = self.rng.choices([*stage.one_kind, None], [*stage.one_kind.values(), mixed])[0]
+            if kind:
+                return {kind: 1.0}
+        return weights
+
     def _tell(self, world: World, stage: Stage) -> str:
         """The world in words, as one paragraph or several documents."""
         num_documents = self.rng.choice((1, 1, 1, 1, 1, 1, 3)) if len(world.facts) >= 6 else 1
@@ -134,7 +144,7 @@ class Documents:
                 break
             kind = self.rng.choices(kinds, shares)[0]
             item = ASKERS[kind](draft, 2 * len(items) + 1)
-            if kind == "choice" and item and self.rng.random() < STATED_ONLY:
+            if kind == "choice" and item and self.rng.random() < stage.stated_only:
                 item = [_stated_only(item[0], draft.world)]
             if item:
                 items.append([self._maybe_noisy(question, stage) for question in item])

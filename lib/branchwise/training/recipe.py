@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from branchwise.data.worlds.groups import Kind
 from branchwise.records import Record
@@ -42,6 +42,11 @@ class Stage(Record):
     name: str
     layouts: dict[Layout, float]
     kinds: dict[Kind, float] = Field(description="Kinds of questions, by weight.")
+    one_kind: dict[Kind, float] = Field(
+        {},
+        description="Share of all documents, by kind, whose questions are all of that kind, as those of "
+        "an evaluated group often are. The others ask `kinds`, mixed.",
+    )
     min_facts: int = Field(ge=2)
     max_facts: int = Field(ge=2)
     min_questions: int = Field(3, ge=1)
@@ -61,18 +66,31 @@ class Stage(Record):
     echoes: float = Field(
         0.3, ge=0, le=1, description="Share of choices that name their own answer: find its letter."
     )
+    stated_only: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Share of choices whose options are all stated in the text, as most of an evaluated "
+        "one's are not.",
+    )
     until: dict[str, float] = Field(
         {},
         description="Go on once each of these labels (layout:kind) has this share of right answers.",
     )
     max_steps: int | None = Field(None, ge=1, description="Go on after this many steps anyway.")
 
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "Stage":
+        shares = self.one_kind.values()
+        # A hair's breadth of slack: .1 + .2 + .7 is more than one.
+        if min(shares, default=0) < 0 or sum(shares) > 1 + 1e-9:
+            raise ValueError("one_kind holds shares of all documents: none below 0, together at most 1")
+        return self
 
-class TinyRecipe(Record):
-    """Everything that decides the shipped weights; a change of it makes a new model."""
 
-    seed: int = 0
-    shape: Shape = Shape()
+class Run(Record):
+    """One run of the optimisers, with its own warm-up, decay and curriculum."""
+
     num_steps: int = Field(ge=1)
     rows_per_step: int = Field(ge=1, description="Rows of row_tokens positions in one step.")
     row_tokens: int = Field(ge=64)
@@ -80,8 +98,28 @@ class TinyRecipe(Record):
     other_lr: float = Field(0.003, gt=0, description="AdamW, on embeddings and gains.")
     warmup_steps: int = Field(60, ge=0)
     decay_share: float = Field(0.35, ge=0, le=1, description="Last part of the steps, lr to zero.")
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+class TinyRecipe(Run):
+    """Everything that decides the shipped weights; a change of it makes a new model.
+
+    Its own fields as a Run are those of the first run, which starts from random weights.
+    """
+
+    seed: int = 0
+    shape: Shape = Shape()
     compile: bool = Field(
         False, description="torch.compile: pays on a GPU, not on a CPU (measured: no gain)."
     )
     checkpoint_steps: int = Field(200, ge=1)
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    further: tuple[Run, ...] = Field(
+        (),
+        description="Runs after the first: each goes on from the finished weights of the one before, "
+        "with optimisers, chance and curriculum of its own.",
+    )
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs in their order."""
+        return (self, *self.further)

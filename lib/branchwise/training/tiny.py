@@ -5,9 +5,7 @@ shortcuts, several isolated branches per context, a warm-up on restated facts, a
 start out looking at the tokens just before them, and Muon.
 """
 
-import itertools
 import json
-import math
 import random
 import shutil
 import time
@@ -17,69 +15,22 @@ from typing import Any, cast
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.files import write_text
+from branchwise.training.architecture import build_model
+from branchwise.training.checkpoint import Checkpoint, changes, listed
 from branchwise.training.documents import Documents
 from branchwise.training.muon import Muon
 from branchwise.training.packing import Batch, draw_batch
-from branchwise.training.recipe import Shape, TinyRecipe
+from branchwise.training.recipe import Run, TinyRecipe
+from branchwise.training.start import FACTS, Finished, read_finished
 from branchwise.training.vocabulary import save_tokenizer
 
 LogLine = Callable[[str], None]
 Progress = Callable[[int, int], None]
-
-
-def build_model(shape: Shape, chat: ChatTokenizer) -> Qwen3ForCausalLM:
-    """A Qwen3 with random weights, look-back heads preset."""
-    config = Qwen3Config(
-        vocab_size=len(chat.tokenizer),
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_heads,
-        head_dim=shape.head_dim,
-        intermediate_size=shape.intermediate_size,
-        max_position_embeddings=shape.max_positions,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=chat.tokenizer.eos_token_id,
-        pad_token_id=chat.tokenizer.pad_token_id,
-    )
-    model = Qwen3ForCausalLM(config)
-    _preset_look_back(model, shape)
-    return model
-
-
-@torch.no_grad()
-def _preset_look_back(model: Qwen3ForCausalLM, shape: Shape) -> None:
-    """Heads 0-2 of layer 0 start by attending 1, 2 and 3 tokens back, head 0 of layer 1 one back.
-
-    With dimension 0 of every embedding constant, a query made of that constant and a key made of the
-    same constant rotated by RoPE by d positions peak at distance d.
-    """
-    model.model.embed_tokens.weight[:, 0] = 0.1
-    dim, half = shape.head_dim, shape.head_dim // 2
-    for layer, distances in ((0, (1, 2, 3)), (1, (1,))):
-        attention = model.model.layers[layer].self_attn
-        attention.q_norm.weight.fill_(1.7)
-        attention.k_norm.weight.fill_(1.7)
-        for head, distance in enumerate(distances[: shape.num_heads]):
-            for weight, turns in ((attention.q_proj.weight, 0), (attention.k_proj.weight, 1)):
-                rows = slice(head * dim, (head + 1) * dim)
-                weight[rows] *= 0.3
-                weight[rows, 0] = 0
-                for channel in range(5):
-                    angle = shape.rope_theta ** (-channel / half) * distance * turns
-                    weight[head * dim + channel, 0] = math.cos(angle)
-                    weight[head * dim + half + channel, 0] = math.sin(angle)
-    for layer in model.model.layers[2:]:
-        layer.self_attn.q_norm.weight.fill_(1.4)
-        layer.self_attn.k_norm.weight.fill_(1.4)
 
 
 class Averages:
@@ -102,30 +53,56 @@ class Averages:
 
 
 class TinyTrainer:
-    """Holds what a checkpoint holds: weights, optimiser state, step, stage, chance, averages."""
+    """Holds what a checkpoint holds: weights, optimiser state, run, step, stage, chance, averages.
 
-    def __init__(self, recipe: TinyRecipe, folder: Path, device: str = "cpu") -> None:
+    With `start` the recipe's first runs are not done but taken: their finished weights are read, and
+    training begins with the run after them. Each run has a seed of its own, so that both ways lead from
+    the same weights to the same weights.
+    """
+
+    def __init__(
+        self, recipe: TinyRecipe, work: Path, device: str = "cpu", start: Finished | None = None
+    ) -> None:
         self.recipe = recipe
-        self.folder = folder
+        self.work = work
+        self.checkpoint = Checkpoint(work)
         self.device = torch.device(device)
-        save_tokenizer(folder, recipe.shape.max_positions)
-        self.chat = ChatTokenizer.load(folder)
+        self.start = start
+        save_tokenizer(work, recipe.shape.max_positions)
+        self.chat = ChatTokenizer.load(work)
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.shape, self.chat)
         cast(nn.Module, self.model).to(self.device)
-        self.rng = random.Random(f"tiny/{recipe.seed}")
-        self.documents = Documents(self.chat, self.rng)
-        named = list(self.model.named_parameters())
-        self.matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
-        others = [p for n, p in named if p.ndim != 2 or "embed" in n]
-        self.muon = Muon(self.matrices, lr=recipe.matrix_lr)
-        self.adamw = torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0)
-        self.step = self.stage = self.stage_begin = self.num_tokens = self.num_answers = 0
-        self.train_s = 0.0
-        self.averages = Averages()
+        self.finished_runs: list[dict[str, Any]] = []
         self.body = self._body
         if recipe.compile:
             self.body = torch.compile(self._body, dynamic=False)
+        self._begin(0)
+
+    def _begin(self, run_index: int) -> None:
+        """Set out on a run: the weights stay, and all else is fresh and the run's own."""
+        self.run_index = run_index
+        # Without a number the first run draws what it drew when it was the only one.
+        seed = f"tiny/{self.recipe.seed}" + (f"/run{run_index}" if run_index else "")
+        self.rng = random.Random(seed)
+        self.documents = Documents(self.chat, self.rng)
+        named = list(self.model.named_parameters())
+        matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
+        others = [p for n, p in named if p.ndim != 2 or "embed" in n]
+        self.muon = Muon(matrices, lr=self.run.matrix_lr)
+        self.adamw = torch.optim.AdamW(others, lr=self.run.other_lr, betas=(0.9, 0.98), weight_decay=0.0)
+        self.step = self.stage = self.stage_begin = self.num_tokens = self.num_answers = 0
+        self.train_s = 0.0
+        self.averages = Averages()
+
+    @property
+    def run(self) -> Run:
+        """The run that is going on."""
+        return self.recipe.runs[self.run_index]
+
+    @property
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"muon": self.muon, "adamw": self.adamw}
 
     def _body(self, ids_BT: Tensor, positions_BT: Tensor, mask_B1TT: Tensor) -> Tensor:
         """Last hidden states (B, T, hidden) under an additive float mask."""
@@ -139,30 +116,50 @@ class TinyTrainer:
     def train(self, log: LogLine, progress: Progress) -> None:
         """Run to the recipe's last step, from the newest checkpoint where there is one.
 
-        A checkpoint of another recipe is put aside, and `log` hears why.
+        A checkpoint of another recipe, or of other weights to start from, is put aside, and `log` hears
+        why. The finished weights of each run but the last are written to a folder `run1`, `run2` ...
         """
         if self._restore(log):
-            log(f"resumed at step {self.step}")
-        recipe = self.recipe
-        while self.step < recipe.num_steps:
+            log(f"resumed at step {self.step} of run {self.run_index + 1}")
+        elif self.start:
+            self._go_on_from(self.start, log)
+        self._train_run(log, progress)
+        while self.run_index + 1 < len(self.recipe.runs):
+            folder = self.work / f"run{self.run_index + 1}"
+            self.export(folder)
+            self._go_on_from(read_finished(folder, self.recipe), log)
+            self._train_run(log, progress)
+
+    def _go_on_from(self, finished: Finished, log: LogLine) -> None:
+        """Set out on the run after the finished ones, from their weights."""
+        finished.load_into(self.model)
+        self.finished_runs = finished.runs
+        self._begin(len(finished.runs))
+        self._save()
+        log(f"run {self.run_index + 1} starts from the weights {finished.weights} in {finished.folder}")
+
+    def _train_run(self, log: LogLine, progress: Progress) -> None:
+        run = self.run
+        all_steps = [one.num_steps for one in self.recipe.runs]
+        steps_before = sum(all_steps[: self.run_index])
+        while self.step < run.num_steps:
             started = time.perf_counter()
             loss = self._train_step()
             self.train_s += time.perf_counter() - started
             self.step += 1
-            progress(self.step, recipe.num_steps)
+            progress(steps_before + self.step, sum(all_steps))
             if self.step % 50 == 0 or self.step == 1:
-                stage = recipe.stages[self.stage]
                 log(
-                    f"step {self.step}/{recipe.num_steps} {self.train_s:.0f} s stage {stage.name} "
-                    f"loss {loss:.3f} {self.averages}"
+                    f"step {self.step}/{run.num_steps} {self.train_s:.0f} s stage "
+                    f"{run.stages[self.stage].name} loss {loss:.3f} {self.averages}"
                 )
                 self._advance(log)
-            if self.step % recipe.checkpoint_steps == 0:
+            if self.step % self.recipe.checkpoint_steps == 0:
                 self._save()
 
     def _advance(self, log: LogLine) -> None:
-        stage = self.recipe.stages[self.stage]
-        if self.stage + 1 == len(self.recipe.stages):
+        stage = self.run.stages[self.stage]
+        if self.stage + 1 == len(self.run.stages):
             return
         reached = bool(stage.until) and all(
             self.averages.share(label) > share for label, share in stage.until.items()
@@ -176,21 +173,21 @@ class TinyTrainer:
 
     def _lr_share(self) -> float:
         """Linear warm-up, then constant, then linear decay to zero."""
-        recipe = self.recipe
-        warm = min(1.0, (self.step + 1) / max(1, recipe.warmup_steps))
-        left = 1 - self.step / recipe.num_steps
-        return warm * min(1.0, left / recipe.decay_share if recipe.decay_share else 1.0)
+        run = self.run
+        warm = min(1.0, (self.step + 1) / max(1, run.warmup_steps))
+        left = 1 - self.step / run.num_steps
+        return warm * min(1.0, left / run.decay_share if run.decay_share else 1.0)
 
     def _train_step(self) -> float:
-        recipe = self.recipe
-        stage = recipe.stages[self.stage]
+        run = self.run
+        stage = run.stages[self.stage]
         pad = self.chat.tokenizer.pad_token_id
-        batch = draw_batch(self.documents, stage, recipe.rows_per_step, recipe.row_tokens, pad)
+        batch = draw_batch(self.documents, stage, run.rows_per_step, run.row_tokens, pad)
         loss, right_BT = self._loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         share = self._lr_share()
-        for optimiser, rate in ((self.muon, recipe.matrix_lr), (self.adamw, recipe.other_lr)):
+        for optimiser, rate in ((self.muon, run.matrix_lr), (self.adamw, run.other_lr)):
             for group in optimiser.param_groups:
                 group["lr"] = rate * share
             optimiser.step()
@@ -217,112 +214,84 @@ class TinyTrainer:
         right_BT[rows, columns] = (logits_NV.argmax(-1) == targets_N).cpu()
         return functional.cross_entropy(logits_NV, targets_N), right_BT
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint"
+    def _made_by(self) -> dict[str, Any]:
+        """What a checkpoint must have been made by for training to go on from it."""
+        made_by = self.recipe.model_dump(mode="json")
+        return made_by | {"start": self.start and self.start.weights}
 
     def _save(self) -> None:
-        """Write the checkpoint beside the old one, then put it in its place."""
-        new = self.folder / "checkpoint.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        tensors = {f"model.{n}": p.detach() for n, p in self.model.named_parameters()}
-        for name, optimiser in (("muon", self.muon), ("adamw", self.adamw)):
-            for index, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, new / "state.safetensors")
         progress = {
-            "recipe": self.recipe.model_dump(mode="json"),
+            "made_by": self._made_by(),
             "rng": self.rng.getstate(),
             "averages": self.averages.state,
-            **{key: getattr(self, key) for key in _COUNTERS},
+            **{key: getattr(self, key) for key in _SAVED},
         }
-        (new / "progress.json").write_text(json.dumps(progress))
-        shutil.rmtree(self._checkpoint, ignore_errors=True)
-        new.replace(self._checkpoint)
+        self.checkpoint.save(self.model, self._optimisers, progress)
 
     def _restore(self, log: LogLine) -> bool:
         """Continue from the checkpoint, if there is one and it was made by this very recipe."""
-        if not (self._checkpoint / "progress.json").exists():
+        progress = self.checkpoint.progress()
+        if progress is None:
             return False
-        progress = json.loads((self._checkpoint / "progress.json").read_text())
-        if changed := _changes(progress["recipe"], self.recipe.model_dump(mode="json")):
-            kept = self._put_aside()
-            log(f"the checkpoint was made by another recipe: {_listed(changed)}")
+        if changed := changes(progress.get("made_by"), self._made_by()):
+            kept = self.checkpoint.put_aside()
+            log(f"the checkpoint was made by another recipe: {listed(changed)}")
             log(f"starting anew; the old checkpoint, of step {progress['step']}, is kept in {kept}")
             return False
-        tensors = load_file(self._checkpoint / "state.safetensors", device=str(self.device))
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"model.{name}"])
-        for name, optimiser in (("muon", self.muon), ("adamw", self.adamw)):
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                owner, *rest = key.split(".")
-                if owner == name:
-                    state.setdefault(int(rest[0]), {})[rest[1]] = value
-            groups = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self._begin(progress["run_index"])
+        self.checkpoint.load(self.model, self._optimisers, self.device)
         version, internal, gauss = progress["rng"]
         self.rng.setstate((version, tuple(internal), gauss))
         self.averages = Averages(progress["averages"])
-        for key in _COUNTERS:
+        for key in _SAVED:
             setattr(self, key, progress[key])
         return True
 
-    def _put_aside(self) -> Path:
-        """Give the checkpoint's folder the next free number, so that no later one takes its place."""
-        numbers = itertools.count(1)
-        kept = next(p for n in numbers if not (p := self.folder / f"checkpoint.{n}").exists())
-        return self._checkpoint.rename(kept)
-
     def export(self, folder: Path) -> None:
-        """Write the finished model as transformers reads it, whole or not at all, and keep the
-        checkpoint (it is cheap, and measuring may still be stopped).
+        """Write the model as transformers reads it, and how it was trained, whole or not at all; keep
+        the checkpoint (it is cheap, and measuring may still be stopped).
         """
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         save_tokenizer(new, self.recipe.shape.max_positions)
         self.model.save_pretrained(new)
+        write_text(new / FACTS, json.dumps(self.facts(), indent=1) + "\n")
         folder.mkdir(parents=True, exist_ok=True)
         for path in new.iterdir():
             path.replace(folder / path.name)
         new.rmdir()
 
-    def facts(self) -> dict[str, Any]:
-        """How the training went, for the model card."""
+    def _run_facts(self) -> dict[str, Any]:
+        """How the run that is going on has gone so far."""
         return {
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "vocabulary": len(self.chat.tokenizer),
             "steps": self.step,
             "tokens": self.num_tokens,
             "answers": self.num_answers,
             "train_s": round(self.train_s, 1),
             "device": self.device.type,
+            "threads": torch.get_num_threads(),
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "training_accuracy": {
                 label: round(self.averages.share(label), 4) for label in sorted(self.averages.state)
             },
         }
 
-
-_COUNTERS = ("step", "stage", "stage_begin", "num_tokens", "num_answers", "train_s")
-_MOST_LISTED = 12
-
-
-def _changes(old: Any, new: Any, at: str = "") -> list[str]:
-    """What differs between two recipes as JSON data, each as "key: old -> new"."""
-    parts: dict[str, tuple[Any, Any]] = {}
-    if isinstance(old, dict) and isinstance(new, dict):
-        parts = {f"{at}.{key}": (old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new])}
-    elif isinstance(old, list) and isinstance(new, list):
-        pairs = enumerate(itertools.zip_longest(old, new))
-        parts = {f"{at}[{number}]": pair for number, pair in pairs}
-    if not parts:
-        return [] if old == new else [f"{at.lstrip('.')}: {json.dumps(old)} -> {json.dumps(new)}"]
-    return [change for key, (one, other) in parts.items() for change in _changes(one, other, key)]
+    def facts(self) -> dict[str, Any]:
+        """How the training went, run by run, for the model card."""
+        return {
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "vocabulary": len(self.chat.tokenizer),
+            "runs": [*self.finished_runs, self._run_facts()],
+        }
 
 
-def _listed(changes: list[str]) -> str:
-    more = len(changes) - _MOST_LISTED
-    return "; ".join(changes[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")
+_SAVED = (
+    "run_index",
+    "finished_runs",
+    "step",
+    "stage",
+    "stage_begin",
+    "num_tokens",
+    "num_answers",
+    "train_s",
+)

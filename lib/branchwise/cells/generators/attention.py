@@ -32,6 +32,8 @@ def generator(entry: AttentionEntry, source: Any) -> Generator:
         count = len(packed.ids)
         tokens = FREE.model_copy(update={"sent": count, "unique": count})
         edges = attention_edges(group, shares, entry.rule, entry.threshold, entry.direction)
-        return Found(edges, tokens=tokens, forward_passes=1)
+        needs = shares if entry.direction == "needs" else shares.T
+        matrix = tuple(tuple(round(share, 4) for share in row) for row in needs.tolist())
+        return Found(edges, tokens=tokens, forward_passes=1, matrix=matrix)
 
     return generate

@@ -149,10 +149,12 @@ class MarkedReader:
     def _number_of(self) -> dict[int, int]:
         """The ids of added tokens by those that they have where they were renamed, if these differ."""
         assert self._renamed is not None, "only the renamed have other ids"
-        names = {t: self._name(t) if t in self._ids else t for t in added_tokens_of(self.tokenizer)}
-        numbers = {token: self._renamed.token_to_id(name) for token, name in names.items()}
-        right = added_tokens_of(self.tokenizer)
-        return {number: right[token] for token, number in numbers.items() if number != right[token]}
+        numbers = {}
+        for token, number in added_tokens_of(self.tokenizer).items():
+            renamed = self._renamed.token_to_id(self._name(token) if token in self._ids else token)
+            if renamed is not None and renamed != number:
+                numbers[renamed] = number
+        return numbers
 
 
 def _any_of(tokens: Iterable[str]) -> str:

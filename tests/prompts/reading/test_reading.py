@@ -24,7 +24,7 @@ CHOICE = Question(
     ],
 )
 def test_line(text: str, answer: str, well_formed: bool) -> None:
-    assert read_one(text, SPAN, "line") == (answer, well_formed)
+    assert read_one(text, SPAN, "line")[:2] == (answer, well_formed)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_line(text: str, answer: str, well_formed: bool) -> None:
         ("It is <answer>Oslo</answer>.", "Oslo", False),
         ("Oslo", "Oslo", False),
         ("<answer></answer>", "", False),
-        ("<answer>cut off", "<answer>cut off", False),
+        ("<answer>cut off", "cut off", False),
     ],
 )
 def test_tag(text: str, answer: str, well_formed: bool) -> None:
-    assert read_one(text, SPAN, "tag") == (answer, well_formed)
+    assert read_one(text, SPAN, "tag")[:2] == (answer, well_formed)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""The group that `branchwise ask` asks: typed in, from a file, or one of a data set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import Field, ValidationError
+from rich.console import Console
+from rich.prompt import Prompt
+
+from branchwise.data.types import Group, Question, Record
+from branchwise.errors import UserError
+
+if TYPE_CHECKING:
+    from branchwise.data.entries import DatasetEntry
+
+_MOST_NAMED = 5
+
+
+class AskFile(Record):
+    """A YAML or JSON file for `branchwise ask`: a context and questions about it."""
+
+    context: str
+    questions: tuple[str, ...] = Field(min_length=1)
+
+
+def given_group(context: str | None, questions: Sequence[str], file: Path | None) -> Group:
+    """The group to ask: from a file, from options, or typed in. Raises UserError for an empty text."""
+    if file is not None:
+        if context is not None or questions:
+            raise UserError("--file stands beside --context or --question", "give one of them")
+        context, questions = _read(file)
+    if context is None:
+        context = _typed("Context")
+    elif context.startswith("@"):
+        path = Path(context[1:])
+        if not path.is_file():
+            raise UserError(f"context file {path} does not exist", "check the path after @")
+        context = path.read_text(encoding="utf-8").strip()
+    questions = list(questions)
+    if not questions:
+        while line := _typed(f"Question {len(questions) + 1} (empty: done)"):
+            questions.append(line)
+    if not questions:
+        raise UserError("there is no question", "give --question, --file, or type one in")
+    if not context.strip():
+        raise UserError("the context is empty", "give a text to answer from")
+    for number, text in enumerate(questions, start=1):
+        if not text.strip():
+            raise UserError(f"question {number} is empty", "write it out, or leave it out")
+    asked = tuple(
+        # Nobody knows the right answer here; the gold is a formality of the type.
+        Question(id=f"q{number}", text=text, golds=("?",))
+        for number, text in enumerate(questions, start=1)
+    )
+    return Group(id="ask", context=context, questions=asked)
+
+
+def dataset_entry(experiment: Any, name: str, path: str | None) -> "DatasetEntry":
+    """An entry of the catalogue, read from `path` where that is given. Raises UserError for an unknown
+    name, and for a path of a made one.
+    """
+    from branchwise.commands.options import named
+    from branchwise.config.load import revised
+
+    entry = named(experiment, "dataset", name)
+    if path is None:
+        return entry
+    if entry.source == "worlds":
+        raise UserError(f"{name} is made, not read", "leave out --path")
+    return revised(entry, {"path": path}, f"data set {name}")
+
+
+def dataset_group(entry: "DatasetEntry", dataset: str, wanted: str | None) -> Group:
+    """A group of a data set by its id; the first one where none is wanted.
+
+    Raises UserError for an id that no group has, naming the nearest ones.
+    """
+    import difflib
+
+    from branchwise.data.prepare import groups_of
+
+    embed = None
+    if getattr(entry, "grouping", None) == "similarity":
+        from branchwise.encoders.sentences import sentence_embedder
+
+        embed = sentence_embedder(entry.encoder)  # type: ignore[union-attr]
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    ids = []
+    for group in groups_of(entry, lambda text: console.print(f"warning: {text}", markup=False), embed):
+        if wanted is None or group.id == wanted:
+            return group
+        ids.append(group.id)
+    near = difflib.get_close_matches(str(wanted), ids, n=_MOST_NAMED, cutoff=0.4) or ids[:_MOST_NAMED]
+    raise UserError(
+        f"data set {dataset} has no group {wanted} among its {len(ids)}",
+        f"the nearest: {', '.join(near)}; without --group the first one is asked",
+    )
+
+
+def _typed(what: str) -> str:
+    try:
+        return Prompt.ask(what, default="", show_default=False)
+    except EOFError:
+        return ""
+
+
+def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+    if not file.is_file():
+        raise UserError(f"question file {file} does not exist", "check the path")
+    try:
+        content = AskFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is neither YAML nor JSON: {error}", "mend it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{file}: {place}: {first['msg']}", "write `context:` and a list `questions:`"
+        ) from None
+    return content.context, content.questions

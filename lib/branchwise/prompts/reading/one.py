@@ -1,0 +1,163 @@
+"""The table of rules by which the answer to one question is read, and the reader that goes through it."""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from branchwise.data.style import AnswerFormat
+from branchwise.data.types import AnswerType, Question
+from branchwise.prompts.reading import choice, number, words
+from branchwise.prompts.reading.reply import answer_of, json_values, tags, without_thought
+from branchwise.prompts.reading.result import Reading
+from branchwise.prompts.reading.targets import Options
+
+
+class Rule(NamedTuple):
+    """One way in which replies give an answer: its name, what it recognises, and what reads it."""
+
+    name: str
+    recognises: str
+    read: Callable[[Any], str]
+
+
+CHOICE_RULES = (
+    Rule(
+        "letters",
+        'letters and nothing else: "B", "(b)", "A, C", "A+C", "**ABD**"',
+        choice.only("letters"),
+    ),
+    Rule("words", 'options\' words and nothing else: "Rome.", "头痛、发热"', choice.only("words")),
+    Rule(
+        "labels",
+        'letters with their words and nothing else: "B. Rome", "Rome (B)"',
+        choice.only("labels"),
+    ),
+    Rule("boxed", r'the last conclusion is a LaTeX box: "\boxed{\text{B}}"', choice.conclusion("boxed")),
+    Rule(
+        "answer", 'it names an answer: "The answer is B", "正确答案是 A、C"', choice.conclusion("answer")
+    ),
+    Rule(
+        "called_answer",
+        'it calls options the answer: "B is the correct answer"',
+        choice.conclusion("called_answer"),
+    ),
+    Rule("chosen", 'it chooses: "I would choose C over A", "故选：ABD。"', choice.conclusion("chosen")),
+    Rule(
+        "concluded",
+        'it concludes: "Therefore, B.", "It is B.", "因此，B"',
+        choice.conclusion("concluded"),
+    ),
+    Rule("corrected", 'it corrects what was said: "Wait, actually C"', choice.conclusion("corrected")),
+    Rule("last_sentence", "it is the last sentence or line, alone", choice.conclusion("last_sentence")),
+    Rule("first_sentence", 'the reply begins with it: "B, because ..."', choice.first_sentence),
+    Rule("verdicts", 'verdicts on options, added up: "A错误，B正确", "- B. Rome ✓"', choice.verdicts),
+    Rule("lines", "letters that begin lines, but not those of all options", choice.labels),
+    Rule("mention", 'the only option named as one: "option B", "B选项", "(B)"', choice.mention),
+    Rule("named", "the only option whose words are there", choice.named),
+)
+NUMBER_RULES = (
+    Rule("number", 'digits and nothing else: "3", "1,234.50", "3/4"', number.whole),
+    Rule("number_boxed", r'a LaTeX box: "\boxed{3}"', number.boxed),
+    Rule("number_corrected", 'a correction: "The answer is 3. Wait, actually 4."', number.corrected),
+    Rule("number_answer", 'it names an answer: "The answer is 3", "答案：三"', number.answer),
+    Rule(
+        "number_only", 'the only number in digits: "about 3 km", "3个", "3 and not 4"', number.only_number
+    ),
+    Rule("number_equation", 'what stands behind the last equals sign: "2 + 3 = 5"', number.equation),
+    Rule("number_concluded", 'it concludes: "So there were 5.", "一共3个"', number.concluded),
+    Rule("number_emphasised", 'the only number in bold: "**3** of 5"', number.emphasised),
+    Rule("number_line", "the number that the last line is, or else the first", number.own_line),
+    Rule(
+        "number_words",
+        'the only number in words, where no digits are: "three", "十二"',
+        number.only_words,
+    ),
+)
+PHRASE_RULES = (
+    Rule("phrase_boxed", r'the last LaTeX box: "\boxed{\text{Paris}}"', words.boxed),
+    Rule(
+        "phrase_announced",
+        'the last that is announced: "The answer is Paris.", "答案是北京"',
+        words.announced,
+    ),
+    Rule("phrase_explained", "what stands before a line that begins an explanation", words.explained),
+    Rule("phrase", "the whole reply, without quotes and full stop where it is one line", words.whole),
+)
+TEXT_RULES = (Rule("text", "free text: the whole reply, as it is", words.free_text),)
+JSON = Rule("json", 'a JSON object with an answer: {"answer": "B"}', lambda _: "")
+ONE_RULES: dict[AnswerType, tuple[Rule, ...]] = {
+    "choice": CHOICE_RULES,
+    "number": (*NUMBER_RULES, *PHRASE_RULES),
+    "span": PHRASE_RULES,
+    "cloze": PHRASE_RULES,
+    "text": TEXT_RULES,
+}
+"""By type of answer, in order: the first rule that reads anything counts. A JSON object is opened first,
+and what it gives is then read by the same rules."""
+
+
+def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
+    """The answer to one question from a reply that holds nothing else."""
+    return read_part(without_thought(text), question, answer_format)
+
+
+def read_part(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
+    """The same, from a reply without thoughts, or the part of one that is about the question."""
+    found = tags(text)
+    given = next((tag for tag in reversed(found) if tag.inside), None)
+    inside = given.inside if given else "" if found else text
+    if answer_format == "tag":
+        is_form = len(found) == 1 and found[0].closed and _is_one_tag(text)
+    else:
+        is_form = not found and (question.answer == "text" or "\n" not in text)
+    answer, rule = _by_rules(inside, question)
+    if not answer:
+        return Reading("", False)
+    return Reading(
+        answer, is_form and rule != JSON.name and _is_bare(inside, answer, question, rule), rule
+    )
+
+
+def _is_one_tag(text: str) -> bool:
+    return re.fullmatch(r"<answer>(?:(?!</?answer>).)*</answer>", text, re.DOTALL) is not None
+
+
+def _by_rules(text: str, question: Question) -> tuple[str, str]:
+    """The answer and the rule that read it; both empty where none did."""
+    if question.answer != "text" or text.startswith(("{", "```")):
+        for value in json_values(text):
+            said = answer_of(value)
+            if said is None and question.answer != "text" and isinstance(value, list) and len(value) == 1:
+                said = answer_of(value[0])
+            if said and (answer := _first(said, question)[0]):
+                return answer, JSON.name
+    return _first(text, question)
+
+
+def _first(text: str, question: Question) -> tuple[str, str]:
+    seen: Any = text
+    if question.answer == "choice":
+        seen = choice.Choice(text, Options(question.options), question.text)
+    elif question.answer == "number":
+        seen = number.Number(text, question.text)
+    for rule in ONE_RULES[question.answer]:
+        if answer := rule.read(text if rule in PHRASE_RULES else seen):
+            return answer, rule.name
+    return "", ""
+
+
+def _is_bare(text: str, answer: str, question: Question, rule: str) -> bool:
+    """Whether a reply is what "Give only the answer." asks for."""
+    if question.answer == "text":
+        return text == answer
+    if question.answer == "number":
+        return rule == "number"
+    if question.answer != "choice":
+        return text in (answer, f"{answer}.", f"{answer}。")
+    # Letters alone; what the shipped model was taught is the words of one option, its letter in brackets.
+    options = Options(question.options)
+    named = {
+        f"{words} ({letter})" for letter, words in zip(options.letters, question.options, strict=False)
+    }
+    letters = rf"[{options.letters}](?:[\s,]*[{options.letters}])*"
+    return re.fullmatch(letters, text) is not None or text in named
