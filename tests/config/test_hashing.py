@@ -139,6 +139,7 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("figures", "there", set()),
     ("cells_at", "there", set()),
     ("cached", True, set()),
+    ("pages", 3, set()),
     ("judge", {"model": "j"}, set()),
     ("roles", {"planner": "other", "paraphraser": "other", "encoder": "e"}, set()),
     ("define.strategies.mine.label", "Mine", set()),
@@ -266,7 +267,7 @@ def test_answers_depend_on_the_code_that_makes_them(made) -> None:
     files = names(answers_files(experiment, CELL))
     assert files >= {
         *("cells/cell.py", "cells/runner.py", "cells/desk.py", "cells/flight.py", "cells/waits.py"),
-        *("prompts/__init__.py", "prompts/rendering.py", "prompts/reading.py", "data/style.py"),
+        *("prompts/__init__.py", "prompts/rendering.py", "prompts/reading/choice.py", "data/style.py"),
         *("strategies/collab.py", "strategies/base.py", "trace.py", "results.py"),
         *("decoding/decoders/tree.py", "decoding/engine.py", "decoding/products/packed.py"),
     }

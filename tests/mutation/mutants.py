@@ -109,7 +109,9 @@ def main() -> None:
     done = _read(given.results)
     for number, mutant in enumerate(sample, start=1):
         tests = ROOMS[mutant.room].modules[mutant.module]
-        state = _hash("".join((ROOT / "tests" / test).read_text() for test in tests))
+        state = _hash(
+            "".join(file.read_text() for test in tests for file in _files(ROOT / "tests" / test))
+        )
         known = done.get(mutant.key)
         if known and (known["outcome"] == "killed" or known["tests"] == state):
             continue
@@ -303,6 +305,10 @@ def _read(path: Path) -> dict[str, dict]:
     if not path.exists():
         return {}
     return {entry["key"]: entry for entry in map(json.loads, path.read_text().splitlines())}
+
+
+def _files(test: Path) -> list[Path]:
+    return sorted(test.glob("*.py")) if test.is_dir() else [test]
 
 
 def _hash(text: str) -> str:

@@ -57,7 +57,21 @@ ROOMS: dict[str, Room] = {
             "config/imports.py",
         )
     ),
-    "prompts": Room(_all("prompts/test_rendering.py prompts/test_golden.py", "prompts/rendering.py")),
+    "prompts": Room(
+        _all("prompts/test_rendering.py prompts/test_golden.py", "prompts/rendering.py")
+        | _all(
+            "prompts/reading",
+            "prompts/reading/choice.py",
+            "prompts/reading/many.py",
+            "prompts/reading/number.py",
+            "prompts/reading/numbering.py",
+            "prompts/reading/numerals.py",
+            "prompts/reading/one.py",
+            "prompts/reading/reply.py",
+            "prompts/reading/targets.py",
+            "prompts/reading/words.py",
+        )
+    ),
     "dependencies": Room(
         _all("dependencies/test_selection.py", "dependencies/selection.py", "dependencies/graph.py")
         | _all("dependencies/test_controls.py", "dependencies/controls.py")
