@@ -67,7 +67,7 @@ class FakeDecoder:
 
     offers = frozenset({"ask"})
     device = "cpu"
-    kv_cache_bytes = 2**20
+    kv_cache_bytes = 2**20 + 2**10
     notes: tuple[str, ...] = ()
 
     def __init__(
