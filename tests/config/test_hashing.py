@@ -383,3 +383,14 @@ def test_what_differs_by_hand() -> None:
         assert differing({key: None}, {key: "2"}) == [f'{key} (null, here "2")']
     assert differing({"options": 1}, {"options": None}) == ["options (1, here null)"]
     assert differing({"a": "x" * 38}, {"a": "x" * 39}) == [f'a ("{"x" * 38}", here "{"x" * 36}...)']
+
+
+def test_an_encoder_is_the_entrys_own_the_experiments_or_the_published_one(made) -> None:
+    by = "define.dependencies.by_words"
+    attention, own = (by, {"kind": "attention"}), (by, {"kind": "attention", "encoder": "mine"})
+    role = ("roles", {"encoder": "ours"})
+    found = [
+        dependency_settings(made(*changes), "by_words", "own", "small")["entry"]["encoder"]
+        for changes in ((attention,), (attention, role), (own, role))
+    ]
+    assert found == ["bert-base-uncased", "ours", "mine"]
