@@ -15,7 +15,12 @@ SNAKEMAKE := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 TORCH_INDEX_cuda :=
 
-.PHONY: help demo figures test check lock snapshot clean
+ROOMS ?=
+SAMPLE ?= 40
+SEED ?= 0
+FAULTS ?=
+
+.PHONY: help demo figures test check faults mutants lock snapshot clean
 
 help: ## This list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +62,13 @@ check: $(STAMP) ## Formatting, types and lint of Python and Snakemake files.
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+
+faults: $(STAMP) ## Make every fault of tests/mutation/faults.py in turn: its tests must notice.
+	nice -n 5 $(BIN)/python -m tests.mutation.faults $(FAULTS)
+
+mutants: $(STAMP) ## A seeded sample of small changes to the code (ROOMS=, SAMPLE=, SEED=): tests must notice.
+	$(BIN)/pip install --quiet --editable '.[mutation]'
+	nice -n 5 $(BIN)/python -m tests.mutation.mutants $(ROOMS) --sample $(SAMPLE) --seed $(SEED)
 
 lock: ## Pin what is installed in $(VENV) now.
 	bash envs/lock.sh $(VENV)

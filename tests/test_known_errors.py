@@ -84,7 +84,7 @@ KNOWN = {
     14: Known(
         "the first letter anywhere is a choice",
         (
-            "prompts/test_reading.py::test_a_letter_counts_only_where_it_stands_for_an_option",
+            "prompts/reading/test_reading.py::test_a_letter_counts_only_where_it_stands_for_an_option",
             "data/test_letters.py::test_letters_that_are_not",
         ),
     ),

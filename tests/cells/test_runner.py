@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from branchwise.cells.flight import run_groups
 from branchwise.cells.journal import Journal
-from branchwise.cells.runner import GroupRunner, run_groups
+from branchwise.cells.runner import GroupRunner
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.models.chat import ChatTokenizer
@@ -27,6 +28,7 @@ class Spy:
     offers = frozenset({"ask"})
     reads = "ids"
     max_context = 10_000
+    max_groups = None
     notes = ()
     device = "none"
     kv_cache_bytes = None
@@ -75,13 +77,13 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatTokenizer:
 def test_a_warm_up_comes_first_and_is_in_no_record(chat: ChatTokenizer, tmp_path: Path) -> None:
     # Error 23: timings with set-up inside and no warm-up.
     spy = Spy()
-    runner = GroupRunner(load("batch"), spy, chat, PromptStyle(), 7, 3)
+    runner = GroupRunner(load("batch"), spy, chat, PromptStyle(), 7)
     journal = Journal(tmp_path / "journal.jsonl", {})
-    records, _ = run_groups(runner, GROUPS, journal, lambda done, total: None, print)
-    # One token an answer, once; then each group as often as it is timed.
-    assert spy.budgets == [1, 1] + [7, 7] * 3 * len(GROUPS)
-    assert [len(record.run.wall_s) for record in records] == [3, 3]
-    assert sum(record.run.forward_passes for record in records) == 2 * len(GROUPS)
+    records = run_groups(runner, GROUPS, journal, lambda done, total: None, print).records
+    # One token an answer, once; then each group.
+    assert spy.budgets == [1, 1] + [7, 7] * len(GROUPS)
+    # The two asks of a group end in the same pass.
+    assert sum(record.run.forward_passes for record in records) == len(GROUPS)
 
 
 async def deaf_to_failures(group: Group, desk: Desk) -> AsyncIterator[Answered]:
@@ -96,6 +98,6 @@ async def deaf_to_failures(group: Group, desk: Desk) -> AsyncIterator[Answered]:
 
 def test_an_ask_that_failed_is_never_kept_as_one_of_no_length(chat: ChatTokenizer) -> None:
     # Error 31: failed items kept with zero length.
-    runner = GroupRunner(deaf_to_failures, Spy(fails_at=2), chat, PromptStyle(), 7, 1)
+    runner = GroupRunner(deaf_to_failures, Spy(fails_at=2), chat, PromptStyle(), 7)
     with pytest.raises(RuntimeError, match="an ask has no answer, but the strategy has ended"):
         runner.once(GROUPS[0])

@@ -20,7 +20,9 @@ def scores_of(answer: str, gold: str, **settings: str) -> Scores:
     )
     identity = Identity(settings={}, code="")
     run = RunRecord.model_construct(
-        cell={}, identity=identity, hardware={}, groups=(group,), num_resumed=1, left_out=()
+        **{"cell": {}, "identity": identity, "hardware": {}, "groups": (group,), "left_out": ()},
+        **{"num_resumed": 0, "makespan_s": 1.0, "groups_in_flight": 1, "num_groups": 1},
+        totals_by_role={},
     )
     scoring = Identity(settings=dict(settings), code="")
     return score_cell([row], run, scoring)

@@ -183,3 +183,12 @@ def test_the_detectable_difference_is_corrected_as_the_p_values_are() -> None:
         error * (t_quantile(1 - 0.025 / 50, 29) + 0.854188), rel=1e-4
     )
     assert detectable_difference(found, 30, 50) > 1.4 * detectable_difference(found, 30, 1)
+
+
+def test_a_rare_slow_group_is_foretold_up_to_twice_the_standard_error() -> None:
+    """One group next to nothing, nine of 1: their logarithms foretell much more than was seen."""
+    values = [1e-9, *[1.0] * 9]
+    found = mean_interval(values, range(10))
+    error = np.std(values, ddof=1) / math.sqrt(10)
+    factor = math.exp(2 * 2.262157 * error / 0.9)
+    assert (found.low, found.high) == pytest.approx((0.9 / factor, 0.9 * factor), rel=1e-5)
