@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from branchwise.results import GroupDependencies, Scores, read_json, read_rows
 from branchwise.times import TimesRecord
 from tests.evaluation.judge_server import Server
-from tests.training.minute import MINUTE
 from tests.workflow.project import DRAWN, edited, planned, snakemake, trial, write_config
 
 pytestmark = pytest.mark.slow
@@ -123,17 +121,3 @@ def test_the_commands_of_the_tiny_model_and_of_the_bench(finished: Path) -> None
         "python -m branchwise train --recipe config/tiny_model.yaml --work results/training/tiny "
         "--out resources/models/tiny --threads 2 2>&1 | tee logs/tiny_model.log",
     ]
-
-
-def test_the_tiny_model_is_trained_by_its_recipe(project: Path) -> None:
-    """A minute recipe in the place of the shipped one: all files that the rule promises."""
-    (project / "config/tiny_model.yaml").write_text(yaml.safe_dump(MINUTE))
-    card = project / "lib/branchwise/training/card.py"
-    card.write_text(re.sub(r"num_groups=\d+", "num_groups=2", card.read_text()))
-    done = snakemake(project, "-f", "tiny_model")
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = project / "resources/models/tiny"
-    assert '"steps": 4' in (folder / "training.json").read_text()
-    assert "1 x 160" in (folder / "README.md").read_text()
-    assert "step 1/4" in (project / "logs/tiny_model.log").read_text()
-    assert planned(project, "tiny_model") == {}
