@@ -1,6 +1,7 @@
 """What belongs to an identity and what does not, field by field; and the code that results depend on."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config import load as load_module
 from branchwise.config.hashing import (
     LIBRARY,
     answers_code,
@@ -74,8 +76,13 @@ def changed(base: Any, path: str, value: Any) -> Any:
     return {**base, key: changed(base.get(key, {}), rest, value) if rest else value}
 
 
+catalogues = cache(load_module.load_catalogues)
+"""Read once: they are the same in every test, and most of its time."""
+
+
 @pytest.fixture
-def made(tmp_path: Path):
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(load_module, "load_catalogues", catalogues)
     (tmp_path / "own.jsonl").write_text(json.dumps(GROUP) + "\n")
 
     def make(*changes: tuple[str, Any]) -> Experiment:

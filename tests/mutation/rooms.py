@@ -50,7 +50,7 @@ ROOMS: dict[str, Room] = {
     ),
     "config": Room(
         _all(
-            "config/test_hashing.py config/test_identity.py",
+            "config/test_hashing.py",
             "config/hashing.py",
             "config/identity.py",
             "config/timing.py",
