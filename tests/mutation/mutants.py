@@ -16,7 +16,7 @@ What no test should have to notice is not mutated: docstrings, types, descriptio
 
 Results go to `resources/studies/mutation.jsonl` (not committed), one line a mutant, which a rerun
 continues (a survivor is tried again when its tests have changed); `resources/studies/mutation.csv` is
-made of them. Its column `reason` is written by hand for survivors, and kept.
+made of all that are of the code as it is. Its column `reason` is written by hand for survivors, and kept.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def main() -> None:
         print(
             f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}", flush=True
         )
-    write_csv([done[mutant.key] for mutant in sample if mutant.key in done], given.csv)
+    write_csv([entry for entry in done.values() if _still_there(entry)], given.csv)
 
 
 # ----- which mutants there are -----
@@ -313,6 +313,12 @@ def _files(test: Path) -> list[Path]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _still_there(entry: dict) -> bool:
+    """Whether the line that was changed stands where it stood: else the result is of older code."""
+    lines = (LIBRARY / entry["module"]).read_text().splitlines()
+    return entry["line"] <= len(lines) and lines[entry["line"] - 1].strip() == entry["before"]
 
 
 COLUMNS = ("room", "module", "line", "operator", "before", "after", "outcome", "reason")
