@@ -21,7 +21,7 @@ ROOMS: dict[str, Room] = {
     "evaluation": Room(
         _all("evaluation/test_score.py evaluation/test_scored_as.py", "evaluation/score.py")
         | _all(
-            "evaluation/test_metrics.py evaluation/test_languages.py",
+            "evaluation/test_score.py evaluation/test_metrics.py evaluation/test_languages.py",
             "evaluation/metrics/__init__.py",
             "evaluation/metrics/choice.py",
             "evaluation/metrics/cmrc.py",
