@@ -27,6 +27,8 @@ from branchwise.config.identity import (
     cell_folder,
     cell_identity,
     cell_settings,
+    check_models,
+    check_present,
     dependencies_name,
     dependency_settings,
     differing,
@@ -45,6 +47,7 @@ from branchwise.config.timing import (
     times_path,
     times_settings,
 )
+from branchwise.errors import UserError
 from branchwise.files import value_hash
 
 CELL = Cell("own", "small", "mine", "tree")
@@ -401,3 +404,24 @@ def test_an_encoder_is_the_entrys_own_the_experiments_or_the_published_one(made)
         for changes in ((attention,), (attention, role), (own, role))
     ]
     assert found == ["bert-base-uncased", "ours", "mine"]
+
+
+def test_what_a_run_would_miss_is_told(made, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with_folder = ("define.models.small", {"path": str(tmp_path / "model")})
+    check_present(made())  # of a hub model nothing is known here
+    with pytest.raises(UserError, match=r"trial.yaml: folder .*/model of model small has no config.json"):
+        check_present(made(with_folder))
+    asked_only = made(with_folder, ("models", ["other"]), ("roles", {"paraphraser": "small"}))
+    with pytest.raises(UserError, match="of model small has no config.json"):
+        check_present(asked_only)
+    (tmp_path / "model/config.json").write_text("{}")
+    check_present(made(with_folder))
+    check_models(made(), [None, "small"])
+    experiment = made()
+    (tmp_path / "own.jsonl").unlink()
+    with pytest.raises(UserError, match="own.jsonl of own does not exist"):
+        check_present(experiment)
+    (tmp_path / "own.jsonl").mkdir()
+    with pytest.raises(UserError, match="own.jsonl of own is a folder"):
+        check_present(experiment)
