@@ -37,22 +37,38 @@ def alone(path: Path, say: Callable[[str], None], what: str = "does the same wor
 
     A killed workflow leaves its jobs running: the same work is never done by two at once.
     """
+    waited = False
+    while True:
+        with _opened(path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                say(f"waiting for process {file.read().strip() or '?'}, which {what}")
+                waited = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(path, file):
+                # Who held it has removed it, and a third may hold the one that is there now.
+                continue
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield waited
+            path.unlink(missing_ok=True)
+            return
+
+
+def _opened(path: Path) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        return path.open("a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} could not be written: {error.strerror}", "check the folder") from error
-    with file:
-        waited = False
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            say(f"waiting for process {file.read().strip() or '?'}, which {what}")
-            waited = True
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield waited
-        path.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    """Whether an open file is the one that lies at a path now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

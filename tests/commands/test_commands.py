@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from branchwise.commands.list import Catalogue
 from branchwise.commands.main import app
 from branchwise.commands.registered import import_all
+from branchwise.config.catalogues import CATALOGUES
 
 import_all()
 QUESTIONS = ("-q", "Where does Mara live?", "-q", "Who is the boss of Mara?")
@@ -210,6 +212,7 @@ def test_list_of_one_catalogue_as_json() -> None:
 
 
 def test_list_names_the_catalogues_that_there_are() -> None:
+    assert tuple(Catalogue) == CATALOGUES
     output = branchwise("list", "pages", status=2).stderr
     assert "datasets" in output
     assert "dependencies" in output

@@ -1,15 +1,14 @@
 """The judge: replies read as documented, failures missing and asked again, keys nowhere."""
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.evaluation.judge_server import Server
 
 from branchwise.errors import UserError
 from branchwise.evaluation.entries import JudgeEntry
@@ -162,52 +161,6 @@ def test_the_prompt_is_versioned_and_marks_what_is_graded() -> None:
     messages = judge_messages("single", "case", "why?", "because", "no idea")
     assert "<<<ANSWER\nno idea\nANSWER>>>" in messages[1]["content"]
     assert set(grade_schema("four")["required"]) == {"reasons", *GRADES["four"]}
-
-
-class Server:
-    """An OpenAI-compatible server that says what it is told, and notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.replies: dict[str, list] = {}
-        self.asked: list[dict] = []
-        self.keys: set[str] = set()
-        self.refuses: Callable[[dict], tuple[int, bytes] | None] = lambda body: None
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                server.asked.append(body)
-                refusal = server.refuses(body)
-                server.keys.add(self.headers.get("Authorization", ""))
-                text = body["messages"][1]["content"]
-                answer = text.split("<<<ANSWER\n")[1].split("\nANSWER>>>")[0]
-                queue = server.replies[answer]
-                reply = queue.pop(0) if len(queue) > 1 else queue[0]
-                status, content = reply if isinstance(reply, tuple) else (200, reply)
-                status, content = refusal or (status, content)
-                text = content if isinstance(content, str) else ""
-                message = {"role": "assistant", "content": text}
-                choice = {"index": 0, "message": message, "finish_reason": "stop"}
-                payload = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-                data = json.dumps(payload | {"choices": [choice]}).encode()
-                data = content if isinstance(content, bytes) else data
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def entry(self, **more) -> JudgeEntry:
-        url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        fields = {"model": "m", "base_url": url, "rubric": "single", "max_attempts": 2, "timeout_s": 5}
-        return JudgeEntry(**(fields | more))
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.reporting.timed import made_times
+
 from branchwise.config import Cell
 from branchwise.config.load import parse_experiment
 from branchwise.evaluation.score import score_cell
 from branchwise.reporting.frames import Results
+from branchwise.reporting.times import Times
 from branchwise.results import (
     AnswerRow,
     GroupDependencies,
@@ -21,7 +24,7 @@ from branchwise.results import (
 
 TOKENS = Tokens(sent=400, unique=100, cached=300, generated=60, padding=7)
 FREE = Tokens(sent=0, unique=0, cached=0, generated=0, padding=0)
-SCORING = Identity(settings={"scorer": "squad", "bootstrap_draws": 50, "seed": 0}, code="")
+SCORING = Identity(settings={"scorer": "squad", "language": "en"}, code="")
 WORLD = {"source": "worlds", "kinds": ["two_hop"], "group_size": 5, "num_groups": 3}
 
 Pair = tuple[str, str]
@@ -55,7 +58,6 @@ def made_results(
         "strategies": list(strategies),
         "decoders": list(decoders),
         "baseline": next(iter(strategies)),
-        "bootstrap_draws": 100,
         "define": {
             "datasets": dict.fromkeys(datasets, WORLD),
             "strategies": {name: dict(entry) for name, entry in strategies.items()},
@@ -66,7 +68,7 @@ def made_results(
     for cell in experiment.cells:
         follows = experiment.catalogues.strategies[cell.strategy].dependencies is not None
         groups = [
-            _group(cell, number, size(cell.dataset), wall_s(cell), edges if follows else None, known)
+            _group(cell, number, size(cell.dataset), edges if follows else None, known)
             for number in range(num_groups)
         ]
         rows = [
@@ -77,7 +79,12 @@ def made_results(
             )
         ]
         scores[cell] = score_cell(rows, _run(cell, groups), SCORING)
-    return Results(experiment, scores)
+
+    def walls(cell: Cell) -> dict[str, float]:
+        numbers = range(num_groups)
+        return {real_id(cell.dataset, number): wall_s(cell) * (1 + number / 20) for number in numbers}
+
+    return Results(experiment, scores, made_times(experiment, walls))
 
 
 def without(results: Results, *metrics: str) -> Results:
@@ -88,7 +95,10 @@ def without(results: Results, *metrics: str) -> Results:
         )
         for cell, scores in results.scores.items()
     }
-    return Results(results.experiment, left)
+    times = results.times
+    if {"wall_s", "ideal_s"} & set(metrics):
+        times = Times({}, {}, {}, {})
+    return Results(results.experiment, left, times)
 
 
 def question_ids(dataset: str, number: int, size: int) -> list[str]:
@@ -96,7 +106,7 @@ def question_ids(dataset: str, number: int, size: int) -> list[str]:
     return [real_id(dataset, number, place) for place in range(size)]
 
 
-def _group(cell: Cell, number: int, size: int, wall_s: float, edges: Any, known: Any) -> GroupRun:
+def _group(cell: Cell, number: int, size: int, edges: Any, known: Any) -> GroupRun:
     ids = question_ids(cell.dataset, number, size)
     name = real_id(cell.dataset, number)
     found = edges and GroupDependencies(
@@ -112,8 +122,6 @@ def _group(cell: Cell, number: int, size: int, wall_s: float, edges: Any, known:
     return GroupRun(
         id=name,
         num_questions=size,
-        wall_s=(wall_s * (1 + number / 20),),
-        ideal_s=wall_s / 2,
         forward_passes=size,
         num_asks=1,
         tokens=TOKENS,
@@ -139,7 +147,14 @@ def _run(cell: Cell, groups: list[GroupRun]) -> RunRecord:
     return RunRecord(
         **{"cell": cell._asdict(), "identity": Identity(settings={}, code=""), "resolved": {}},
         **{"model_files": {}, "data": {}, "versions": {}, "commit": None, "dirty": None, "hardware": {}},
-        **{"load_s": 0, "peak_memory_mib": 0, "kv_cache_mib": None, "num_resumed": 0},
+        **{
+            "load_s": 0,
+            "makespan_s": 2.0,
+            "groups_in_flight": 4,
+            "peak_memory_mib": 0,
+            "kv_cache_mib": None,
+            "num_resumed": 0,
+        },
         **{"totals": TOKENS, "totals_by_role": {}, "forward_passes": 1, "warnings": ()},
         num_groups=len(groups),
         groups=tuple(groups),

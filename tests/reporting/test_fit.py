@@ -21,7 +21,7 @@ from tests.reporting.made import Pair, made_results, question_ids, without
 from branchwise.reporting import FIGURES_BY_SIZE, figures, figures_of, style
 from branchwise.reporting.fitting import width_in, wrapped
 from branchwise.reporting.frames import Results
-from branchwise.reporting.look import Look
+from branchwise.reporting.look import Look, widen_per_cent
 from branchwise.reporting.ticks import log_ticks
 
 PLAIN: dict[str, Any] = {"module": "batch"}
@@ -209,6 +209,22 @@ def test_a_missing_metric_is_no_crash_and_no_empty_plot(metric: str, root: Path)
     results = without(made_results(root, **grid), metric)
     for name in figures.MAKERS:
         drawn(name, results, check_shows_something)
+
+
+@pytest.mark.parametrize("right", [0.0, 0.02, 0.5, 0.98, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.03, 0.9])
+def test_per_cents_have_no_tick_below_0_or_above_100(right: float, spread: float) -> None:
+    with style.styled():
+        figure, axis = plt.subplots(figsize=(2, 1))
+        values = [100 * right, 100 * min(1, right + spread)]
+        axis.plot(values, [0, 1], "o")
+        widen_per_cent(axis, "x")
+        low, high = axis.get_xlim()
+        ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
+    assert low < min(values) <= max(values) < high
+    assert high - low >= 7
+    assert 0 <= min(ticks) < max(ticks) <= 100
+    plt.close(figure)
 
 
 def words(figure: Figure) -> str:

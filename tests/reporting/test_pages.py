@@ -69,8 +69,6 @@ def made_page(name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None) 
     run = GroupRun(
         id=name,
         num_questions=4,
-        wall_s=(0.03,),
-        ideal_s=0.02,
         forward_passes=4,
         num_asks=4,
         tokens=TOKENS,
@@ -172,9 +170,11 @@ def test_a_graded_metric_shades_and_shows_its_number(tmp_path: Path) -> None:
 
 def test_the_times_of_the_head_may_come_from_elsewhere() -> None:
     page = made_page()
-    assert (page.times.wall, page.times.ideal, page.times.finding) == (30, 20, 2)
-    assert (page.times.total, page.times.total_ideal) == (32, 22)
-    assert times_of(0.5, 0.25, None).total == 500
+    assert (page.times.wall, page.times.ideal, page.times.finding) == (30, 30, 2)
+    assert (page.times.total, page.times.total_ideal) == (32, 32)
+    assert not page.times.alone
+    alone = times_of(0.5, 0.25, None, alone=True)
+    assert (alone.total, alone.total_ideal, alone.alone) == (500, 250, True)
 
 
 def test_cards_say_what_was_waited_for(tmp_path: Path) -> None:

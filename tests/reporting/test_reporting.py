@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.reporting.timed import made_times
 
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity, scores_path, scoring_identity
@@ -37,10 +38,10 @@ from branchwise.results import (
 NUM_GROUPS = 8
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
 IDENTITY = Identity(settings={}, code="")
-SCORING = Identity(settings={"scorer": "squad"}, code="")
+SCORING = Identity(settings={"scorer": "squad", "language": "en"}, code="")
 
 
-def made_scores(cell: Cell, right: float, wall_s: float):
+def made_scores(cell: Cell, right: float):
     """Scores of a cell in which a share of the answers is right."""
     size = int(cell.dataset.rsplit("_g", 1)[1])
     rows, runs = [], []
@@ -69,8 +70,6 @@ def made_scores(cell: Cell, right: float, wall_s: float):
             GroupRun(
                 id=f"g{number}",
                 num_questions=size,
-                wall_s=(wall_s, wall_s * (1 + number / 100), wall_s * 1.2),
-                ideal_s=wall_s / 2,
                 forward_passes=size,
                 num_asks=1,
                 tokens=TOKENS,
@@ -90,6 +89,8 @@ def made_scores(cell: Cell, right: float, wall_s: float):
         load_s=0,
         peak_memory_mib=0,
         kv_cache_mib=None,
+        makespan_s=2.0,
+        groups_in_flight=4,
         num_groups=NUM_GROUPS,
         num_resumed=0,
         totals=TOKENS,
@@ -117,15 +118,20 @@ def experiment(root: Path) -> Experiment:
 def results(experiment: Experiment) -> Results:
     quality = {"all_in_one": 0.5, "sequential": 0.9, "batch": 0.7}
     speed = {"all_in_one": 0.2, "sequential": 0.3, "batch": 0.1}
-    made = {c: made_scores(c, quality[c.strategy], speed[c.strategy]) for c in experiment.cells}
-    return Results(experiment, made)
+    made = {c: made_scores(c, quality[c.strategy]) for c in experiment.cells}
+
+    def walls(cell: Cell) -> dict[str, float]:
+        return {f"g{number}": speed[cell.strategy] * (1 + number / 100) for number in range(NUM_GROUPS)}
+
+    return Results(experiment, made, made_times(experiment, walls))
 
 
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
-    assert (tables_of(results.experiment), figures_of(results.experiment)) == (TABLES, FIGURES)
-    assert {*TABLES, "dependencies"} == set(tables.MAKERS) == set(notes.NOTES)
+    promised = (*TABLES, "decoders")
+    assert (tables_of(results.experiment), figures_of(results.experiment)) == (promised, FIGURES)
+    assert {*promised, "dependencies"} == set(tables.MAKERS) == set(notes.NOTES)
     assert {*FIGURES, *DEPENDENCY_FIGURES} == set(figures.MAKERS)
-    for name in TABLES:
+    for name in promised:
         tables.write_table(name, results, tmp_path)
         assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()
         frame = pd.read_csv(tmp_path / f"{name}.csv")
@@ -175,7 +181,7 @@ def test_sizes_of_a_data_set_are_one_family() -> None:
 
 def test_missing_cells_are_named(experiment: Experiment, tmp_path: Path) -> None:
     cell = experiment.cells[0]
-    write_json(tmp_path / scores_path(experiment, cell), made_scores(cell, 1, 1))
+    write_json(tmp_path / scores_path(experiment, cell), made_scores(cell, 1))
     with pytest.raises(UserError, match="17 of 18 cells have no scores"):
         load_results(experiment, tmp_path)
 
@@ -185,7 +191,7 @@ def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) 
     cell, other = experiment.cells[0], experiment.cells[2]
     path = tmp_path / scores_path(experiment, cell)
     identity, scoring = cell_identity(experiment, cell), scoring_identity(experiment, cell.dataset)
-    sound = made_scores(cell, 1, 1).model_copy(update={"identity": identity, "scoring": scoring})
+    sound = made_scores(cell, 1).model_copy(update={"identity": identity, "scoring": scoring})
 
     def told(**changes) -> str:
         write_json(path, sound.model_copy(update=changes))
@@ -196,8 +202,8 @@ def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) 
     write_json(path, sound)
     assert read_scores(experiment, cell, path) == sound
     assert f"is of cell {other}, not of {cell}" in told(cell=other._asdict())
-    changed = identity.settings | {"repeats": 9}
-    assert "answers.repeats (9, here 3)" in told(identity=Identity(settings=changed, code=identity.code))
+    changed = identity.settings | {"threads": 9}
+    assert "answers.threads (9, here 1)" in told(identity=Identity(settings=changed, code=identity.code))
     other_way = scoring.settings | {"scorer": "drop"}
     assert 'scores.scorer ("drop", here "squad")' in told(
         scoring=Identity(settings=other_way, code=scoring.code)
@@ -207,14 +213,14 @@ def test_scores_show_only_what_they_are(experiment: Experiment, tmp_path: Path) 
     cached = experiment.model_copy(update={"cached": True})
     cached.bind(experiment.catalogues, {})
     old = sound.model_copy(update={"identity": identity.model_copy(update={"code": "old"})})
-    assert "of 1 of 1 cells this is not the code that is here" in provenance(cached, {cell: old})
-    assert provenance(cached, {cell: sound}).endswith("as it is here.")
+    assert "of 1 of 1 cells this is not the code that is here" in provenance(cached, {cell: old}, {})
+    assert provenance(cached, {cell: sound}, {}).endswith("as it is here.")
 
 
 def test_another_schema_version_says_so(experiment: Experiment, tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    write_json(path, made_scores(experiment.cells[0], 1, 1))
-    assert read_json(path, Scores).schema_version == 3
-    path.write_text(path.read_text().replace('"schema_version":3', '"schema_version":4'))
-    with pytest.raises(UserError, match="not a Scores of schema version 3: schema_version"):
+    write_json(path, made_scores(experiment.cells[0], 1))
+    assert read_json(path, Scores).schema_version == 4
+    path.write_text(path.read_text().replace('"schema_version":4', '"schema_version":5'))
+    with pytest.raises(UserError, match="not a Scores of schema version 4: schema_version"):
         read_json(path, Scores)

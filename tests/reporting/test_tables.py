@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tests.reporting.timed import made_times, write_times
 
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity, scores_path, scoring_identity
@@ -24,6 +25,7 @@ from branchwise.results import (
     AnswerRow,
     GroupRun,
     Identity,
+    LeftOut,
     RunRecord,
     Scores,
     Tokens,
@@ -59,15 +61,11 @@ def rows_of(right: dict[str, list[bool]]) -> list[AnswerRow]:
     ]
 
 
-def run_of(
-    cell: Cell, right: dict[str, list[bool]], walls: dict[str, float], identity: Identity
-) -> RunRecord:
+def run_of(cell: Cell, right: dict[str, list[bool]], identity: Identity) -> RunRecord:
     groups = [
         GroupRun(
             id=group,
             num_questions=len(answers),
-            wall_s=(walls[group],),
-            ideal_s=walls[group] / 2,
             forward_passes=3,
             num_asks=1,
             tokens=TOKENS,
@@ -88,6 +86,8 @@ def run_of(
         load_s=0,
         peak_memory_mib=0,
         kv_cache_mib=None,
+        makespan_s=2.0,
+        groups_in_flight=4,
         num_groups=len(groups),
         num_resumed=0,
         totals=TOKENS,
@@ -98,12 +98,10 @@ def run_of(
     )
 
 
-def scores_of(
-    cell: Cell, right: dict[str, list[bool]], walls: dict[str, float], scorer: str = "squad"
-) -> Scores:
+def scores_of(cell: Cell, right: dict[str, list[bool]], scorer: str = "squad") -> Scores:
     identity = Identity(settings={}, code="")
-    scoring = Identity(settings={"scorer": scorer}, code="")
-    return score_cell(rows_of(right), run_of(cell, right, walls, identity), scoring)
+    scoring = Identity(settings={"scorer": scorer, "language": "en"}, code="")
+    return score_cell(rows_of(right), run_of(cell, right, identity), scoring)
 
 
 def made(root: Path, **changes) -> Experiment:
@@ -120,8 +118,8 @@ def made(root: Path, **changes) -> Experiment:
 
 def results_of(experiment: Experiment, right, walls, scorer: str = "squad") -> Results:
     """The same groups in every cell; `right` and `walls` by strategy."""
-    made = {c: scores_of(c, right[c.strategy], walls[c.strategy], scorer) for c in experiment.cells}
-    return Results(experiment, made)
+    made = {c: scores_of(c, right[c.strategy], scorer) for c in experiment.cells}
+    return Results(experiment, made, made_times(experiment, lambda cell: walls[cell.strategy]))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +229,7 @@ def test_decoders_that_answer_alike_count_once(root: Path) -> None:
     assert set(tables.differences(results)["p"]) == {"< 0.0626"}
     other = {**right, "sequential": {**right["sequential"], "g0": [False, True]}}
     by_decoder = {"tree": right, "hf": other}
-    scores = {c: scores_of(c, by_decoder[c.decoder][c.strategy], WALLS) for c in experiment.cells}
+    scores = {c: scores_of(c, by_decoder[c.decoder][c.strategy]) for c in experiment.cells}
     # Two comparisons now: 2 / 32 times two, and 2 / 16 of the four groups that differ.
     assert set(tables.differences(Results(experiment, scores))["p"]) == {"< 0.1251"}
 
@@ -244,7 +242,7 @@ def test_questions_that_one_cell_lacks_are_left_out_and_said(root: Path) -> None
     assert set(frame["groups"]) == {4} and set(frame["questions"]) == {8}
     assert "left out: worlds two hop g2 up to 2." in notes.note_of("differences", results)
     one, base = (Cell("worlds_two_hop_g2", "tiny", s, "tree") for s in ("sequential", "batch"))
-    lone = {one: scores_of(one, {"x": [True]}, {"x": 1.0}), base: results.scores[base]}
+    lone = {one: scores_of(one, {"x": [True]}), base: results.scores[base]}
     assert compare(primary_measure(lone), one, base) is None
 
 
@@ -255,10 +253,11 @@ def written(root: Path, tmp_path: Path) -> Experiment:
     right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
     for cell in experiment.cells:
         identity, scoring = cell_identity(experiment, cell), scoring_identity(experiment, cell.dataset)
-        rows, run = rows_of(right[cell.strategy]), run_of(cell, right[cell.strategy], WALLS, identity)
+        rows, run = rows_of(right[cell.strategy]), run_of(cell, right[cell.strategy], identity)
         path = Path(experiment.cells_folder) / scores_path(experiment, cell)
         write_json(path, score_cell(rows, run, scoring))
         write_rows(path.parent.parent / "answers.jsonl", rows, identity.about(run.cell))
+    write_times(experiment, lambda cell: WALLS, Path(experiment.times_folder))
     return experiment
 
 
@@ -309,3 +308,66 @@ def test_tables_in_a_terminal_fit_80_columns(written: Experiment) -> None:
     folder.mkdir(parents=True)
     assert ("tables", folder) in shown.places(written)
     assert "figures" not in dict(shown.places(written))
+
+
+def test_times_are_compared_with_their_noise_beside_them(root: Path) -> None:
+    """A strategy less the baseline, the baseline less itself (A/A), and decoder less decoder."""
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    slower = {group: 2 * wall_s for group, wall_s in WALLS.items()}
+    results = results_of(made(root), right, {"batch": WALLS, "sequential": slower})
+    frame = tables.differences(results)
+    # The mean of WALLS is 120 ms, of three repeats the middle one.
+    assert all(text.startswith("120.0 [") for text in frame["wall difference, ms"])
+    assert set(frame["timed"]) == {5}
+    cost = tables.cost(results).set_index(["strategy", "decoder"])
+    assert cost.loc[("batch", "tree"), "wall ms"].startswith("120.0 [")
+    assert cost.loc[("batch", "tree"), "ideal ms"].startswith("60.0 [")
+    for name in ("cost", "differences", "decoders"):
+        note = notes.note_of(name, results)
+        assert "A/A: batch timed twice" in note
+        assert "worlds two hop g2, tree: 1.2 [" in note
+        assert "Timed on a processor, 1 threads; load average 0.5 to 0.5." in note
+    decoders = tables.decoders(results)
+    assert list(decoders["decoder"]) == ["tree", "transformers"]
+    assert list(decoders["weights"]) == ["plain", "the model's own"]
+    assert decoders["wall difference, ms"].iloc[1].startswith("0.0 ")
+    assert decoders["wall difference, ms"].iloc[0] == ""
+
+
+def test_different_machines_are_told(root: Path) -> None:
+    right = {"batch": five_groups(True), "sequential": five_groups(True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    contest = next(iter(results.times.records))
+    record = results.times.records[contest]
+    other = tuple(run.model_copy(update={"hardware": "another"}) for run in record.runs)
+    results.times.records[contest] = record.model_copy(update={"runs": other})
+    assert "Times are of DIFFERENT machines" in notes.note_of("cost", results)
+
+
+def test_throughput_is_no_latency(root: Path) -> None:
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    row = tables.throughput(results).iloc[0]
+    # Ten questions and 6 tokens in the 2 s of the makespan.
+    assert (row["makespan, s"], row["questions / s"], row["tokens / s"]) == ("2.0", "5.0", "3.0")
+    assert "wall" not in " ".join(tables.throughput(results))
+
+
+def test_without_times_there_are_no_columns_of_times(root: Path) -> None:
+    experiment = made(root, timed_groups=0)
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(experiment, right, dict.fromkeys(right, WALLS))
+    assert not results.times.by_cell
+    for name in ("cost", "differences"):
+        assert not [head for head in tables.MAKERS[name](results) if "wall" in head or "ideal" in head]
+        assert "No times were taken." in notes.note_of(name, results)
+
+
+def test_groups_that_do_not_fit_are_told_with_their_share(root: Path) -> None:
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    cell = results.experiment.cells[0]
+    lost = LeftOut(group="long", num_questions=6, reason="too long")
+    results.scores[cell] = results.scores[cell].model_copy(update={"left_out": (lost,)})
+    note = notes.note_of("accuracy", results)
+    assert "batch, tree 1 of 6 groups (37.5 % of the questions)" in note

@@ -5,12 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 COPIED = ("Snakefile", "lib", "config", "workflow", "profiles", "envs")
+DRAWN = {"all": 1, "tables": 1, "draw": 1}
+"""Jobs that follow whatever else is run."""
+ONE_CELL = {"datasets": ["small_g2"], "strategies": ["batch"], "decoders": ["tree"], "exclude": []}
 OWN_DATA = (
     '{"id": "g1", "context": "Mara lives in Ashton.", "questions": ['
     '{"id": "q1", "text": "Where does Mara live?", "golds": ["Ashton"]}, '
@@ -19,7 +24,9 @@ OWN_DATA = (
 
 
 def trial(model: Path, **changes: Any) -> dict[str, Any]:
-    """An experiment of four cells on made data and two on data of one's own."""
+    """An experiment of three cells on made data and two on data of one's own, in four timing jobs: each
+    data set on its decoders, and the decoders of the made one beside each other.
+    """
     return {
         "experiment": "trial",
         "datasets": ["small_g2", "own"],
@@ -28,6 +35,7 @@ def trial(model: Path, **changes: Any) -> dict[str, Any]:
         "decoders": ["tree", "hf"],
         "exclude": [{"decoder": "hf", "strategy": "sequential"}, {"decoder": "hf", "dataset": "own"}],
         "max_new_tokens": 4,
+        "timed_groups": 1,
         "repeats": 1,
         "define": {
             "models": {"random": {"path": str(model)}},
@@ -77,6 +85,8 @@ def environment(project: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{binary.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(project / "lib"),
+        # Timing jobs wait for each other machine-wide, by a lock there: not those of other tests.
+        "TMPDIR": str(project),
         "OMP_NUM_THREADS": "1",
     }
 
@@ -101,3 +111,15 @@ def planned(project: Path, *words: str, config: str = "config/trial.yaml") -> di
     text = done.stdout + done.stderr
     jobs = re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.M) if "Job stats" in text else []
     return {rule: int(count) for rule, count in jobs if rule != "total"}
+
+
+@contextmanager
+def edited(path: Path, text: str | None = None) -> Iterator[None]:
+    """A file with other content, for as long as this lasts."""
+    before, times = path.read_bytes(), path.stat()
+    path.write_text(text if text is not None else path.read_text() + "\n# edited\n")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

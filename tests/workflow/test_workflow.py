@@ -6,16 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.workflow.project import (
     COPIED,
+    DRAWN,
+    ONE_CELL,
     command,
-    copy_project,
+    edited,
     environment,
     planned,
     snakemake,
@@ -25,40 +25,8 @@ from tests.workflow.project import (
 
 pytestmark = pytest.mark.slow
 
-DRAWN = {"all": 1, "tables": 1, "draw": 1}
-ONE_CELL = {"datasets": ["small_g2"], "strategies": ["batch"], "decoders": ["tree"], "exclude": []}
-
-
-@pytest.fixture
-def project(root: Path, tmp_path: Path, random_model_folder: Path) -> Path:
-    """A fresh copy; the experiment has five cells."""
-    copy_project(root, tmp_path)
-    write_config(tmp_path, "trial.yaml", trial(random_model_folder))
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def finished(root: Path, tmp_path_factory: pytest.TempPathFactory, random_model_folder: Path) -> Path:
-    """A copy in which the experiment has run; whoever changes it puts it back."""
-    folder = tmp_path_factory.mktemp("finished")
-    copy_project(root, folder)
-    write_config(folder, "trial.yaml", trial(random_model_folder))
-    assert planned(folder) == {**DRAWN, "prepare": 2, "generate": 5, "evaluate": 5}
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@contextmanager
-def edited(path: Path, text: str | None = None) -> Iterator[None]:
-    """A file with other content, for as long as this lasts."""
-    before, times = path.read_bytes(), path.stat()
-    path.write_text(text if text is not None else path.read_text() + "\n# edited\n")
-    try:
-        yield
-    finally:
-        path.write_bytes(before)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+MANY_REPEATS = ("timed_groups=3", "repeats=41")
+"""A run that lasts long enough to be killed."""
 
 
 def test_a_run_makes_figures_and_has_then_nothing_to_do(finished: Path) -> None:
@@ -88,19 +56,29 @@ def test_cells_are_shared_and_settings_kept_apart(finished: Path, random_model_f
     assert planned(finished, config="config/second.yaml") == DRAWN
     assert planned(finished) == {}
     write_config(finished, "third.yaml", {**shared, "experiment": "third", "max_new_tokens": 2})
-    assert planned(finished, config="config/third.yaml") == {**DRAWN, "generate": 2, "evaluate": 2}
+    assert planned(finished, config="config/third.yaml") == {
+        **DRAWN,
+        "generate": 2,
+        "evaluate": 2,
+        "time": 1,
+    }
     before = (finished / "results/tables/trial/cost.csv").read_bytes()
     done = snakemake(finished, "tables", config="config/third.yaml")
     assert done.returncode == 0, done.stderr
     assert planned(finished) == {}
     assert planned(finished, "tables", config="config/third.yaml") == {}
     assert (finished / "results/tables/trial/cost.csv").read_bytes() == before
+    # Scoring apart too: another scorer, other scores beside the same answers.
+    scored = {**shared["define"]["datasets"]["small_g2"], "scorer": "hotpotqa"}
+    define = {**shared["define"], "datasets": {"small_g2": scored}}
+    write_config(finished, "fourth.yaml", {**shared, "experiment": "fourth", "define": define})
+    assert planned(finished, config="config/fourth.yaml") == {**DRAWN, "evaluate": 2}
 
 
 def test_data_are_inputs(finished: Path) -> None:
     """Editing, growing or deleting the file behind `path:` left nothing to be done."""
     data = finished / "config/own.jsonl"
-    mine = {**DRAWN, "prepare": 1, "generate": 2, "evaluate": 2}
+    mine = {**DRAWN, "prepare": 1, "generate": 2, "evaluate": 2, "time": 1}
     with edited(data, data.read_text().replace("lives", "dwells")):
         assert planned(finished) == mine
     with edited(data, data.read_text() + data.read_text().replace("g1", "g2")):
@@ -122,9 +100,15 @@ def test_data_are_inputs(finished: Path) -> None:
 def test_an_edit_runs_exactly_what_it_decides(finished: Path) -> None:
     """Of a strategy its cells, of what all run all, of a page none (more in tests/test_rooms.py)."""
     library = finished / "lib/branchwise"
-    for module, generates in (("strategies/sequential", 2), ("results", 5), ("reporting/pages", 0)):
+    for module, generates, times in (
+        ("strategies/sequential", 2, 2),
+        ("results", 5, 4),
+        ("cells/timing", 0, 4),
+        ("reporting/pages", 0, 0),
+    ):
         with edited(library / f"{module}.py"):
-            assert planned(finished).get("generate", 0) == generates
+            jobs = planned(finished)
+            assert (jobs.get("generate", 0), jobs.get("time", 0)) == (generates, times), module
     assert planned(finished) == {}
 
 
@@ -210,7 +194,7 @@ def test_a_clone_redraws_the_same_without_data_or_model(finished: Path, tmp_path
 def test_cached_results_that_are_not_there_are_named(project: Path) -> None:
     done = snakemake(project, "figures", "--config", "cached=true")
     assert done.returncode != 0
-    assert "has no scores.json in" in done.stderr
+    assert "there are no cached scores.json of cell small_g2/random/sequential/tree in" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -224,8 +208,8 @@ def test_a_typo_is_one_line_before_anything_is_planned(finished: Path) -> None:
 
 
 def test_overrides_on_the_command_line_reach_the_jobs(finished: Path) -> None:
-    done = snakemake(finished, "-n", "-p", "--config", "repeats=2")
-    assert "--set repeats=2" in done.stdout.replace("'", "")
+    done = snakemake(finished, "-n", "-p", "--config", "repeats=3")
+    assert "--set repeats=3" in done.stdout.replace("'", "")
 
 
 def test_odd_names_are_names(project: Path, random_model_folder: Path) -> None:
@@ -276,7 +260,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, random_model_folde
     """It took --unlock, which --quiet hid."""
     write_config(project, "trial.yaml", trial(random_model_folder, **ONE_CELL))
     process = subprocess.Popen(
-        command(project, "tables", "--config", "repeats=40"),
+        command(project, "tables", "--config", *MANY_REPEATS),
         cwd=project,
         env=environment(project),
         stdout=subprocess.DEVNULL,
@@ -289,7 +273,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, random_model_folde
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list((project / ".snakemake/locks").glob("*.lock"))
-    done = snakemake(project, "tables", "--quiet", "all", "--config", "repeats=40")
+    done = snakemake(project, "tables", "--quiet", "all", "--config", *MANY_REPEATS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "locks of a killed run were removed" in done.stderr
 

@@ -8,10 +8,13 @@ rule bench:
         "logs/bench/{shape}.log",
     conda:
         "../../envs/environment.yaml"
+    # Alone on the machine, as every job that takes times (see timing.smk).
+    threads: workflow.cores or EXPERIMENT.threads
     resources:
         mem_mb=16000,
         runtime=240,
         gpu=EXPERIMENT.gpus,
+        timing=1,
     message:
         "timing every layout on the shape of {wildcards.shape}"
     shell:

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from branchwise.cells.clock import collector_off, set_aside
 from branchwise.cells.generators.base import Generator
 from branchwise.data.types import Group
 from branchwise.dependencies.entries import ControlEntry, DependencyEntry
@@ -45,10 +46,11 @@ class Depending:
 
     def find(self, group: Group) -> GroupDependencies:
         """The edges of one group. The clock covers generator and selection, no loading."""
-        started = time.perf_counter()
-        found = self.generate(group)
-        chosen = select(found.edges, group, self.entry.selection, self.count_tokens)
-        wall_s = time.perf_counter() - started
+        with collector_off():
+            started = time.perf_counter()
+            found = self.generate(group)
+            chosen = select(found.edges, group, self.entry.selection, self.count_tokens)
+            wall_s = time.perf_counter() - started
         known = tuple((e.source, e.target) for e in known_edges(group)) if self.states else None
         return GroupDependencies(
             group=group.id,
@@ -98,6 +100,7 @@ def find_all(
         else:
             if not warm:
                 depending.find(group)
+                set_aside()
                 warm = True
             found.append(depending.find(group))
             if journal is not None:

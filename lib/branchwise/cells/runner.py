@@ -1,11 +1,11 @@
 """Runs one strategy on one group: its answers, its trace, its exact counters, and on request its time."""
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
+from branchwise.cells.clock import collector_off
 from branchwise.cells.desk import Ask, Asked, GroupDesk, OnToken
 from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
@@ -96,7 +96,7 @@ class GroupRunner:
 
         Raises as `ask` does.
         """
-        with self.attached(), _collector_off():
+        with self.attached(), collector_off():
             self._synchronize()
             begin, cpu = time.perf_counter(), time.process_time()
             done = run(self.ask(group, on_token), self.step)
@@ -131,21 +131,6 @@ class GroupRunner:
         allocated outside of every measured time.
         """
         replace(self, max_new_tokens=1).once(group)
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """No garbage collection inside a timed part: a full one takes 0.4 s in a process that has loaded
-    torch, in whatever group it happens to fall. What is garbage is collected before.
-    """
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def record_of(

@@ -6,7 +6,6 @@ group: each comes once in every place of the order before any comes twice, and t
 more under another name, which shows what difference nothing makes (the A/A runs).
 """
 
-import gc
 import hashlib
 import os
 import random
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from branchwise.cells import provenance
+from branchwise.cells.clock import set_aside
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.making import Workshop, groups_of
 from branchwise.cells.runner import GroupRunner
@@ -167,8 +167,7 @@ def _warm_up(contestants: Sequence[_Contestant], number: int) -> None:
             one.runner.once(one.groups[number])
         except DoesNotFit:
             continue
-    gc.collect()
-    gc.freeze()
+    set_aside()
 
 
 def _time_group(

@@ -46,6 +46,7 @@ def depend(
     experiment = experiment_from(config, setting)
     named(experiment, "dependencies", dependencies)
     named(experiment, "dataset", dataset)
+    named(experiment, "model", model)
     entry = dependency_entry(experiment, dependencies)
     wanted = dependency_settings(experiment, dependencies, dataset, model)
     check_settings(settings, wanted, f"dependencies {dependencies} of {dataset}")

@@ -14,7 +14,17 @@ from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from
 from branchwise.config.catalogues import CATALOGUES
 
-Catalogue = StrEnum("Catalogue", {name: name for name in CATALOGUES})
+
+class Catalogue(StrEnum):
+    """The catalogues, as the command line names them."""
+
+    datasets = "datasets"
+    models = "models"
+    strategies = "strategies"
+    decoders = "decoders"
+    dependencies = "dependencies"
+
+
 _MOST_CHARS = 60
 
 

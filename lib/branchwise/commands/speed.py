@@ -25,5 +25,7 @@ def speed(
         raise UserError(
             f"{result} cannot be read: {error}", "run `branchwise bench --out` first"
         ) from None
+    if not isinstance(measured, dict):
+        raise UserError(f"{result} is no benchmark's result", "run `branchwise bench --out` first")
     write_speed(measured, out)
     Console(stderr=True, highlight=False).print(f"figure in {out}.svg, .pdf and .png")

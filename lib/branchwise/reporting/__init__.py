@@ -6,8 +6,10 @@ from branchwise.reporting.names import families_by_size
 
 TABLES = ("accuracy", "cost", "differences", "throughput", "kinds", "further")
 FIGURES = ("accuracy", "accuracy_by_size", "latency_by_size", "quality_latency", "tokens")
-TIMED_FIGURES = frozenset({"latency_by_size", "quality_latency"})
-FIGURES_BY_SIZE = ("accuracy_by_size", "latency_by_size")
+TIMED_FIGURES = frozenset({"latency_by_size", "quality_latency", "dependency_cost"})
+"""Those that show times: there are none of them where an experiment times no groups."""
+FIGURES_BY_SIZE = frozenset({"accuracy_by_size", "latency_by_size"})
+"""Those over the size of groups: there are none of them where no data set has several sizes."""
 DEPENDENCY_FIGURES = ("dependency_cost", "dependency_gain", "dependency_edges", "dependency_graphs")
 
 
@@ -19,16 +21,12 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures that an experiment yields: none over the size of groups where no data set
-    has several sizes, none of times where none are taken, none of dependencies where no strategy follows
-    any.
-    """
-    sized = families_by_size(experiment.datasets)
-    left_out = set() if sized else set(FIGURES_BY_SIZE)
+    """Names of the figures that an experiment yields."""
+    left_out = frozenset() if families_by_size(experiment.datasets) else FIGURES_BY_SIZE
     if not experiment.timed_groups:
         left_out |= TIMED_FIGURES
-    names = tuple(name for name in FIGURES if name not in left_out)
-    return (*names, *DEPENDENCY_FIGURES) if _follows_any(experiment) else names
+    names = (*FIGURES, *DEPENDENCY_FIGURES) if _follows_any(experiment) else FIGURES
+    return tuple(name for name in names if name not in left_out)
 
 
 def _follows_any(experiment: Experiment) -> bool:

@@ -81,6 +81,7 @@ class Results:
         if not groups:
             return {}
         finding = {group.group: group.dependency_s for group in self.scores[cell].groups}
+        groups = {name: one for name, one in groups.items() if name in finding}
         return {
             "wall_s": {name: one.wall_s + finding[name] for name, one in groups.items()},
             "ideal_s": {name: one.ideal_s + finding[name] for name, one in groups.items()},

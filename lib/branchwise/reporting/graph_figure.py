@@ -77,12 +77,12 @@ def dependency_graphs(results: Results) -> Figure:
         for first in range(0, len(drawings), columns):
             lines.append((heading if first == 0 else "", drawings[first : first + columns]))
     figure, axes = panels(columns * len(lines), columns, [_line_in(*line, laid) for line in lines])
-    for number, (heading, drawings) in enumerate(lines):
+    for number, (heading, chunk) in enumerate(lines):
         in_line = axes[columns * number : columns * (number + 1)]
-        for axis in in_line[len(drawings) :]:
+        for axis in in_line[len(chunk) :]:
             axis.set_visible(False)
-        size = tuple(max(laid[one].size[side] for one in drawings) for side in (0, 1))
-        for axis, drawing in zip(in_line, drawings, strict=False):
+        size = tuple(max(laid[one].size[side] for one in chunk) for side in (0, 1))
+        for axis, drawing in zip(in_line, chunk, strict=False):
             _draw(figure, axis, drawing, laid[drawing], colours[drawing])
             _frame(axis, size)
             # A line for the group between its heading and its graph.
@@ -170,7 +170,7 @@ def _draw(figure: Figure, axis: Axes, drawing: _Drawing, layout: _Layout, colour
     names = short_names(drawing.questions)
     for pair, control in layout.controls.items():
         ends = layout.points[pair[0]], layout.points[pair[1]]
-        curve = trimmed(ends[0], control, ends[1], _RADIUS_PT)
+        curve = trimmed((ends[0], control, ends[1]), _RADIUS_PT)
         given = pair in drawing.group.edge_pairs
         arrow = FancyArrowPatch(
             path=Curve(curve, [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3]),

@@ -6,6 +6,8 @@ from math import hypot
 
 Point = tuple[float, float]
 Pair = tuple[str, str]
+Curve = tuple[Point, Point, Point]
+"""A quadratic curve: source, control point, target."""
 
 _BENDS = tuple(chain([0.0], *((bend / 20, -bend / 20) for bend in range(3, 31))))
 """How far the middle of an edge may lie beside the straight line, in lengths of it; least first."""
@@ -42,7 +44,8 @@ def _route(points: Mapping[str, Point], pair: Pair, clearance: float, bent: bool
     best, widest = midpoint(source, target), -1.0
     for bend in _BENDS[1:] if bent else _BENDS:
         control = _control(source, target, bend)
-        room = min((_distance(point, source, control, target) for point in others), default=clearance)
+        curve = source, control, target
+        room = min((_distance(point, curve) for point in others), default=clearance)
         if room >= clearance:
             return control
         if room > widest:
@@ -62,28 +65,26 @@ def _control(source: Point, target: Point, bend: float) -> Point:
     return middle[0] + 2 * bend * across[0], middle[1] + 2 * bend * across[1]
 
 
-def _distance(point: Point, source: Point, control: Point, target: Point) -> float:
+def _distance(point: Point, curve: Curve) -> float:
     """From a point to a curve."""
-    curve = (on_curve(source, control, target, step) for step in _STEPS)
-    return min(_length(point, other) for other in curve)
+    return min(_length(point, on_curve(curve, step)) for step in _STEPS)
 
 
-def on_curve(source: Point, control: Point, target: Point, step: float) -> Point:
-    """The point of a quadratic curve at `step`, 0 to 1."""
+def on_curve(curve: Curve, step: float) -> Point:
+    """The point of a curve at `step`, 0 to 1."""
     weights = ((1 - step) ** 2, 2 * step * (1 - step), step**2)
-    parts = (source, control, target)
-    x, y = (sum(w * part[axis] for w, part in zip(weights, parts, strict=True)) for axis in (0, 1))
+    x, y = (sum(w * part[axis] for w, part in zip(weights, curve, strict=True)) for axis in (0, 1))
     return x, y
 
 
-def trimmed(source: Point, control: Point, target: Point, radius: float) -> tuple[Point, Point, Point]:
-    """The part of a curve between the circles around its ends, as a curve: start, control point, end."""
-    curve = (source, control, target)
+def trimmed(curve: Curve, radius: float) -> Curve:
+    """The part of a curve between the circles around its ends."""
+    source, _, target = curve
     steps = [step / 240 for step in range(241)]
     outside = [
         step
         for step in steps
-        if min(_length(on_curve(*curve, step), end) for end in (source, target)) >= radius
+        if min(_length(on_curve(curve, step), end) for end in (source, target)) >= radius
     ]
     if not outside:
         return curve
@@ -91,7 +92,7 @@ def trimmed(source: Point, control: Point, target: Point, radius: float) -> tupl
     # The blossom of the curve at both: the control point of its part.
     weights = (1 - first) * (1 - last), first * (1 - last) + last * (1 - first), first * last
     x, y = (sum(w * part[axis] for w, part in zip(weights, curve, strict=True)) for axis in (0, 1))
-    return on_curve(*curve, first), (x, y), on_curve(*curve, last)
+    return on_curve(curve, first), (x, y), on_curve(curve, last)
 
 
 def _length(one: Point, other: Point) -> float:
@@ -99,10 +100,10 @@ def _length(one: Point, other: Point) -> float:
 
 
 def bounds(
-    points: Iterable[Point], curves: Iterable[Sequence[Point]], radius: float, margin: float
+    points: Iterable[Point], curves: Iterable[Curve], radius: float, margin: float
 ) -> tuple[Point, Point]:
-    """Lower and upper corner of circles around points and of curves (source, control point, target)."""
+    """Lower and upper corner of circles around points and of curves."""
     seen = [(x + side * radius, y + side * radius) for x, y in points for side in (-1, 1)]
-    seen += [on_curve(*curve, step) for curve in curves for step in _STEPS]
+    seen += [on_curve(curve, step) for curve in curves for step in _STEPS]
     xs, ys = zip(*seen, strict=True)
     return (min(xs) - margin, min(ys) - margin), (max(xs) + margin, max(ys) + margin)

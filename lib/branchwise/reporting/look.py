@@ -56,7 +56,7 @@ class Look:
         figure: Figure,
         decoders: Literal["dash", "fill"] | None = None,
         strategies: Sequence[str] | None = None,
-        line: str = "-",
+        line: Literal["-", ""] = "-",
     ) -> None:
         """Strategies that there is anything of (or these) and, where there are several, decoders by
         their line or by the filling of their markers.
@@ -172,5 +172,8 @@ def widen(axis: Axes, along: Literal["x", "y"], least: float, within: tuple[floa
 
 
 def widen_per_cent(axis: Axes, along: Literal["x", "y"]) -> None:
-    """An axis of per cents: some points at the least, and markers at 0 and 100 whole."""
-    widen(axis, along, 7, (-1.5, 101.5))
+    """An axis of per cents: some points at the least, markers at 0 and 100 whole, and no tick beyond."""
+    least = 7.0
+    low, high = axis.get_xlim() if along == "x" else axis.get_ylim()
+    margin = min(2.0, 0.08 * max(high - low, least))
+    widen(axis, along, least, (-margin, 100 + margin))

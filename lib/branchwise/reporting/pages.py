@@ -254,7 +254,7 @@ def _arrows(
     arrows, curves = [], []
     for (a, b), control in controls.items():
         curves.append((points[a], control, points[b]))
-        (x, y), (across, up), (end_x, end_y) = trimmed(*curves[-1], _RADIUS)
+        (x, y), (across, up), (end_x, end_y) = trimmed(curves[-1], _RADIUS)
         edge = said.get((a, b))
         arrow = Arrow(
             by_id[a],

@@ -8,10 +8,13 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator
+from matplotlib.ticker import NullLocator
 
 from branchwise.errors import UserError
+from branchwise.reporting.fitting import legend_above
+from branchwise.reporting.look import NUM_COLOURS
 from branchwise.reporting.style import COLUMN_IN, MARKERS, save, styled
+from branchwise.reporting.ticks import label_log
 
 SCHEMA = 1
 """Schema of the benchmark's results that this module reads."""
@@ -26,7 +29,10 @@ def draw_speed(result: dict[str, Any]) -> Figure:
             f"the benchmark's result has schema {result.get('schema')}, not {SCHEMA}",
             "run `branchwise bench` again",
         )
-    rows = pd.DataFrame([row for row in result["rows"] if "error" not in row])
+    timed = [row for row in result.get("rows", ()) if "error" not in row]
+    if not timed:
+        raise UserError("the benchmark's result holds no layout that ran", "run `branchwise bench` again")
+    rows = pd.DataFrame(timed)
     rows["step_ms"], rows["floor_ms"] = 1e3 * rows.step_s, 1e3 * rows.floor_s
     layouts = list(rows.layout.unique())
     prefixes = sorted(rows.prefix.unique())
@@ -39,7 +45,7 @@ def draw_speed(result: dict[str, Any]) -> Figure:
     figure, axes = plt.subplots(
         lines,
         columns,
-        figsize=(COLUMN_IN, 0.9 + 1.5 * lines),
+        figsize=(COLUMN_IN, 0.2 + 1.5 * lines),
         squeeze=False,
         sharey=True,
         layout="constrained",
@@ -50,20 +56,24 @@ def draw_speed(result: dict[str, Any]) -> Figure:
         axis.set_visible(False)
     for line in axes:
         line[0].set_ylabel("ms per step")
+    for axis in list(axes.flat)[: len(panels)]:
+        label_log(axis, "y", 1.1)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    for handle, label in zip(handles, labels, strict=True):
+        handle.set_label(label)
+    legend_above(figure, handles, most_columns=2)
     return figure
 
 
 def _panel(axis: Axes, part: pd.DataFrame, along: str, title: str, layouts: list[str]) -> None:
-    palette = sns.color_palette("colorblind", len(layouts))
+    palette = sns.color_palette("colorblind", NUM_COLOURS)
     for number, layout in enumerate(layouts):
         some = part[part.layout == layout].sort_values(along)
         ours = layout == "tree"
         axis.plot(
             some[along],
             some.step_ms,
-            color="black" if ours else palette[number],
+            color="black" if ours else palette[number % NUM_COLOURS],
             marker=MARKERS[number % len(MARKERS)],
             linewidth=1.8 if ours else 0.9,
             zorder=3 if ours else 2,
@@ -71,12 +81,10 @@ def _panel(axis: Axes, part: pd.DataFrame, along: str, title: str, layouts: list
         )
     floor = part.drop_duplicates(along).sort_values(along)
     axis.plot(floor[along], floor.floor_ms, color="0.45", linestyle="--", label="floor")
-    axis.set(xscale="log", yscale="log", xlabel=along, title=title)
+    axis.set(xscale="log", xlabel=along, title=title)
     ticks = sorted(part[along].unique())
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.minorticks_off()
+    axis.xaxis.set_minor_locator(NullLocator())
     sns.despine(ax=axis)
 
 

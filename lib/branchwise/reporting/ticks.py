@@ -7,6 +7,7 @@ from typing import Literal
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from branchwise.reporting.fitting import width_in
@@ -54,7 +55,8 @@ def _few(low: float, high: float, room_in: float, along: Literal["x", "y"]) -> l
 def _fit(
     ticks: Sequence[float], low: float, high: float, room_in: float, along: Literal["x", "y"]
 ) -> bool:
-    size = rcParams[f"{along}tick.labelsize"]
+    given = rcParams["xtick.labelsize" if along == "x" else "ytick.labelsize"]
+    size = FontProperties(size=given).get_size_in_points()
     if along == "y":
         sizes = [size / 72] * len(ticks)
     else:

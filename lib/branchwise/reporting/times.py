@@ -50,7 +50,11 @@ def load_times(experiment: Experiment, folder: Path) -> Times:
             f"the first: {missing[0]}",
             "run `snakemake`, name the folder that holds them with --times, or set timed_groups: 0",
         )
-    records = {contest: read_times(experiment, contest, file) for contest, file in files.items()}
+    return of_records({c: read_times(experiment, c, file) for c, file in files.items()})
+
+
+def of_records(records: dict[Contest, TimesRecord]) -> Times:
+    """The times of some timing jobs."""
     by_cell: dict[Cell, dict[str, GroupTime]] = {}
     again: dict[Cell, dict[str, GroupTime]] = {}
     between: dict[Cell, dict[str, GroupTime]] = {}

@@ -11,7 +11,7 @@ from branchwise.records import Record
 class Shape(Record):
     """Architecture of the tiny Qwen3 (all sizes are widths or counts)."""
 
-    num_layers: int = Field(6, ge=1)
+    num_layers: int = Field(6, ge=2, description="The first two start out looking back.")
     hidden_size: int = Field(128, ge=8)
     num_heads: int = Field(4, ge=1)
     head_dim: int = Field(32, ge=8)

@@ -164,8 +164,8 @@ class _Lengths:
         """Tokens of a prompt beside its context and question."""
         empty = Group.model_validate({"id": "-", "questions": [{"id": "-", "text": "-", "golds": ["-"]}]})
         (question,) = empty.questions
-        longest = max((single(empty, question, self.style), everything(empty, self.style)), key=_size)
-        return len(self.chat.prompt_ids(longest))
+        prompts = (single(empty, question, self.style), everything(empty, self.style))
+        return max(len(self.chat.prompt_ids(prompt)) for prompt in prompts)
 
     @cached_property
     def _turn_frame(self) -> int:
@@ -191,15 +191,11 @@ class _Lengths:
 
 
 def _token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if hasattr(backend, "encode_batch_fast"):  # without offsets, and on all cores
         encoded = backend.encode_batch_fast(texts, add_special_tokens=False)
         return [len(one) for one in encoded]
     return [len(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
-
-
-def _size(messages: Sequence[Mapping[str, str]]) -> int:
-    return sum(len(message["content"]) for message in messages)
 
 
 def _too_long(groups: Sequence[Group], tokens: Sequence[int], limit: int) -> TooLong:
