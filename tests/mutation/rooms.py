@@ -43,6 +43,7 @@ ROOMS: dict[str, Room] = {
         | _all("cells/test_desk.py cells/test_record.py", "cells/desk.py")
         | _all("cells/test_asking.py", "cells/flight.py", "cells/making.py", "cells/cell.py")
         | _all("cells/test_turns.py", "cells/timing.py")
+        | _all("cells/test_record.py cells/test_turns.py", "cells/clock.py")
         | _all("cells/test_depending.py", "cells/depending.py")
         | _all("cells/test_desk.py cells/test_record.py", "cells/waits.py")
         | _all("test_trace.py cells/test_record.py", "trace.py")
