@@ -391,6 +391,8 @@ def test_what_differs_by_hand() -> None:
         assert differing({key: "1"}, {key: None}) == []
         assert differing({key: "1"}, {key: "2"}) == [f'{key} ("1", here "2")']
         assert differing({key: None}, {key: "2"}) == [f'{key} (null, here "2")']
+    # As it stands in the config, in whatever script.
+    assert differing({"a": "北"}, {"a": "京"}) == ['a ("北", here "京")']
     assert differing({"options": 1}, {"options": None}) == ["options (1, here null)"]
     assert differing({"a": "x" * 38}, {"a": "x" * 39}) == [f'a ("{"x" * 38}", here "{"x" * 36}...)']
 

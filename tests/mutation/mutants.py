@@ -127,7 +127,7 @@ def main() -> None:
         print(
             f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}", flush=True
         )
-    write_csv([entry for entry in done.values() if _still_there(entry)], given.csv)
+    write_csv([entry for one in done.values() if (entry := _in_this_code(one))], given.csv)
 
 
 # ----- which mutants there are -----
@@ -315,10 +315,12 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _still_there(entry: dict) -> bool:
-    """Whether the line that was changed stands where it stood: else the result is of older code."""
-    lines = (LIBRARY / entry["module"]).read_text().splitlines()
-    return entry["line"] <= len(lines) and lines[entry["line"] - 1].strip() == entry["before"]
+def _in_this_code(entry: dict) -> dict | None:
+    """A result with the line where its text stands now; None where it stands nowhere any more."""
+    lines = [line.strip() for line in (LIBRARY / entry["module"]).read_text().splitlines()]
+    places = [number for number, line in enumerate(lines, start=1) if line == entry["before"]]
+    nearest = min(places, key=lambda number: abs(number - entry["line"]), default=None)
+    return None if nearest is None else {**entry, "line": nearest}
 
 
 COLUMNS = ("room", "module", "line", "operator", "before", "after", "outcome", "reason")
