@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config import Cell, Experiment, imports, load_experiment
 from branchwise.config import load as load_module
 from branchwise.config.hashing import (
     LIBRARY,
@@ -24,6 +24,7 @@ from branchwise.config.hashing import (
     training_code,
 )
 from branchwise.config.identity import (
+    as_param,
     cell_folder,
     cell_identity,
     cell_settings,
@@ -427,3 +428,24 @@ def test_what_a_run_would_miss_is_told(made, tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").mkdir()
     with pytest.raises(UserError, match="own.jsonl of own is a folder"):
         check_present(experiment)
+
+
+def test_the_packages_of_an_import_count_and_the_librarys_own_names_do_not(tmp_path: Path) -> None:
+    found = {}
+    for text in (
+        "import branchwise.prompts",
+        "from branchwise.decoding import loop",
+        "import branchwise",
+    ):
+        (tmp_path / "my.py").write_text(text)
+        imports._imported.cache_clear()
+        found[text] = names([path for path in closure([tmp_path / "my.py"]) if path.name != "my.py"])
+    first, second, third = found.values()
+    assert {"prompts/__init__.py", "prompts/rendering.py"} <= first
+    assert {"decoding/__init__.py", "decoding/loop.py"} <= second
+    assert third == set()
+    assert "__init__.py" not in first | second
+
+
+def test_a_value_as_a_parameter_is_the_same_in_any_order() -> None:
+    assert as_param({"b": 1, "a": [2]}) == as_param({"a": [2], "b": 1}) == '{"a": [2], "b": 1}'
