@@ -61,7 +61,7 @@ ROOMS: dict[str, Room] = {
     "prompts": Room(
         _all("prompts/test_rendering.py prompts/test_golden.py", "prompts/rendering.py")
         | _all(
-            "prompts/reading",
+            "prompts/test_golden.py prompts/reading",
             "prompts/reading/choice.py",
             "prompts/reading/many.py",
             "prompts/reading/number.py",
