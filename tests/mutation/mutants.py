@@ -33,7 +33,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def main() -> None:
         print(
             f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}", flush=True
         )
-    write_csv([entry for one in done.values() if (entry := _in_this_code(one))], given.csv)
+    write_csv(of_this_code(done.values()), given.csv)
 
 
 # ----- which mutants there are -----
@@ -313,6 +313,12 @@ def _files(test: Path) -> list[Path]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_this_code(entries: Iterable[dict]) -> list[dict]:
+    """The results whose text stands in the code as it is, each change once, the last result of it."""
+    found = (entry for one in entries if (entry := _in_this_code(one)))
+    return list({(*_same(entry), entry["line"]): entry for entry in found}.values())
 
 
 def _in_this_code(entry: dict) -> dict | None:
