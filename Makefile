@@ -73,11 +73,13 @@ mutants: $(STAMP) ## A seeded sample of small changes to the code (ROOMS=, SAMPL
 lock: ## Pin what is installed in $(VENV) now.
 	bash envs/lock.sh $(VENV)
 
-snapshot: ## Put the demo's scores, run records and two figures into resources/demo, to be committed.
-	rm -rf resources/demo/cells
+snapshot: ## Put the demo's scores, run records, times and two figures into resources/demo, to be committed.
+	rm -rf resources/demo/cells resources/demo/times
 	for scored in $$($(BIN)/branchwise cells --folders --config config/demo.yaml); do \
 	  mkdir -p resources/demo/cells/$$scored; cp results/cells/$$scored/scores.json resources/demo/cells/$$scored/; \
 	  cp results/cells/$$(dirname $$scored)/run.json resources/demo/cells/$$(dirname $$scored)/; done
+	for timed in $$($(BIN)/branchwise cells --times --config config/demo.yaml); do \
+	  mkdir -p resources/demo/times/$$(dirname $$timed); cp results/times/$$timed resources/demo/times/$$timed; done
 	cp figures/demo/accuracy.png figures/demo/latency_by_size.png resources/demo/
 
 clean: ## Remove the environment and everything that runs made (not what is committed).

@@ -48,7 +48,7 @@ def contests(experiment: Experiment) -> Iterator[Contest]:
 
 def contest_of(experiment: Experiment, dataset: str, model: str, decoder: str | None) -> Contest | None:
     """One of them; None where the grid holds nothing of the kind."""
-    mine = [cell for cell in experiment.cells if (cell.dataset, cell.model) == (dataset, model)]
+    mine = list(experiment.cells_by_pair.get((dataset, model), ()))
     if decoder is not None:
         mine = [cell for cell in mine if cell.decoder == decoder]
     if not mine:

@@ -169,6 +169,14 @@ class Experiment(Record):
         """The grid minus its exclusions, in the order in which the config names things."""
         return tuple(cell for cell in self.grid() if not any(e.covers(cell) for e in self.exclude))
 
+    @cached_property
+    def cells_by_pair(self) -> dict[tuple[str, str], tuple[Cell, ...]]:
+        """The cells of each data set and model."""
+        found: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault((cell.dataset, cell.model), []).append(cell)
+        return {pair: tuple(cells) for pair, cells in found.items()}
+
     def grid(self) -> Iterator[Cell]:
         """Every cell, excluded ones too."""
         for dataset in self.datasets:
