@@ -1,13 +1,15 @@
 """What belongs to an identity and what does not, field by field; and the code that results depend on."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config import Cell, Experiment, imports, load_experiment
+from branchwise.config import load as load_module
 from branchwise.config.hashing import (
     LIBRARY,
     answers_code,
@@ -22,9 +24,12 @@ from branchwise.config.hashing import (
     training_code,
 )
 from branchwise.config.identity import (
+    as_param,
     cell_folder,
     cell_identity,
     cell_settings,
+    check_models,
+    check_present,
     dependencies_name,
     dependency_settings,
     differing,
@@ -43,6 +48,7 @@ from branchwise.config.timing import (
     times_path,
     times_settings,
 )
+from branchwise.errors import UserError
 from branchwise.files import value_hash
 
 CELL = Cell("own", "small", "mine", "tree")
@@ -74,8 +80,13 @@ def changed(base: Any, path: str, value: Any) -> Any:
     return {**base, key: changed(base.get(key, {}), rest, value) if rest else value}
 
 
+catalogues = cache(load_module.load_catalogues)
+"""Read once: they are the same in every test, and most of its time."""
+
+
 @pytest.fixture
-def made(tmp_path: Path):
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(load_module, "load_catalogues", catalogues)
     (tmp_path / "own.jsonl").write_text(json.dumps(GROUP) + "\n")
 
     def make(*changes: tuple[str, Any]) -> Experiment:
@@ -381,6 +392,8 @@ def test_what_differs_by_hand() -> None:
         assert differing({key: "1"}, {key: None}) == []
         assert differing({key: "1"}, {key: "2"}) == [f'{key} ("1", here "2")']
         assert differing({key: None}, {key: "2"}) == [f'{key} (null, here "2")']
+    # As it stands in the config, in whatever script.
+    assert differing({"a": "北"}, {"a": "京"}) == ['a ("北", here "京")']
     assert differing({"options": 1}, {"options": None}) == ["options (1, here null)"]
     assert differing({"a": "x" * 38}, {"a": "x" * 39}) == [f'a ("{"x" * 38}", here "{"x" * 36}...)']
 
@@ -394,3 +407,45 @@ def test_an_encoder_is_the_entrys_own_the_experiments_or_the_published_one(made)
         for changes in ((attention,), (attention, role), (own, role))
     ]
     assert found == ["bert-base-uncased", "ours", "mine"]
+
+
+def test_what_a_run_would_miss_is_told(made, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with_folder = ("define.models.small", {"path": str(tmp_path / "model")})
+    check_present(made())  # of a hub model nothing is known here
+    with pytest.raises(UserError, match=r"trial.yaml: folder .*/model of model small has no config.json"):
+        check_present(made(with_folder))
+    asked_only = made(with_folder, ("models", ["other"]), ("roles", {"paraphraser": "small"}))
+    with pytest.raises(UserError, match="of model small has no config.json"):
+        check_present(asked_only)
+    (tmp_path / "model/config.json").write_text("{}")
+    check_present(made(with_folder))
+    check_models(made(), [None, "small"])
+    experiment = made()
+    (tmp_path / "own.jsonl").unlink()
+    with pytest.raises(UserError, match="own.jsonl of own does not exist"):
+        check_present(experiment)
+    (tmp_path / "own.jsonl").mkdir()
+    with pytest.raises(UserError, match="own.jsonl of own is a folder"):
+        check_present(experiment)
+
+
+def test_the_packages_of_an_import_count_and_the_librarys_own_names_do_not(tmp_path: Path) -> None:
+    found = {}
+    for text in (
+        "import branchwise.prompts",
+        "from branchwise.decoding import loop",
+        "import branchwise",
+    ):
+        (tmp_path / "my.py").write_text(text)
+        imports._imported.cache_clear()
+        found[text] = names([path for path in closure([tmp_path / "my.py"]) if path.name != "my.py"])
+    first, second, third = found.values()
+    assert {"prompts/__init__.py", "prompts/rendering.py"} <= first
+    assert {"decoding/__init__.py", "decoding/loop.py"} <= second
+    assert third == set()
+    assert "__init__.py" not in first | second
+
+
+def test_a_value_as_a_parameter_is_the_same_in_any_order() -> None:
+    assert as_param({"b": 1, "a": [2]}) == as_param({"a": [2], "b": 1}) == '{"a": [2], "b": 1}'

@@ -5,6 +5,7 @@ import pytest
 from branchwise.data.types import NO_ANSWER
 from branchwise.errors import UserError
 from branchwise.evaluation.judge import JudgeRecord, Verdict
+from branchwise.evaluation.metrics.edges import edge_scores
 from branchwise.evaluation.score import bounds_of, score_answer, score_cell, score_group
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.results import (
@@ -259,3 +260,23 @@ def test_strict_em_is_em_of_the_well_formed() -> None:
     assert score_answer(row("g", "q"), "squad").em_strict == 1
     assert score_answer(row("g", "q", well_formed=False), "squad").em_strict == 0
     assert score_answer(row("g", "q", well_formed=False), "squad").em == 1
+
+
+def test_found_edges_by_hand() -> None:
+    """Three found, two known: one right, one the other way round."""
+    found, known = [("a", "b"), ("c", "b"), ("d", "a")], [("a", "b"), ("b", "c")]
+    scores = edge_scores(found, known)
+    assert scores == {
+        "precision": pytest.approx(1 / 3),
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 5),
+        "turned": pytest.approx(1 / 3),
+    }
+    assert edge_scores([], []) == dict.fromkeys(scores)
+    assert edge_scores(found, []) == {"precision": 0, "recall": None, "f1": 0, "turned": 0}
+
+
+def test_drop_passes_over_a_gold_whose_first_span_is_blank() -> None:
+    """As the official script does; the last span says nothing of it."""
+    assert score_answer(row("g", "q", "Oslo", gold_spans=((" ", "Oslo"),)), "drop").f1 == 0
+    assert score_answer(row("g", "q", "Oslo", gold_spans=(("Oslo", ""),)), "drop").f1 == 0.5

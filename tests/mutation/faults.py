@@ -32,6 +32,7 @@ TESTS = {
     "evaluation/statistics.py": "evaluation/test_statistics.py",
     "evaluation/significance.py": "evaluation/test_significance.py",
     "cells/runner.py": "cells/test_record.py",
+    "cells/clock.py": "cells/test_record.py",
     "cells/desk.py": "cells/test_desk.py cells/test_record.py",
     "cells/flight.py": "cells/test_asking.py",
     "cells/cell.py": "cells/test_asking.py",
@@ -136,7 +137,7 @@ FAULTS = (
         "            self._synchronize()\n            wall_s, cpu_s",
         "            wall_s, cpu_s",
     ),
-    Fault("the collector stays on", "cells/runner.py", "    gc.disable()\n", ""),
+    Fault("the collector stays on", "cells/clock.py", "    gc.disable()\n", ""),
     Fault(
         "dependencies are in no answer's share",
         "cells/runner.py",

@@ -16,7 +16,7 @@ What no test should have to notice is not mutated: docstrings, types, descriptio
 
 Results go to `resources/studies/mutation.jsonl` (not committed), one line a mutant, which a rerun
 continues (a survivor is tried again when its tests have changed); `resources/studies/mutation.csv` is
-made of them. Its column `reason` is written by hand for survivors, and kept.
+made of all that are of the code as it is. Its column `reason` is written by hand for survivors, and kept.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def main() -> None:
         print(
             f"{number}/{len(sample)} {outcome:8} {mutant.module}:{mutant.line} {mutant.after}", flush=True
         )
-    write_csv([done[mutant.key] for mutant in sample if mutant.key in done], given.csv)
+    write_csv(of_this_code(done.values()), given.csv)
 
 
 # ----- which mutants there are -----
@@ -313,6 +313,20 @@ def _files(test: Path) -> list[Path]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_this_code(entries: Iterable[dict]) -> list[dict]:
+    """The results whose text stands in the code as it is, each change once, the last result of it."""
+    found = (entry for one in entries if (entry := _in_this_code(one)))
+    return list({(*_same(entry), entry["line"]): entry for entry in found}.values())
+
+
+def _in_this_code(entry: dict) -> dict | None:
+    """A result with the line where its text stands now; None where it stands nowhere any more."""
+    lines = [line.strip() for line in (LIBRARY / entry["module"]).read_text().splitlines()]
+    places = [number for number, line in enumerate(lines, start=1) if line == entry["before"]]
+    nearest = min(places, key=lambda number: abs(number - entry["line"]), default=None)
+    return None if nearest is None else {**entry, "line": nearest}
 
 
 COLUMNS = ("room", "module", "line", "operator", "before", "after", "outcome", "reason")

@@ -21,7 +21,7 @@ ROOMS: dict[str, Room] = {
     "evaluation": Room(
         _all("evaluation/test_score.py evaluation/test_scored_as.py", "evaluation/score.py")
         | _all(
-            "evaluation/test_metrics.py evaluation/test_languages.py",
+            "evaluation/test_score.py evaluation/test_metrics.py evaluation/test_languages.py",
             "evaluation/metrics/__init__.py",
             "evaluation/metrics/choice.py",
             "evaluation/metrics/cmrc.py",
@@ -43,6 +43,7 @@ ROOMS: dict[str, Room] = {
         | _all("cells/test_desk.py cells/test_record.py", "cells/desk.py")
         | _all("cells/test_asking.py", "cells/flight.py", "cells/making.py", "cells/cell.py")
         | _all("cells/test_turns.py", "cells/timing.py")
+        | _all("cells/test_record.py cells/test_turns.py", "cells/clock.py")
         | _all("cells/test_depending.py", "cells/depending.py")
         | _all("cells/test_desk.py cells/test_record.py", "cells/waits.py")
         | _all("test_trace.py cells/test_record.py", "trace.py")
@@ -50,7 +51,7 @@ ROOMS: dict[str, Room] = {
     ),
     "config": Room(
         _all(
-            "config/test_hashing.py config/test_identity.py",
+            "config/test_hashing.py",
             "config/hashing.py",
             "config/identity.py",
             "config/timing.py",
@@ -60,7 +61,7 @@ ROOMS: dict[str, Room] = {
     "prompts": Room(
         _all("prompts/test_rendering.py prompts/test_golden.py", "prompts/rendering.py")
         | _all(
-            "prompts/reading",
+            "prompts/test_golden.py prompts/reading",
             "prompts/reading/choice.py",
             "prompts/reading/many.py",
             "prompts/reading/number.py",

@@ -1,5 +1,6 @@
 """Whole prompts, word for word: every strategy that asks, under every answer format."""
 
+import json
 from typing import Any
 
 import pytest
@@ -126,3 +127,14 @@ def test_a_known_answer_takes_a_line_of_its_own_under_options() -> None:
     assert (
         single(alone, alone.questions[0], PromptStyle())[1]["content"] == "Question: Where did it stand?"
     )
+
+
+@pytest.mark.parametrize(("numbers", "answers"), [((1, 1), "ab"), ((1, 7), "ab"), ((2, 1), "ba")])
+def test_numbers_of_a_json_list_count_where_each_is_there_once(numbers, answers: str) -> None:
+    """Else its answers go by their places: a number that stands twice, or is of no question, is none."""
+    from tests.fakes import group_of
+
+    from branchwise.prompts import read_many
+
+    reply = json.dumps([{"number": n, "answer": a} for n, a in zip(numbers, "ab", strict=True)])
+    assert "".join(one.answer for one in read_many(reply, group_of(2).questions, "line")) == answers
