@@ -81,9 +81,9 @@ class _Always(dict):
         return [json.dumps({"reasons": "r", "score": 2})]
 
 
-def judged(project: Path, model: Path, server: Server, **changes: Any) -> None:
+def judged(project: Path, answerer: Path, server: Server, **changes: Any) -> None:
     entry = server.entry(**changes).model_dump(mode="json")
-    write_config(project, "trial.yaml", trial(model, **JUDGED, judge=entry, judged=["own"]))
+    write_config(project, "trial.yaml", trial(answerer, **JUDGED, judge=entry, judged=["own"]))
 
 
 def test_a_judge_is_asked_once_and_stands_in_the_scores(
@@ -129,7 +129,8 @@ def test_the_tiny_model_is_trained_by_its_recipe(project: Path) -> None:
     """A minute recipe in the place of the shipped one: all files that the rule promises."""
     (project / "config/tiny_model.yaml").write_text(yaml.safe_dump(MINUTE))
     card = project / "lib/branchwise/training/card.py"
-    card.write_text(re.sub(r"num_groups=\d+", "num_groups=2", card.read_text()))
+    few = 'SPECS = {"look_up": SPECS["look_up"].model_copy(update={"num_groups": 3})}'
+    card.write_text(f'{card.read_text()}\n{few}\nSPLITS = {{"seen": {{}}}}\n')
     done = snakemake(project, "-f", "tiny_model")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = project / "resources/models/tiny"
@@ -137,3 +138,20 @@ def test_the_tiny_model_is_trained_by_its_recipe(project: Path) -> None:
     assert "1 x 160" in (folder / "README.md").read_text()
     assert "step 1/4" in (project / "logs/tiny_model.log").read_text()
     assert planned(project, "tiny_model") == {}
+
+
+def test_a_command_that_fails_fails_its_rule_also_before_tee(project: Path) -> None:
+    """A bench that broke off after its first rows counted as done: the prefix of commands took the place
+    of Snakemake's own, with `set -o pipefail` in it.
+    """
+    main = project / "lib/branchwise/__main__.py"
+    main.write_text(
+        "import sys\n"
+        "with open(sys.argv[sys.argv.index('--out') + 1], 'w') as file:\n"
+        "    file.write('{}')\n"
+        "sys.exit(3)\n"
+    )
+    done = snakemake(project, "results/bench/qwen2.5-0.5b.json")
+    assert done.returncode != 0
+    assert "Error in rule bench" in done.stdout + done.stderr
+    assert not (project / "results/bench/qwen2.5-0.5b.json").exists()

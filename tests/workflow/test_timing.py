@@ -94,19 +94,23 @@ def test_times_of_an_excluded_strategy_are_no_times_of_this_grid(
     assert planned(finished, config="config/fewer.yaml") == {**DRAWN, "time": 2}
 
 
-def test_without_timed_groups_there_is_no_time_job_and_all_else(finished: Path) -> None:
-    none = ("--config", "timed_groups=0", "results=results/untimed", "figures=figures/untimed")
-    untimed = (*none, "cells_at=results/cells")
-    assert planned(finished, *untimed) == DRAWN
-    done = snakemake(finished, *untimed)
+def test_without_timed_groups_there_is_no_time_job_and_all_else(
+    finished: Path, random_model_folder: Path
+) -> None:
+    untimed = trial(random_model_folder, experiment="untimed", timed_groups=0)
+    write_config(finished, "untimed.yaml", untimed)
+    assert planned(finished, config="config/untimed.yaml") == DRAWN
+    done = snakemake(finished, config="config/untimed.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    cost = (finished / "results/untimed/tables/trial/cost.csv").read_text()
-    assert "forward" in cost or "passes" in cost
+    cost = (finished / "results/tables/untimed/cost.csv").read_text()
+    assert "passes" in cost
     assert " ms" not in cost
-    drawn = {path.stem for path in (finished / "figures/untimed/trial").glob("*.svg")}
-    timed = {path.stem for path in (finished / "figures/trial").glob("*.svg")}
+    drawn, timed = (
+        {path.stem for path in (finished / "figures" / name).glob("*.svg")}
+        for name in ("untimed", "trial")
+    )
+    assert "accuracy" in drawn
     assert timed - drawn == {"latency_by_size", "quality_latency"}
-    assert drawn
 
 
 def test_a_killed_timing_job_goes_on(project: Path, random_model_folder: Path) -> None:

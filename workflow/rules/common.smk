@@ -86,8 +86,8 @@ CELL = "{dataset}/{model}/{strategy}/{decoder}/{settings}"
 CELL_FOLDER = f"{CELLS}/{CELL}"
 
 # Jobs use the library beside the Snakefile, also inside a conda environment that holds only its
-# dependencies.
-shell.prefix(f"export PYTHONPATH={shlex.quote(str(ROOT / 'lib'))}; ")
+# dependencies. A prefix takes the place of Snakemake's own, which makes a command fail with any part of it.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT / 'lib'))}; ")
 
 if workflow.is_main_process:
     # A killed run leaves its locks; nobody should have to know of --unlock.
