@@ -18,6 +18,7 @@ from branchwise.config.identity import (
     differing,
     scores_path,
 )
+from branchwise.config.timing import contests, times_path
 from branchwise.errors import UserError
 
 CELL = Cell("own", "tiny", "batch", "tree")
@@ -47,19 +48,21 @@ def test_only_what_is_computed_counts(tmp_path: Path) -> None:
     for change in (
         {"experiment": "other"},
         {"gpus": 2, "memory_mb": 9000, "runtime_min": 5},
-        {"bootstrap_draws": 500, "seed": 3},
+        {"repeats": 9, "timed_groups": 3, "groups_in_flight": 2},
+        {"judge": {"model": "j"}, "judged": ["own"]},
         {"results": "elsewhere", "figures": "there"},
         {"datasets": ["own", "worlds_two_hop_g2"], "decoders": ["tree", "hf"]},
     ):
         assert cell_folder(experiment(tmp_path / "b", "copy.yaml", **change), CELL) == first
-    for change in ({"max_new_tokens": 5}, {"repeats": 9}, {"threads": 2}):
+    for change in ({"max_new_tokens": 5}, {"threads": 2}):
         assert cell_folder(experiment(tmp_path / "b", "copy.yaml", **change), CELL) != first
 
 
 def test_scores_of_other_settings_lie_apart(tmp_path: Path) -> None:
+    own = {"source": "jsonl", "path": "own.jsonl"}
     paths = {
-        scores_path(experiment(tmp_path, **change), CELL)
-        for change in ({}, {"bootstrap_draws": 500}, {"seed": 4})
+        scores_path(experiment(tmp_path, define={"datasets": {"own": own | change}}), CELL)
+        for change in ({}, {"scorer": "hotpotqa"}, {"language": "zh"})
     }
     assert len(paths) == 3
     assert len({path.parent.parent for path in paths}) == 1
@@ -69,6 +72,31 @@ def test_scores_of_other_settings_lie_apart(tmp_path: Path) -> None:
         for change in (judge, {**judge, "judge": {"model": "k"}}, {"judge": {"model": "k"}})
     }
     assert len(judged) == 3
+
+
+def test_times_of_other_settings_lie_apart(tmp_path: Path) -> None:
+    """Times depend on what runs in turn with what, and how often; on nothing that scores depend on."""
+
+    def path(**changes: Any) -> Path:
+        made = experiment(tmp_path, **changes)
+        (contest,) = contests(made)
+        return times_path(made, contest)
+
+    first = path()
+    for change in ({"judge": {"model": "j"}, "judged": ["own"]}, {"gpus": 2}, {"groups_in_flight": 2}):
+        assert path(**change) == first
+    changes = (
+        {"repeats": 9},
+        {"timed_groups": 3},
+        {"max_new_tokens": 5},
+        {"threads": 2},
+        {"strategies": ["batch", "all_in_one"]},
+        {"baseline": "sequential"},
+    )
+    others = {path(**change) for change in changes}
+    assert len(others) == len(changes)
+    assert first not in others
+    assert {one.parent for one in others} == {first.parent}
 
 
 def test_data_count_by_content_and_not_by_place(tmp_path: Path) -> None:
@@ -141,8 +169,6 @@ def test_a_pinned_revision_belongs_to_its_hub_id(tmp_path: Path) -> None:
             "pinned": {"source": "squad", "hub": "me/squad", "revision": "abc"},
         }
     }
-    content = experiment(tmp_path, define={})
-    del content
     (tmp_path / "hub.yaml").write_text(
         yaml.safe_dump(
             {
@@ -177,16 +203,16 @@ def test_paths_are_relative_to_who_says_them(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_differs_is_named_and_what_is_not_here_does_not_differ() -> None:
-    recorded = {"groups": {"file": "1"}, "model": {"files": "2", "dtype": "auto"}, "repeats": 3}
-    wanted = {"groups": {"file": None}, "model": {"files": None, "dtype": "float32"}, "repeats": 4}
+    recorded = {"groups": {"file": "1"}, "model": {"files": "2", "dtype": "auto"}, "threads": 3}
+    wanted = {"groups": {"file": None}, "model": {"files": None, "dtype": "float32"}, "threads": 4}
     assert differing(recorded, recorded) == []
-    assert differing(recorded, wanted) == ['model.dtype ("auto", here "float32")', "repeats (3, here 4)"]
+    assert differing(recorded, wanted) == ['model.dtype ("auto", here "float32")', "threads (3, here 4)"]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("experiment: a\nrepeats: 1\nrepeats: 2\n", "line 3: key repeats stands twice; leave one"),
+        ("experiment: a\nrepeats: 1\nrepeats: 3\n", "line 3: key repeats stands twice; leave one"),
         ("define:\n  models:\n    m: {hub: x, hub: y}\n", "line 3: key hub stands twice"),
         ("a: [\n", "is not valid YAML"),
     ],
@@ -213,7 +239,7 @@ def test_a_bad_set_is_told(setting: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         experiment_from([], [setting])
     with pytest.raises(UserError, match="gives repeats twice"):
-        experiment_from([], ["repeats=1", "repeats=2"])
+        experiment_from([], ["repeats=1", "repeats=3"])
 
 
 def test_controls_are_refused_on_own_and_made_data_that_state_nothing(tmp_path: Path) -> None:
@@ -251,7 +277,7 @@ def test_what_the_command_line_lays_over_files_is_blamed_on_it(tmp_path: Path) -
         assert told in str(caught.value)
     with pytest.raises(UserError, match=r"^\S*broken.yaml: unknown key foo"):
         (tmp_path / "broken.yaml").write_text("foo: 1\n")
-        load_experiment([tmp_path / "trial.yaml", tmp_path / "broken.yaml"][1:], {"repeats": 2})
+        load_experiment([tmp_path / "trial.yaml", tmp_path / "broken.yaml"][1:], {"repeats": 3})
 
 
 def test_a_checkpoint_that_is_not_there_is_told_when_the_config_is_read(tmp_path: Path) -> None:

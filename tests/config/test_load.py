@@ -148,7 +148,7 @@ def test_files_that_are_not_there_or_not_yaml(tmp_path: Path, root: Path) -> Non
 def test_later_files_and_overrides_win(tmp_path: Path, root: Path) -> None:
     import yaml
 
-    (tmp_path / "one.yaml").write_text(yaml.safe_dump({**BASE, "repeats": 2}))
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({**BASE, "repeats": 3}))
     (tmp_path / "two.yaml").write_text("repeats: 5\nthreads: 2\n")
     files = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
     experiment = load_experiment(files, {"threads": 4}, root)
@@ -160,24 +160,29 @@ def test_labels_do_not_belong_to_a_cells_settings(root: Path) -> None:
     cell = Cell("worlds_two_hop_g2", "tiny", "batch", "tree")
     strategy = {"strategies": {"batch": {"module": "batch", "label": "in parallel"}}}
     assert cell_settings(parse(root), cell) == cell_settings(parse(root, define=strategy), cell)
-    assert cell_settings(parse(root), cell) != cell_settings(parse(root, repeats=9), cell)
+    assert cell_settings(parse(root), cell) != cell_settings(parse(root, max_new_tokens=9), cell)
 
 
 def test_every_catalogue_entry_and_shipped_config_is_valid(root: Path) -> None:
-    for path in (root / "config").glob("*.yaml"):
-        if path.name != "tiny_model.yaml":
-            assert load_experiment([path], root=root).cells
+    shipped = [path for path in (root / "config").glob("*.yaml") if path.name != "tiny_model.yaml"]
+    assert root / "config/demo.yaml" in shipped
+    for path in shipped:
+        assert load_experiment([path], root=root).cells
 
 
 def test_strategies_of_the_catalogue_exist(root: Path) -> None:
     from branchwise.strategies import load
 
-    for entry in parse(root).catalogues.strategies.values():
-        assert load(entry.module, entry.options)
+    entries = parse(root).catalogues.strategies
+    assert "collab_gold_see" in entries
+    for entry in entries.values():
+        assert callable(load(entry.module, entry.options))
 
 
 def test_generated_documents_are_in_step(root: Path) -> None:
-    for path, text in documents(root).items():
+    written = documents(root)
+    assert {path.name for path in written} == {"README.md", "schema.json", "own-data.schema.json"}
+    for path, text in written.items():
         assert path.read_text(encoding="utf-8") == text, (
             f"{path.relative_to(root)} is out of step: run `branchwise document`"
         )

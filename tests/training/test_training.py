@@ -86,10 +86,11 @@ def test_each_token_is_predicted_from_its_own_branch(chat: ChatTokenizer) -> Non
     documents = Documents(chat, random.Random(1))
     batch = draw_batch(documents, STAGE, num_rows=4, row_tokens=200, pad_id=0)
     rows, columns = batch.learned_BT.nonzero(as_tuple=True)
+    assert len(rows) >= 10
     previous = batch.previous_BT[rows, columns]
     assert (batch.positions_BT[rows, previous] + 1 == batch.positions_BT[rows, columns]).all()
     assert batch.mask_B1TT[rows, 0, columns, previous].all()
-    # No two tokens of a row share a predecessor unless that is the end of a shared prefix.
+    # And every token sees itself.
     assert batch.mask_B1TT.diagonal(dim1=2, dim2=3).all()
 
 
@@ -120,6 +121,8 @@ def test_packed_branches_give_the_logits_of_separate_sequences(
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    lines: list[str] = []
+
     def train(folder: Path, stop_at: int | None) -> dict[str, torch.Tensor]:
         trainer = TinyTrainer(RECIPE, folder)
 
@@ -128,13 +131,16 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
         try:
-            trainer.train(lambda line: None, progress)
+            trainer.train(lines.append, progress)
         except KeyboardInterrupt:
             return train(folder, None)
         return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
 
     straight = train(tmp_path / "a", None)
+    assert not any("resumed" in line for line in lines)
     stopped = train(tmp_path / "b", 5)
+    # From the beginning it would have come to the same weights too.
+    assert lines[-1].startswith("resumed at step 3")
     assert all(torch.equal(straight[name], stopped[name]) for name in straight)
 
 
@@ -205,29 +211,40 @@ def test_training_never_sees_an_evaluation_group(chat: ChatTokenizer, root: Path
             evaluated |= {group.context for group in groups_of(entry, pytest.fail)}
     for spec in SPECS.values():
         evaluated |= {group.context for group in make_groups(spec)}
+    assert len(evaluated) > 1000
     documents = Documents(chat, random.Random("tiny/7"))
     stage = STAGE.model_copy(update={"layouts": {"single": 1.0}, "max_facts": 10})
     for _ in range(1500):
-        for sequence in documents.draw(stage)[:1]:
-            text = chat.tokenizer.decode(sequence.ids)
-            context = text.split("<|im_start|> user\n")[1].split("\nQuestion:")[0]
-            assert context.split("\nKnown:")[0] not in evaluated
+        sequence, *_ = documents.draw(stage)
+        text = chat.tokenizer.decode(sequence.ids)
+        context = text.split("<|im_start|> user\n")[1].split("\nQuestion:")[0]
+        assert context.split("\nKnown:")[0] not in evaluated
 
 
 def test_held_out_names_and_wordings_stand_in_no_training_text(chat: ChatTokenizer) -> None:
     documents = Documents(chat, random.Random(3))
     held_out = set(people("held_out") + cities("held_out"))
+    words: set[str] = set()
     for _ in range(300):
         for sequence in documents.draw(STAGE):
-            words = set(re.findall("[A-Za-z]+", chat.tokenizer.decode(sequence.ids)))
-            assert not words & held_out
+            words |= set(re.findall("[A-Za-z]+", chat.tokenizer.decode(sequence.ids)))
+    assert len(words & set(people("seen") + cities("seen"))) > 100
+    assert not words & held_out
 
 
-def test_the_card_measures_what_training_never_drew() -> None:
+def test_the_card_measures_names_and_wordings_that_training_never_drew() -> None:
+    """Each split differs from the seen worlds in what it is called after, and in that alone."""
     from branchwise.training.card import SPECS, SPLITS
 
-    for spec in SPECS.values():
-        for split in SPLITS.values():
-            WorldsSpec.model_validate({**spec.model_dump(), **split})
-    assert SPLITS["unseen names"] == {"names": "held_out"}
-    assert SPLITS["unseen wordings"] == {"wordings": "held_out"}
+    seen, held_out = (set(people(split) + cities(split)) for split in ("seen", "held_out"))
+    assert set(SPLITS) == {"seen", "unseen names", "unseen wordings"}
+    for kind, spec in SPECS.items():
+        contexts = {}
+        for split, changes in SPLITS.items():
+            few = WorldsSpec.model_validate({**spec.model_dump(), **changes, "num_groups": 3})
+            contexts[split] = " ".join(group.context for group in make_groups(few))
+        named = {split: set(re.findall("[A-Z][a-z]+", text)) for split, text in contexts.items()}
+        assert named["seen"] & seen and not named["seen"] & held_out, kind
+        assert named["unseen names"] & held_out and not named["unseen names"] & seen, kind
+        assert named["unseen wordings"] & seen and not named["unseen wordings"] & held_out, kind
+        assert len(set(contexts.values())) == 3, kind
