@@ -154,7 +154,8 @@ files = [m.__file__ for n, m in sys.modules.items() if n.startswith("branchwise.
     experiment = load_experiment([tmp_path / "trial.yaml"])
     hashed = set(answers_files(experiment, Cell("small", "tiny", strategy, decoder)))
     # What reads the config, and the types that it is read into (sources and decoders by their folder).
-    reading = set(closure(LIBRARY / f"config/{name}.py" for name in ("load", "identity")))
-    reading |= {*(LIBRARY / "decoding/decoders").glob("*.py"), *(LIBRARY / "data/sources").glob("*.py")}
+    reading = set(closure(LIBRARY / f"config/{name}.py" for name in ("load", "identity", "timing")))
+    reading |= {*(LIBRARY / "decoding/decoders").glob("*.py")}
+    reading |= set(closure((LIBRARY / "data/sources").glob("*.py")))
     missing = {p for p in ran - hashed - reading if room(p) not in ("commands", "bench")}
     assert {p.relative_to(LIBRARY).as_posix() for p in missing} == set()
