@@ -100,31 +100,6 @@ def test_times_of_other_settings_lie_apart(tmp_path: Path) -> None:
     assert {one.parent for one in others} == {first.parent}
 
 
-def test_times_of_other_settings_lie_apart(tmp_path: Path) -> None:
-    """Times depend on what runs in turn with what, and how often; on nothing that scores depend on."""
-
-    def path(**changes: Any) -> Path:
-        made = experiment(tmp_path, **changes)
-        (contest,) = contests(made)
-        return times_path(made, contest)
-
-    first = path()
-    for change in ({"judge": {"model": "j"}, "judged": ["own"]}, {"gpus": 2}, {"groups_in_flight": 2}):
-        assert path(**change) == first
-    changes = (
-        {"repeats": 9},
-        {"timed_groups": 3},
-        {"max_new_tokens": 5},
-        {"threads": 2},
-        {"strategies": ["batch", "all_in_one"]},
-        {"baseline": "sequential"},
-    )
-    others = {path(**change) for change in changes}
-    assert len(others) == len(changes)
-    assert first not in others
-    assert {one.parent for one in others} == {first.parent}
-
-
 def test_data_count_by_content_and_not_by_place(tmp_path: Path) -> None:
     first = cell_folder(experiment(tmp_path / "a"), CELL)
     assert cell_folder(experiment(tmp_path / "b"), CELL) == first

@@ -245,13 +245,8 @@ def test_the_card_measures_names_and_wordings_that_training_never_drew() -> None
     assert set(SPLITS) == {"seen", "unseen names", "unseen wordings"}
     for kind, spec in SPECS.items():
         contexts = {}
-<<<<<<< HEAD
         for split, other in SPLITS.items():
             few = WorldsSpec.model_validate({**spec.model_dump(), **other, "num_groups": 3})
-=======
-        for split, changes in SPLITS.items():
-            few = WorldsSpec.model_validate({**spec.model_dump(), **changes, "num_groups": 3})
->>>>>>> 46b82e843a90c6a1674cbd57c2c60adaef8c0849
             contexts[split] = " ".join(group.context for group in make_groups(few))
         named = {split: set(re.findall("[A-Z][a-z]+", text)) for split, text in contexts.items()}
         assert named["seen"] & seen and not named["seen"] & held_out, kind

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from branchwise.results import GroupDependencies, Scores, read_json, read_rows
 from branchwise.times import TimesRecord
 from tests.evaluation.judge_server import Server
+from tests.training.minute import MINUTE
 from tests.workflow.project import DRAWN, edited, planned, snakemake, trial, write_config
 
 pytestmark = pytest.mark.slow
@@ -127,13 +129,8 @@ def test_the_tiny_model_is_trained_by_its_recipe(project: Path) -> None:
     """A minute recipe in the place of the shipped one: all files that the rule promises."""
     (project / "config/tiny_model.yaml").write_text(yaml.safe_dump(MINUTE))
     card = project / "lib/branchwise/training/card.py"
-<<<<<<< HEAD
-    few = '\nSPECS = {"look_up": SPECS["look_up"].model_copy(update={"num_groups": 3})}\nSPLITS = {"seen": {}}\n'
-    card.write_text(card.read_text() + few)
-=======
     few = 'SPECS = {"look_up": SPECS["look_up"].model_copy(update={"num_groups": 3})}'
     card.write_text(f'{card.read_text()}\n{few}\nSPLITS = {{"seen": {{}}}}\n')
->>>>>>> 46b82e843a90c6a1674cbd57c2c60adaef8c0849
     done = snakemake(project, "-f", "tiny_model")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = project / "resources/models/tiny"
