@@ -64,7 +64,7 @@ def test_a_rule_that_takes_times_claims_the_machine(root: Path, rule: str) -> No
     """All cores keep its jobs alone on this machine, the resource and the profile on others."""
     text = (root / f"workflow/rules/{ALONE[rule]}.smk").read_text()
     (body,) = re.findall(rf"^rule {rule}:\n((?:    .*\n|\n)+)", text, re.M)
-    assert "\n    threads: workflow.cores or EXPERIMENT.threads\n" in body
+    assert "\n    threads: ALL_CORES\n" in body
     assert "\n        timing=1,\n" in body
     profiles = {
         name: yaml.safe_load((root / f"profiles/{name}/profile.yaml").read_text())

@@ -9,7 +9,7 @@ rule bench:
     conda:
         "../../envs/environment.yaml"
     # Alone on the machine, as every job that takes times (see timing.smk).
-    threads: workflow.cores or EXPERIMENT.threads
+    threads: ALL_CORES
     resources:
         mem_mb=16000,
         runtime=240,

@@ -77,6 +77,8 @@ except UserError as error:
     sys.exit(2)
 
 CONFIG = Unwatched(config_arguments(GIVEN))
+# Where no number of cores is given (a report, a cluster) it is the experiment's.
+ALL_CORES = workflow.resource_settings.cores or EXPERIMENT.threads
 RESULTS = EXPERIMENT.results
 NAME = EXPERIMENT.experiment
 FIGURES = figures_of(EXPERIMENT)

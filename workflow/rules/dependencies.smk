@@ -8,7 +8,7 @@ rule depend:
     conda:
         "../../envs/environment.yaml"
     # Timed: what finding them takes is part of what their strategies take.
-    threads: workflow.cores or EXPERIMENT.threads
+    threads: ALL_CORES
     resources:
         mem_mb=EXPERIMENT.memory_mb,
         runtime=EXPERIMENT.runtime_min,

@@ -12,7 +12,7 @@ rule time:
         "../../envs/environment.yaml"
     # All cores, and a resource of which there is one: nothing else runs beside a job that is timed. The
     # threads that it computes with are the experiment's.
-    threads: workflow.cores or EXPERIMENT.threads
+    threads: ALL_CORES
     resources:
         mem_mb=EXPERIMENT.memory_mb,
         runtime=EXPERIMENT.runtime_min,

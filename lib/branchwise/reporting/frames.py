@@ -120,9 +120,8 @@ class Results:
         )
         found = {}
         for cell in self.times.between:
-            first = next(
-                c for c in self.times.between if c._replace(decoder="") == cell._replace(decoder="")
-            )
+            same = (cell._replace(decoder=name) for name in self.experiment.decoders)
+            first = next(one for one in same if one in self.times.between)
             if cell != first and (one := compare(measure, cell, first)):
                 found[cell] = one
         return found
