@@ -1,24 +1,26 @@
 """Measures the finished tiny model on held-out worlds and writes its model card."""
 
+import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from branchwise.cells.runner import GroupRunner
+from branchwise.cells.runner import Done, GroupRunner
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.decoders.tree import TreeEntry
+from branchwise.decoding.loop import run
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
 from branchwise.evaluation.metrics.squad import exact_match
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.files import write_text
 from branchwise.prompts import PromptStyle
-from branchwise.strategies import load
+from branchwise.strategies import Answered, load
 from branchwise.training.recipe import TinyRecipe
 
 SEED = 7001
@@ -107,8 +109,8 @@ def _right(runner: GroupRunner, groups: list[Group], kind: str) -> tuple[list[fl
     """For each question of the kind, 1 or 0 for a right or wrong answer, and the id of its group."""
     wanted = {(g.id, q.id) for g in groups for q in _asked([g], kind)}
     right, of_group = [], []
-    for group in groups:
-        for answered in runner.once(group).answers:
+    for group, answers in zip(groups, _asked_all(runner, groups), strict=True):
+        for answered in answers:
             if (group.id, answered.question.id) in wanted:
                 gold = answered.question.golds[0]
                 answer = answered.reading.answer
@@ -116,6 +118,16 @@ def _right(runner: GroupRunner, groups: list[Group], kind: str) -> tuple[list[fl
                 right.append(float(same and bool(answer)))
                 of_group.append(group.id)
     return right, of_group
+
+
+def _asked_all(runner: GroupRunner, groups: Sequence[Group]) -> list[list[Answered]]:
+    """The answers of all groups, which are asked at once."""
+
+    async def every() -> list[Done]:
+        return await asyncio.gather(*map(runner.ask, groups))
+
+    with runner.attached():
+        return [done.answers for done in run(every(), runner.step)]
 
 
 def write_card(folder: Path, recipe: TinyRecipe, facts: dict[str, Any], accuracy: dict[str, Any]) -> None:
