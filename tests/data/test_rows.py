@@ -190,7 +190,7 @@ def test_an_array_named_lines_is_read_as_one(tmp_path: Path) -> None:
         (b"", "rows.json", "is empty"),
         (b" \n\n ", "rows.jsonl", "is empty"),
         (b"", "rows.jsonl.gz", "is empty"),
-        (gzip.compress(b""), "rows.json", "is empty"),
+        (gzip.compress(b"", mtime=0), "rows.json", "is empty"),
         (b"PK\x03\x04....", "rows.json", "is a zip archive; unpack it"),
         (b"PAR1....", "rows.json", "is a parquet file"),
         (
