@@ -19,7 +19,9 @@ class Tokenizer:
 
     cls_token_id, sep_token_id, model_max_length = 0, 1, 64
 
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+    def encode(
+        self, text: str, add_special_tokens: bool, split_special_tokens: bool = False
+    ) -> list[int]:
         return [5 + len(word) for word in text.split()]
 
 

@@ -31,6 +31,6 @@ class XquadDataset(SquadForm):
     def _own_language(cls, content: Any) -> Any:
         """The language that the configuration names, where the entry names none."""
         if isinstance(content, dict) and "language" not in content:
-            config = content.get("hub_config", cls.model_fields["hub_config"].default)
+            config = content.get("hub_config") or cls.model_fields["hub_config"].default
             return {**content, "language": str(config).rpartition(".")[2]}
         return content
