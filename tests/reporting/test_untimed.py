@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from branchwise.config import Cell
@@ -13,6 +12,7 @@ from branchwise.errors import UserError
 from branchwise.reporting import TIMED_FIGURES, figures_of, tables, tables_of
 from branchwise.reporting.cells import times_file
 from branchwise.reporting.frames import Results
+from branchwise.results import Metric, Scores
 
 CELLS = [Cell("worlds_two_hop_g2", "tiny", strategy, "tree") for strategy in ("batch", "collab_gold")]
 
@@ -20,12 +20,10 @@ CELLS = [Cell("worlds_two_hop_g2", "tiny", strategy, "tree") for strategy in ("b
 class Made(Results):
     """Results whose metrics are given."""
 
-    def metrics(self) -> pd.DataFrame:
-        """Counters of both cells, and wall times of the first one."""
-        value = {"value": 2.0, "low": 1.0, "high": 3.0, "n": 4}
-        rows = [{**cell._asdict(), "metric": name, **value} for cell in CELLS for name in ("em", "sent")]
-        timed = [{**CELLS[0]._asdict(), "metric": "wall_s", **value}]
-        return pd.DataFrame(rows + (timed if self.experiment.timed_groups else []))
+    def metric(self, cell: Cell, name: str) -> Metric | None:
+        """A counter of both cells, and the wall time of the first one."""
+        timed = name == "wall_s" and cell == CELLS[0] and self.experiment.timed_groups > 0
+        return Metric(value=2.0, low=1.0, high=3.0, n=4, groups=2) if timed or name == "sent" else None
 
 
 def made(root: Path, timed_groups: int) -> Made:
@@ -37,7 +35,8 @@ def made(root: Path, timed_groups: int) -> Made:
         "decoders": ["tree"],
         "timed_groups": timed_groups,
     }
-    return Made(parse_experiment(content, "made", root), {})
+    scores = {cell: Scores.model_construct(groups=()) for cell in CELLS}
+    return Made(parse_experiment(content, "made", root), scores)
 
 
 def test_no_figure_of_times_is_planned(root: Path) -> None:
@@ -56,7 +55,7 @@ def test_a_column_that_no_cell_has_is_left_out(root: Path, timed_groups: int, ha
     assert "ideal ms" not in frame
     assert list(frame["sent"]) == ["2.0", "2.0"]
     if has_wall:
-        assert list(frame["wall ms"]) == ["2000 [1000, 3000]", ""]
+        assert list(frame["wall ms"]) == ["2000.0 [1000.0, 3000.0]", ""]
 
 
 def test_cached_times_that_are_not_there_or_of_other_settings_are_named(
