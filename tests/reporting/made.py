@@ -78,7 +78,7 @@ def made_results(
                 question_ids(cell.dataset, number, group.num_questions), group, number, right(cell)
             )
         ]
-        scores[cell] = score_cell(rows, _run(cell, groups), SCORING)
+        scores[cell] = score_cell(rows, run_record(cell, groups, TOKENS), SCORING)
 
     def walls(cell: Cell) -> dict[str, float]:
         numbers = range(num_groups)
@@ -143,19 +143,19 @@ def _rows(ids: list[str], group: GroupRun, number: int, right: float) -> list[An
     ]
 
 
-def _run(cell: Cell, groups: list[GroupRun]) -> RunRecord:
+NOBODY = Identity(settings={}, code="")
+
+
+def run_record(
+    cell: Cell, groups: Sequence[GroupRun], totals: Tokens, identity: Identity = NOBODY
+) -> RunRecord:
+    """The run.json of a cell that ran nowhere."""
     return RunRecord(
-        **{"cell": cell._asdict(), "identity": Identity(settings={}, code=""), "resolved": {}},
-        **{"model_files": {}, "data": {}, "versions": {}, "commit": None, "dirty": None, "hardware": {}},
-        **{
-            "load_s": 0,
-            "makespan_s": 2.0,
-            "groups_in_flight": 4,
-            "peak_memory_mib": 0,
-            "kv_cache_mib": None,
-            "num_resumed": 0,
-        },
-        **{"totals": TOKENS, "totals_by_role": {}, "forward_passes": 1, "warnings": ()},
-        num_groups=len(groups),
+        **{"cell": cell._asdict(), "identity": identity, "resolved": {}, "model_files": {}, "data": {}},
+        **{"versions": {}, "commit": None, "dirty": None, "hardware": {}, "load_s": 0},
+        **{"makespan_s": 2.0, "groups_in_flight": 4, "peak_memory_mib": 0, "kv_cache_mib": None},
+        **{"num_groups": len(groups), "num_resumed": 0, "forward_passes": 1, "warnings": ()},
+        totals=totals,
+        totals_by_role={"answerer": totals},
         groups=tuple(groups),
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.reporting.made import run_record
 from tests.reporting.timed import made_times
 
 from branchwise.config import Cell, Experiment
@@ -28,7 +29,6 @@ from branchwise.results import (
     AnswerRow,
     GroupRun,
     Identity,
-    RunRecord,
     Scores,
     Tokens,
     read_json,
@@ -37,7 +37,6 @@ from branchwise.results import (
 
 NUM_GROUPS = 8
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
-IDENTITY = Identity(settings={}, code="")
 SCORING = Identity(settings={"scorer": "squad", "language": "en"}, code="")
 
 
@@ -76,30 +75,7 @@ def made_scores(cell: Cell, right: float):
                 tokens_by_role={"answerer": TOKENS},
             )
         )
-    run = RunRecord(
-        cell=cell._asdict(),
-        identity=IDENTITY,
-        resolved={},
-        model_files={},
-        data={},
-        versions={},
-        commit=None,
-        dirty=None,
-        hardware={},
-        load_s=0,
-        peak_memory_mib=0,
-        kv_cache_mib=None,
-        makespan_s=2.0,
-        groups_in_flight=4,
-        num_groups=NUM_GROUPS,
-        num_resumed=0,
-        totals=TOKENS,
-        totals_by_role={"answerer": TOKENS},
-        forward_passes=1,
-        warnings=(),
-        groups=tuple(runs),
-    )
-    return score_cell(rows, run, SCORING)
+    return score_cell(rows, run_record(cell, runs, TOKENS), SCORING)
 
 
 @pytest.fixture

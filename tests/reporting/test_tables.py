@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tests.reporting.made import run_record
 from tests.reporting.timed import made_times, write_times
 
 from branchwise.config import Cell, Experiment
@@ -73,29 +74,7 @@ def run_of(cell: Cell, right: dict[str, list[bool]], identity: Identity) -> RunR
         )
         for group, answers in right.items()
     ]
-    return RunRecord(
-        cell=cell._asdict(),
-        identity=identity,
-        resolved={},
-        model_files={},
-        data={},
-        versions={},
-        commit=None,
-        dirty=None,
-        hardware={},
-        load_s=0,
-        peak_memory_mib=0,
-        kv_cache_mib=None,
-        makespan_s=2.0,
-        groups_in_flight=4,
-        num_groups=len(groups),
-        num_resumed=0,
-        totals=TOKENS,
-        totals_by_role={"answerer": TOKENS},
-        forward_passes=1,
-        warnings=(),
-        groups=tuple(groups),
-    )
+    return run_record(cell, groups, TOKENS, identity)
 
 
 def scores_of(cell: Cell, right: dict[str, list[bool]], scorer: str = "squad") -> Scores:

@@ -135,11 +135,10 @@ def _model(experiment: Any, model: str) -> Any:
 
 def _style(entry: Any) -> Any:
     """How the questions are put: as the data set says, or the default."""
+    from branchwise.commands.jobs import style_of
     from branchwise.prompts import PromptStyle
 
-    if entry is None:
-        return PromptStyle()
-    return PromptStyle(**{name: getattr(entry, name) for name in PromptStyle.model_fields})
+    return PromptStyle() if entry is None else style_of(entry)
 
 
 def _scores(record: Any, entry: Any) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """`branchwise evaluate cell`: a cell's answers to scores.json; `... rows`: any answers, by hand."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from branchwise.commands.lines import lines_of
 from branchwise.commands.main import app, command
 from branchwise.commands.options import ConfigOption, SetOption, check_settings, experiment_from, named
 from branchwise.errors import UserError
@@ -88,13 +88,8 @@ def rows(
 
 
 def _read(file: Path) -> Iterator[tuple[int, Any]]:
-    """The rows with their numbers; blank lines are none."""
-    if str(file) != "-" and not file.is_file():
-        raise UserError(f"{file} does not exist", "check the path, or give - for stdin")
-    text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    """The rows with their numbers. Raises UserError for one that is not JSON."""
+    for number, line in lines_of(file):
         try:
             yield number, json.loads(line.decode("utf-8"))
         except ValueError as error:

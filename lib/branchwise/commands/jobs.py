@@ -1,9 +1,16 @@
 """From an experiment to the job of one cell."""
 
+from typing import Any
+
 from branchwise.cells.job import CellJob
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity
 from branchwise.data.style import PromptStyle
+
+
+def style_of(dataset: Any) -> PromptStyle:
+    """The words that a data set's entry puts around its questions."""
+    return PromptStyle(**{name: getattr(dataset, name) for name in PromptStyle.model_fields})
 
 
 def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:
@@ -14,7 +21,7 @@ def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:
     return CellJob(
         cell=cell._asdict(),
         identity=cell_identity(experiment, cell),
-        style=PromptStyle(**{name: getattr(dataset, name) for name in PromptStyle.model_fields}),
+        style=style_of(dataset),
         model=catalogues.models[cell.model],
         strategy=strategy,
         decoder=catalogues.decoders[cell.decoder],

@@ -39,11 +39,11 @@ def prepare(
     Bad rows are left out, each with a warning; their number and the first of them stand in the file,
     and in every run.json that is made of it. A file that cannot be read to its end is an error.
     """
+    from branchwise.commands.jobs import style_of
     from branchwise.config.identity import entry_settings, groups_settings
     from branchwise.config.load import revised
     from branchwise.data.groups_file import read_groups
     from branchwise.data.prepare import prepare_groups
-    from branchwise.data.style import PromptStyle
     from branchwise.decoding.models.fitting import length_warnings
     from branchwise.files import value_hash
 
@@ -79,6 +79,5 @@ def prepare(
         markup=False,
     )
     models = {name: experiment.catalogues.models[name] for name in experiment.models}
-    style = PromptStyle(**{name: getattr(entry, name) for name in PromptStyle.model_fields})
-    for message in length_warnings(read_groups(out), style, models, experiment.max_new_tokens):
+    for message in length_warnings(read_groups(out), style_of(entry), models, experiment.max_new_tokens):
         warn(message)

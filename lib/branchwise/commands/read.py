@@ -1,7 +1,6 @@
 """`branchwise read`: what is read from replies, and by which rule."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +8,14 @@ from typing import Annotated, Any
 import typer
 from pydantic import Field, ValidationError, model_validator
 
+from branchwise.commands.lines import lines_of
 from branchwise.commands.main import command
 from branchwise.data.style import AnswerFormat
 from branchwise.data.types import LETTERS, AnswerType, Question
 from branchwise.errors import UserError
 from branchwise.records import Record
 
+_MARK = b"\xef\xbb\xbf"
 Words = list[str] | dict[str, str]
 FIELDS = (
     "reply; answer: span, number, choice, text or cloze (or a list of these, one a question); "
@@ -143,16 +144,12 @@ def _bad(place: str, problem: str) -> UserError:
 
 
 def _read(file: Path) -> Iterator[tuple[str, str]]:
-    """Lines that are not blank, each with its place."""
-    if str(file) == "-":
-        data, name = sys.stdin.buffer.read(), "standard input"
-    else:
-        data, name = file.read_bytes(), str(file)
-    # Lines end at line feeds only: other separators may stand inside of a reply.
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    """Lines that are not blank, each with its place. Raises UserError for one that is not UTF-8."""
+    name = "standard input" if str(file) == "-" else str(file)
+    for number, raw in lines_of(file):
         place = f"{name}, line {number}"
         try:
-            line = raw.decode("utf-8")
+            line = raw.removeprefix(_MARK if number == 1 else b"").decode("utf-8")
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{place} is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8"

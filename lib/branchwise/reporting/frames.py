@@ -60,18 +60,22 @@ class Results:
         for cell, scores in self.scores.items():
             size = sum(g.num_questions for g in scores.groups) / len(scores.groups)
             shared = {**cell._asdict(), "family": family(cell.dataset), "questions": size}
-            for name, metric in (scores.metrics | self.timed(cell)).items():
+            for name, metric in (scores.metrics | self.timed[cell]).items():
                 rows.append({**shared, "metric": name, **metric.model_dump()})
         # Where no cell has an interval (one group each) its ends would be objects.
         return pd.DataFrame(rows).astype({"low": float, "high": float})
 
     def metric(self, cell: Cell, name: str) -> Metric | None:
         """A metric of a cell, a measured time among them; None where there is none."""
-        return self.scores[cell].metrics.get(name) or self.timed(cell).get(name)
+        return self.scores[cell].metrics.get(name) or self.timed[cell].get(name)
 
-    def timed(self, cell: Cell) -> dict[str, Metric]:
-        """The means of `seconds` over groups, with intervals."""
-        return {name: metric_of_amounts(values) for name, values in self.seconds(cell).items()}
+    @cached_property
+    def timed(self) -> dict[Cell, dict[str, Metric]]:
+        """Of each cell the means of `seconds` over groups, with intervals: tables ask for each often."""
+        return {
+            cell: {name: metric_of_amounts(values) for name, values in self.seconds(cell).items()}
+            for cell in self.scores
+        }
 
     def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
         """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what finding
