@@ -44,9 +44,6 @@ def test_every_strategy_is_timed_with_the_dependencies_that_it_follows(small: Sm
         ("collab_gold", False): 2,
         ("batch", True): 2,
     }
-    # Those that wait take more steps, one after the other, than those that do not.
-    ideal = {run.strategy: run.ideal_s for run in record.runs if not run.again}
-    assert ideal["collab_gold"] > ideal["batch"]
     assert not list(small.folder.glob("*journal*"))
 
 

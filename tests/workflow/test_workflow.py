@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from branchwise.reporting import tidy
 from tests.workflow.project import (
     COPIED,
     DRAWN,
@@ -180,7 +182,13 @@ def test_a_clone_redraws_the_same_without_data_or_model(finished: Path, tmp_path
     done = snakemake(tmp_path, *cached)
     assert done.returncode == 0, done.stderr
     for table in (finished / "results/tables/trial").glob("*.csv"):
-        assert (tmp_path / "results/tables/trial" / table.name).read_text() == table.read_text()
+        first, again = pd.read_csv(table), pd.read_csv(tmp_path / "results/tables/trial" / table.name)
+        if table.name == tidy.NAME:
+            # What was said lies in the answers, which a clone does not have.
+            kept = [name for name in first if name not in tidy.OF_ANSWERS]
+            assert again[list(tidy.OF_ANSWERS)].isna().all(axis=None)
+            first, again = first[kept], again[kept]
+        pd.testing.assert_frame_equal(first, again, check_exact=True)
     note = (tmp_path / "results/tables/trial/accuracy.md").read_text()
     assert "Cached results: settings" in note
     assert "as it is here" in note

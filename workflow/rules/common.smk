@@ -232,3 +232,35 @@ def answers_code(wildcards):
     return identity.as_param(
         identity.cell_identity(EXPERIMENT, cell).model_dump(exclude={"settings"})
     )
+
+
+def paged_cell(wildcards):
+    """The cell that a folder of pages is about."""
+    return Cell(
+        wildcards.dataset, wildcards.model, wildcards.strategy, wildcards.decoder
+    )
+
+
+def paged_file(name):
+    """An input: a file of the cell that a folder of pages is about."""
+
+    def path(wildcards):
+        folder = identity.cell_folder(EXPERIMENT, paged_cell(wildcards))
+        return f"{CELLS}/{folder}/{name}"
+
+    return path
+
+
+def paged_scores(wildcards):
+    """The scores of the cell that a folder of pages is about."""
+    return f"{CELLS}/{identity.scores_path(EXPERIMENT, paged_cell(wildcards))}"
+
+
+def paged_times(wildcards):
+    """The times of the cell that a folder of pages is about, where any are taken."""
+    contest = timing.contest_of(
+        EXPERIMENT, wildcards.dataset, wildcards.model, wildcards.decoder
+    )
+    if contest is None or not EXPERIMENT.timed_groups:
+        return []
+    return f"{TIMES}/{timing.times_path(EXPERIMENT, contest)}"

@@ -34,12 +34,13 @@ def tidy(results: Results) -> pd.DataFrame:
             row |= {"kind": question.kind, **answers.get((question.group, question.question), {})}
             rows.append(row | _metrics(question) | times.get(question.group, {}))
     frame = pd.DataFrame(rows)
-    leading = [*Cell._fields, "group", "question", "kind", *_TEXTS]
+    leading = [*Cell._fields, "group", "question", "kind", *OF_ANSWERS]
     frame = frame.reindex(columns=[*leading, *(name for name in frame if name not in leading)])
     return frame
 
 
-_TEXTS = ("text", "answer", "rule", "golds", *Tokens.model_fields)
+OF_ANSWERS = ("text", "answer", "rule", "golds", *Tokens.model_fields)
+"""Columns that are read from answers.jsonl, and so are empty where that is not kept."""
 
 
 def write_tidy(results: Results, folder: Path) -> None:
