@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from branchwise.cells.waits import Waits
-from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
 from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
@@ -15,6 +14,7 @@ from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message
+from branchwise.prompts.style import IN_ONE_TEXT, IN_TURNS, AnswerForm, PromptStyle, answer_form
 from branchwise.strategies.base import Prompt, Reply, Text
 from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
 
@@ -130,16 +130,18 @@ class GroupDesk:
         by: str = ANSWERER,
         after: Sequence[Reply] = (),
         rules: Rules | None = None,
+        many: bool | None = None,
     ) -> Reply:
         """See `branchwise.strategies.base.Desk`. Raises UserError for a prompt that does not fit."""
         decoder, chat = self.others.get(by) or Asked(self.decoder, self.chat)
         by = by if by in self.others else ANSWERER
         asked = tuple(questions)
-        rules = self._rules(rules, asked)
+        form = self._form(asked, many, chat)
+        rules = self._rules(rules, asked, form)
         ids: list[int] = []
         prompt = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
         if chat is not None:
-            prompt, ids = chat.prompt(messages)
+            prompt, ids = chat.prompt(messages, form=form.form, begun=form.begun)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
@@ -147,15 +149,17 @@ class GroupDesk:
         decoder.submit(request)
         facts = {"by": by, "messages": tuple(messages)}
         stated = (reply.index for reply in after)
-        return await self._reply(future, decoder, chat, asked, role, stated, prompt, facts)
+        return await self._reply(future, decoder, chat, asked, role, stated, prompt, form, facts)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
-        return self._tokenizer.prompt_text(messages)
+        form = answer_form(self.style, many=False)
+        return self._tokenizer.prompt_text(messages, form=form.form, begun=form.begun)
 
     def next_turn(self, before: Sequence[Message], further: Sequence[Message]) -> list[int]:
         """See `branchwise.strategies.base.Desk`."""
-        return self._tokenizer.next_turn_ids(before, further)
+        form = answer_form(self.style, many=False)
+        return self._tokenizer.next_turn_ids(before, further, form.form, form.begun)
 
     # ----- branches, on a decoder that has them -----
 
@@ -168,7 +172,8 @@ class GroupDesk:
             ids = list(cast(Sequence[int], prompt))
         else:
             messages = cast(Sequence[Message], prompt)
-            ids = self._tokenizer.prompt_ids(messages)
+            form = answer_form(self.style, many=False)
+            ids = self._tokenizer.prompt_ids(messages, form=form.form, begun=form.begun)
         branch = self._with_branches("fork").open(ids, self)
         self._hold(branch, "open", (), ids, messages)
         return branch
@@ -203,7 +208,8 @@ class GroupDesk:
     ) -> Reply:
         """Tokens appended to `branch`; the budget is that of `questions` unless `rules` says more."""
         asked = tuple(questions)
-        rules = self._rules(rules, asked)
+        form = self._form(asked, None, self.chat)
+        rules = self._rules(rules, asked, form)
         self._check_length(self.decoder, branch.num_tokens, rules.max_new_tokens)
         prompt = self._tokenizer.tokenizer.decode(branch.token_ids)
         made = self._with_branches("fork").generate(branch, rules, self._hear(asked))
@@ -211,7 +217,7 @@ class GroupDesk:
         stated = [*held.asks, *(reply.index for reply in after)]
         held.asks.add(len(self._asks))
         facts = {"branch": held.number}
-        return await self._reply(made, self.decoder, self.chat, asked, role, stated, prompt, facts)
+        return await self._reply(made, self.decoder, self.chat, asked, role, stated, prompt, form, facts)
 
     def _with_branches(self, verb: Verb) -> BranchingDecoder:
         if verb not in self.decoder.offers:
@@ -264,9 +270,20 @@ class GroupDesk:
 
     # ----- the trace -----
 
-    def _rules(self, given: Rules | None, asked: Sequence[Question]) -> Rules:
+    def _form(
+        self, asked: Sequence[Question], many: bool | None, chat: ChatTokenizer | None
+    ) -> AnswerForm:
+        """The form of the answer to a prompt. What asks no question is the strategy's own: in turns,
+        where the model has a template.
+        """
+        if not asked:
+            return IN_TURNS if chat is None or chat.has_template else IN_ONE_TEXT
+        return answer_form(self.style, len(asked) > 1 if many is None else many)
+
+    def _rules(self, given: Rules | None, asked: Sequence[Question], form: AnswerForm) -> Rules:
         if given is None:
-            return Rules(self.max_new_tokens * max(1, len(asked)))
+            budget = self.max_new_tokens * max(1, len(asked))
+            return Rules(budget, stop_texts=form.stop_texts)
         if not given.is_plain:
             self._check_stated("hook")
         return given
@@ -286,6 +303,7 @@ class GroupDesk:
         role: str | None,
         stated: Any,
         prompt: str,
+        form: AnswerForm,
         facts: dict[str, Any],
     ) -> Reply:
         """Wait for an answer and note it under the number that it has in the order of asking."""
@@ -293,7 +311,8 @@ class GroupDesk:
         self._asks.append(None)
         after = self._waits.begins(index, stated)
         made = await answer
-        raw = made.text or "" if chat is None else chat.answer_text(made.ids, made.text)
+        said = made.text or "" if chat is None else chat.answer_text(made.ids, made.text)
+        raw = form.whole(said, cut=made.stop == "stop" and made.text is not None)
         role = role or ("answer" if asked else "intermediate")
         passes = self._passes(decoder, index, made.num_steps)
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)

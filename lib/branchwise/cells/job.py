@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from branchwise.data.style import PromptStyle
 from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.entry import ModelEntry
+from branchwise.prompts.style import PromptStyle
 from branchwise.results import Identity
 from branchwise.strategies.entry import StrategyEntry
 

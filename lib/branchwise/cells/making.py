@@ -7,6 +7,7 @@ from branchwise.cells.found import read_dependencies, with_found
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.runner import GroupRunner
 from branchwise.data.groups_file import read_groups
+from branchwise.data.shots import check_no_leak
 from branchwise.data.types import Group
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.decoders.base import DecoderSettings
@@ -25,6 +26,7 @@ def groups_of(job: CellJob, files: CellFiles) -> tuple[list[Group], dict[str, Gr
 
     Raises UserError where files and strategy do not go together.
     """
+    groups = _without_shots(job, files)
     name = job.strategy.dependencies
     if (name is None) != (files.dependencies is None):
         raise UserError(
@@ -33,13 +35,19 @@ def groups_of(job: CellJob, files: CellFiles) -> tuple[list[Group], dict[str, Gr
             if name
             else "leave out --dependencies",
         )
-    groups = read_groups(files.groups, value_hash(job.identity.settings["groups"]))
     if name is None or files.dependencies is None:
         # Without a stage there are none: what the data states is not to be followed by the way.
         return [with_edges(group, []) for group in groups], {}
     wanted = value_hash(job.identity.settings["dependencies"])
     found = read_dependencies(files.dependencies, name, wanted)
     return [with_found(group, found) for group in groups], found
+
+
+def _without_shots(job: CellJob, files: CellFiles) -> list[Group]:
+    """The groups, none of which the prompts' shots show. Raises UserError where one is shown."""
+    groups = read_groups(files.groups, value_hash(job.identity.settings["groups"]))
+    check_no_leak(job.style.shots, groups)
+    return groups
 
 
 Sources = dict[str, ModelSource]
@@ -60,6 +68,8 @@ class Workshop:
         sources |= {role: self._source(entry, None) for role, entry in job.roles.items()}
         decoders = {role: self._decoder(source, job.decoder) for role, source in sources.items()}
         answerer = decoders.pop(ANSWERER)
+        if (chat := sources[ANSWERER].chat) is not None:
+            chat.check_form(job.style.form)
         runner = GroupRunner(
             load(job.strategy.module, job.strategy.options),
             answerer,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from branchwise.cells.clock import collector_off
 from branchwise.cells.desk import Ask, Asked, GroupDesk, OnToken
-from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder, Verb
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.errors import UserError
 from branchwise.prompts import Reading
+from branchwise.prompts.style import PromptStyle
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun
 from branchwise.strategies import Answered, Strategy
 from branchwise.trace import (

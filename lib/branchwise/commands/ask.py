@@ -74,6 +74,7 @@ def ask(
     with console.status("loading the model"):
         from branchwise.cells.found import with_found
         from branchwise.cells.runner import GroupRunner, record_of
+        from branchwise.config.styles import style_of
         from branchwise.decoding.models.source import ModelSource
         from branchwise.dependencies.graph import with_edges
         from branchwise.strategies import load
@@ -84,7 +85,7 @@ def ask(
             load(strategy_entry.module, strategy_entry.options),
             decoder_entry.make(source),
             source.chat,
-            _style(entry),
+            style_of(experiment, entry, model_entry),
             max_new_tokens,
             needs=frozenset(strategy_entry.needs),
         )
@@ -131,14 +132,6 @@ def _model(experiment: Any, model: str) -> Any:
         if _HUB_ID.fullmatch(model):
             return ModelEntry(hub=model)
     return named(experiment, "model", model)
-
-
-def _style(entry: Any) -> Any:
-    """How the questions are put: as the data set says, or the default."""
-    from branchwise.commands.jobs import style_of
-    from branchwise.prompts import PromptStyle
-
-    return PromptStyle() if entry is None else style_of(entry)
 
 
 def _scores(record: Any, entry: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Catalogue(StrEnum):
     strategies = "strategies"
     decoders = "decoders"
     dependencies = "dependencies"
+    styles = "styles"
 
 
 _MOST_CHARS = 60
@@ -102,6 +103,8 @@ def _kind(catalogue: str, entry: Any) -> str:
             return "folder" if entry.path is not None else "hub"
         case "strategies":
             return str(entry.module)
+        case "styles":
+            return str(entry.form)
         case _:
             return str(entry.kind)
 

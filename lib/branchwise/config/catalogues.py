@@ -12,6 +12,7 @@ from branchwise.decoding.decoders import DECODERS
 from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.dependencies.entries import DependencyEntry
+from branchwise.prompts.entry import StyleEntry
 from branchwise.records import Record
 from branchwise.strategies.entry import StrategyEntry
 
@@ -20,9 +21,14 @@ ROOT = Path(__file__).parents[3]
 
 AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
 """Axes of a grid, and the catalogues that they choose from."""
-CATALOGUES = (*AXES.values(), "dependencies")
+CATALOGUES = (*AXES.values(), "dependencies", "styles")
 
-PATHS = {"datasets": ("path",), "models": ("path",), "strategies": ("module", "checkpoint")}
+PATHS = {
+    "datasets": ("path",),
+    "models": ("path",),
+    "strategies": ("module", "checkpoint"),
+    "styles": ("shots_path",),
+}
 """Keys of entries that name files: relative to the file that says so."""
 
 PUBLISHED = {
@@ -51,6 +57,7 @@ class Catalogues(Record):
     strategies: dict[str, StrategyEntry] = {}
     decoders: dict[str, DecoderEntry] = {}
     dependencies: dict[str, DependencyEntry] = {}
+    styles: dict[str, StyleEntry] = {}
 
 
 def missing_verbs(strategy: StrategyEntry, decoder: DecoderSettings) -> Sequence[Verb]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
 from branchwise.config.mistakes import nearest
+from branchwise.config.styles import check_styles
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.rows import mentions
@@ -109,6 +110,7 @@ def check_cells(experiment: Experiment, source: str) -> None:
         if missing:
             raise impossible(cell, missing, source)
         check_control(experiment, cell, source)
+    check_styles(experiment, source)
     if not experiment.cached:
         check_strategies(experiment, experiment.strategies)
 

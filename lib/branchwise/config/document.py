@@ -20,6 +20,7 @@ from branchwise.decoding.models.entry import ModelEntry
 from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
 from branchwise.dependencies.selection import Selection
 from branchwise.evaluation.entries import JudgeEntry
+from branchwise.prompts.entry import StyleEntry
 from branchwise.strategies.entry import StrategyEntry
 from branchwise.strategies.loading import names, options_model
 
@@ -47,6 +48,7 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
         ("`kind: attention`", AttentionEntry),
         ("`selection`", Selection),
     ),
+    "Prompt styles (`config/catalogues/styles.yaml`)": (("", StyleEntry),),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),
         ("`grid` of kind tree", GridEntry),

@@ -19,10 +19,11 @@ from branchwise.config.hashing import (
     model_hash,
     scores_code,
 )
+from branchwise.config.styles import style_settings
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
-from branchwise.data.style import PromptStyle
+from branchwise.data.style import Wording
 from branchwise.decoding.models.files import folder_hash
 from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
 from branchwise.errors import UserError
@@ -42,7 +43,7 @@ def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
 
 def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
     """What the groups of an entry depend on: the entry, and the content of what it is read from."""
-    settings = {k: v for k, v in _plain(entry).items() if k not in PromptStyle.model_fields}
+    settings = {k: v for k, v in _plain(entry).items() if k not in Wording.model_fields}
     if isinstance(entry, FileDataset):
         path = local_path(entry)
         settings |= {"file": _content(path) if path else None}
@@ -95,10 +96,9 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     if entry.checkpoint:
         strategy |= {"checkpoint": folder_hash(Path(entry.checkpoint))}
     name = entry.dependencies
-    style = {key: _plain(catalogues.datasets[cell.dataset])[key] for key in PromptStyle.model_fields}
     settings = {
         "groups": groups_settings(experiment, cell.dataset),
-        "style": style,
+        "style": style_settings(experiment, cell.dataset, cell.model),
         "model": _model(experiment, cell.model),
         "strategy": strategy,
         "dependencies": dependency_settings(experiment, name, cell.dataset, cell.model) if name else None,
@@ -216,7 +216,7 @@ def _short(value: Any) -> str:
 
 def _model(experiment: Experiment, name: str) -> dict[str, Any]:
     entry = experiment.catalogues.models[name]
-    plain = {k: v for k, v in _plain(entry).items() if k not in ("hub", "revision")}
+    plain = {k: v for k, v in _plain(entry).items() if k not in ("hub", "revision", "style")}
     return {**plain, "files": model_hash(experiment, name)}
 
 

@@ -104,6 +104,11 @@ class Experiment(Record):
     max_new_tokens: int = Field(
         32, ge=1, description="Token budget per answer; a prompt with n questions gets n budgets."
     )
+    style: str | None = Field(
+        None,
+        description="Prompt style from the catalogue, for all cells; default: the model's, or else the "
+        "data set's, or else chat.",
+    )
     timed_groups: int = Field(
         20,
         ge=0,

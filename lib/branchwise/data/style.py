@@ -6,14 +6,21 @@ from pydantic import Field
 
 from branchwise.records import Record
 
-AnswerFormat = Literal["line", "tag"]
+AnswerFormat = Literal["line", "tag", "json", "letter"]
 Instruction = Annotated[str, Field(description="First words of every prompt.")]
 
 
-class PromptStyle(Record):
-    """The words that a data set puts around its questions; the same for every strategy."""
+class Wording(Record):
+    """What a data set says of how its questions are put; the same for every strategy."""
 
     instruction: Instruction = "Answer from the text."
     answer_format: AnswerFormat = Field(
-        "line", description="line: the answer alone; tag: between <answer> and </answer>."
+        "line",
+        description="line: the answer alone; tag: between <answer> and </answer>; json: an object with "
+        '"answer"; letter: the letter of an option. A prompt style may name another.',
+    )
+    style: str | None = Field(
+        None,
+        description="Prompt style from the catalogue, where neither the experiment nor the model names "
+        "one; default: chat.",
     )

@@ -1,15 +1,16 @@
 """The one renderer that makes every prompt, and the one reader that takes answers back."""
 
-from branchwise.data.style import PromptStyle
 from branchwise.prompts.reading import Reading, read_many, read_one
 from branchwise.prompts.rendering import (
     Message,
     assistant,
     everything,
-    numbered,
+    first_turn,
     single,
     turn,
 )
+from branchwise.prompts.style import PromptStyle, numbered
+from branchwise.prompts.styled import reading_of, readings_of
 
 __all__ = [
     "Message",
@@ -17,9 +18,12 @@ __all__ = [
     "Reading",
     "assistant",
     "everything",
+    "first_turn",
     "numbered",
     "read_many",
     "read_one",
+    "reading_of",
+    "readings_of",
     "single",
     "turn",
 ]

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
-from branchwise.prompts import Message, Reading, read_one
+from branchwise.prompts import Message, PromptStyle, Reading, reading_of
 
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
@@ -19,7 +18,8 @@ control token in it is one. Text from data goes in messages, where it stays text
 
 
 class Reply:
-    """What the model said to one prompt; `index` is the number of the ask in its group.
+    """What was said to one prompt: its pre-filled beginning, if its style has one, and what the model
+    made; `index` is the number of the ask in its group.
 
     Whoever reads it knows it from then on: what is asked later in the same task waited for it.
     """
@@ -85,9 +85,11 @@ class Desk(Protocol):
         by: str = "answerer",
         after: Sequence[Reply] = (),
         rules: "Rules | None" = None,
+        many: bool | None = None,
     ) -> Reply:
-        """One prompt, for the answers to `questions`. Without any it is an intermediate ask: its cost is
-        shared by the answers that waited for it. `rules` need a decoder that offers `hook`.
+        """One prompt, for the answers to `questions`; `many` where it asks for a list of them (default:
+        where there are several). Without any it is an intermediate ask: its cost is shared by the answers
+        that waited for it. `rules` need a decoder that offers `hook`.
         """
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
@@ -136,5 +138,5 @@ class Strategy(Protocol):
 
 def answered(question: Question, reply: Reply, style: PromptStyle) -> Answered:
     """The answer to the one question that a reply is about."""
-    reading = read_one(reply.text, question, style.answer_format)
+    reading = reading_of(reply.text, question, style)
     return Answered(question, reading, reply.text, (reply.index,))

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from branchwise.data.types import Group, Question
 from branchwise.dependencies.graph import check_acyclic, layers
-from branchwise.prompts import read_one, single
+from branchwise.prompts import reading_of, single
 from branchwise.records import Record
 from branchwise.strategies.base import Answered, Desk, Reply, answered
 
@@ -71,5 +71,7 @@ async def _ask_knowing(
 ) -> Reply:
     """Ask a question whose prompt holds earlier questions with their answers."""
     style = desk.style
-    texts = [(q, read_one(reply.text, q, style.answer_format).answer) for q, reply in known]
-    return await desk.ask(single(group, question, style, texts), [question], after=after)
+    texts = [(q, reading_of(reply.text, q, style).answer) for q, reply in known]
+    # Without any dependency in the group nothing is ever known, and the prompts are those of `batch`.
+    shown = texts if any(one.needs for one in group) else None
+    return await desk.ask(single(group, question, style, shown), [question], after=after)

@@ -34,7 +34,7 @@ async def strategy(group: Group, desk: Desk) -> AsyncIterator[Answered]:
         if needed:
             # Behind the last that it sees, as the next turn of that conversation.
             before = single(group, by_id[needed[-1][0]], desk.style)
-            text = desk.next_turn(before, [turn(question)])
+            text = desk.next_turn(before, [turn(question, desk.style)])
             branches = [branch for _, branch, _ in needed if branch is not None]
             branch = desk.join(branches, text) if len(needed) > 1 else desk.fork(branches[0], [text])[0]
         else:

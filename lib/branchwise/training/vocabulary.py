@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from branchwise.data.style import PromptStyle
 from branchwise.data.worlds import lexicon, wordings
 from branchwise.prompts.rendering import FORMAT_RULES
+from branchwise.prompts.style import PromptStyle
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 

@@ -112,7 +112,7 @@ def test_small_groups_are_known_to_fit_without_a_tokenizer(tmp_path: Path) -> No
     code = (
         "import sys\n"
         "from branchwise.data.worlds import WorldsSpec, make_groups\n"
-        "from branchwise.data.style import PromptStyle\n"
+        "from branchwise.prompts.style import PromptStyle\n"
         "from branchwise.decoding.models.entry import ModelEntry\n"
         "from branchwise.decoding.models.fitting import fit_of\n"
         "groups = list(make_groups(WorldsSpec(kinds=('look_up',), group_size=4, num_groups=2)))\n"

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from branchwise.data.languages import Language, Scored
-from branchwise.data.style import PromptStyle
+from branchwise.data.style import Wording
 from branchwise.data.text import not_unicode
 from branchwise.data.types import CANNOT_ANSWER, NO_ANSWER, Question, Scorer
 
@@ -127,7 +127,7 @@ class Citation(NamedTuple):
     licence: str
 
 
-class FileDataset(PromptStyle, Scored):
+class FileDataset(Wording, Scored):
     """Fields of every data set that is read from a local file or from the hub."""
 
     citation: ClassVar[Citation]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from branchwise.data.languages import Language, Scored
-from branchwise.data.style import PromptStyle
+from branchwise.data.style import Wording
 from branchwise.data.types import Group, Scorer
 from branchwise.data.worlds.groups import WorldsSpec, make_groups
 
@@ -14,7 +14,7 @@ CHAINED = frozenset({"two_hop", "follow_up"})
 """Kinds of questions that need one before them."""
 
 
-class WorldsDataset(WorldsSpec, PromptStyle, Scored):
+class WorldsDataset(WorldsSpec, Wording, Scored):
     """Made worlds: nothing is downloaded, every answer and dependency is known."""
 
     source: Literal["worlds"]

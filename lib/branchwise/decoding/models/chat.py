@@ -5,11 +5,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from branchwise.decoding.models.plain import front_ids_of, plain_text
 from branchwise.decoding.models.quoting import Quoting
 from branchwise.decoding.models.templates import (
     FIXED_DATE,
     MEND,
     THOUGHT_TAGS,
+    Forms,
     Template,
     close_thought,
     opens_thought,
@@ -18,6 +20,7 @@ from branchwise.decoding.models.templates import (
 from branchwise.decoding.models.text import added_tokens_of, continuation_ids_of
 from branchwise.decoding.models.weights import reason_of
 from branchwise.errors import UserError
+from branchwise.prompts.style import Form
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -65,7 +68,9 @@ class ChatTokenizer:
     `thinking` lets a model think before it answers, if it can; `template_date` is the day that a
     template is told where it asks for today's. `notes` are plain sentences on what was changed about
     the prompts, for those who read the results; `turn_end_ids` end the assistant's turn. Raises
-    UserError for a template that is missing, cannot be rendered, or loses what is said.
+    UserError for a template that cannot be rendered, or loses what is said.
+
+    A tokenizer without a template reads prompts of form `completion` alone (`has_template`).
     """
 
     def __init__(
@@ -76,13 +81,16 @@ class ChatTokenizer:
         template_date: date = FIXED_DATE,
     ) -> None:
         name = name or tokenizer.name_or_path
-        _check_template(tokenizer, name)
+        self.name = name
         self.tokenizer = tokenizer
         self.thinking = thinking
-        self._template = Template(tokenizer, name, thinking, template_date)
-        self._forms = self._template.forms()
         self._quoting = Quoting(tokenizer)
-        self._opens_thought = opens_thought(self._probe()) is not None
+        self._template = Template(tokenizer, name, thinking, template_date)
+        self.has_template = bool(getattr(tokenizer, "chat_template", None))
+        if self.has_template:
+            _check_default(tokenizer, name)
+        self._forms = self._template.forms() if self.has_template else Forms()
+        self._opens_thought = self.has_template and opens_thought(self._probe()) is not None
         tags = {tag for pair in THOUGHT_TAGS for tag in pair}
         self._tag_ids = {tag: i for tag, i in added_tokens_of(tokenizer).items() if tag in tags}
         self.notes = self._notes()
@@ -120,37 +128,74 @@ class ChatTokenizer:
                 "the chat template opens a thought in every prompt: it is closed at once, as thinking "
                 "is off"
             )
-        if self.thinking and not self._opens_thought:
+        if self.thinking and self.has_template and not self._opens_thought:
             off = Template(self.tokenizer, self._template.name, False, self._template.today)
             if self._probe() == self._probe(off):
                 notes.append("thinking is on, but the chat template has no switch for it")
         return tuple(notes)
 
-    def prompt(self, messages: Sequence[Any], generate: bool = True) -> Prompt:
-        """The messages as the model reads them, up to where its own turn begins.
+    def check_form(self, form: Form) -> None:
+        """Raises UserError for a form of prompts that this tokenizer has no template for."""
+        if form == "chat" and not self.has_template:
+            raise UserError(
+                f"the tokenizer of {self.name} has no chat template, which a prompt style of form chat needs",
+                "choose a prompt style of form completion (`style: completion`), use an instruct or chat "
+                "model, or add chat_template.jinja to the model folder",
+            )
 
-        Raises UserError where the template refuses them (their order of roles, say).
+    def prompt(
+        self,
+        messages: Sequence[Any],
+        generate: bool = True,
+        form: Form = "chat",
+        begun: str = "",
+    ) -> Prompt:
+        """The messages as the model reads them, up to where its own turn begins, and `begun`, the
+        pre-filled beginning of its answer.
+
+        Raises UserError where there is no template for `form`, or it refuses them (their order of roles,
+        say).
         """
-        rendered = self._rendered(messages, generate)
+        rendered = self._rendered(messages, generate, form, begun)
         ids = self._quoting.reader(rendered.mark).encode(rendered.text, add_special_tokens=False)
+        if form == "completion":
+            ids = [*front_ids_of(self.tokenizer), *ids]
         return Prompt(rendered.plain, ids)
 
-    def prompt_text(self, messages: Sequence[Any], generate: bool = True) -> str:
+    def prompt_text(
+        self,
+        messages: Sequence[Any],
+        generate: bool = True,
+        form: Form = "chat",
+        begun: str = "",
+    ) -> str:
         """The text of `prompt`."""
-        return self._rendered(messages, generate).plain
+        return self._rendered(messages, generate, form, begun).plain
 
-    def prompt_ids(self, messages: Sequence[Any], generate: bool = True) -> list[int]:
+    def prompt_ids(
+        self,
+        messages: Sequence[Any],
+        generate: bool = True,
+        form: Form = "chat",
+        begun: str = "",
+    ) -> list[int]:
         """The token ids of `prompt`."""
-        return self.prompt(messages, generate).ids
+        return self.prompt(messages, generate, form, begun).ids
 
-    def next_turn_ids(self, before: Sequence[Any], further: Sequence[Any]) -> list[int]:
-        """What the template writes between an answer to `before` and the model's next turn: the end of
-        that answer's turn, and the `further` messages. As ids that go on from the answer's.
+    def next_turn_ids(
+        self,
+        before: Sequence[Any],
+        further: Sequence[Any],
+        form: Form = "chat",
+        begun: str = "",
+    ) -> list[int]:
+        """What stands between an answer to `before` and the model's next answer: the end of that
+        answer's turn, the `further` messages, and `begun`. As ids that go on from the answer's.
 
         Raises UserError for a template that does not keep what the assistant said.
         """
         answer = {"role": "assistant", "content": _ANSWER}
-        text, mark = self._rendered([*before, answer, *further], generate=True)
+        text, mark = self._rendered([*before, answer, *further], True, form, begun)
         _, found, after = text.rpartition(_ANSWER)
         if not found:
             raise UserError(
@@ -158,15 +203,21 @@ class ChatTokenizer:
             )
         return continuation_ids_of(self._quoting.reader(mark), after)
 
-    def _rendered(self, messages: Sequence[Any], generate: bool) -> _Rendered:
-        """Messages by the template, control tokens in them marked as text."""
+    def _rendered(
+        self, messages: Sequence[Any], generate: bool, form: Form = "chat", begun: str = ""
+    ) -> _Rendered:
+        """Messages in their form, control tokens in them marked as text."""
         mark = self._quoting.mark_for([text for message in messages for text in _said(message)])
         marked = [_each_said(m, lambda text: self._quoting.marked(text, mark)) for m in messages]
+        if form == "completion":
+            return _Rendered(plain_text(marked) + begun, mark)
+        self.check_form(form)
         text = self._template.render(self._forms.shape(marked), generate)
         # A thought that data spells out at the very end is none that the template opened.
         opened = opens_thought(text) if generate and not self.thinking else None
         is_said = opened and mark and text.rstrip().endswith(mark + opened[0])
-        return _Rendered(close_thought(text) if opened and not is_said else text, mark)
+        text = close_thought(text) if opened and not is_said else text
+        return _Rendered(text + begun, mark)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it is, no special token added: what spells a control token is one."""
@@ -255,14 +306,9 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _check_template(tokenizer: Any, name: str) -> None:
-    """Raises UserError where there is no template to take."""
-    template = getattr(tokenizer, "chat_template", None)
-    if not template:
-        raise UserError(
-            f"the tokenizer of {name} has no chat template",
-            "use an instruct or chat model, or add chat_template.jinja to the model folder",
-        )
+def _check_default(tokenizer: Any, name: str) -> None:
+    """Raises UserError where there are templates by name, and none to take."""
+    template = tokenizer.chat_template
     if isinstance(template, dict) and "default" not in template:
         raise UserError(
             f"the tokenizer of {name} has chat templates named {', '.join(sorted(template))}, and none "

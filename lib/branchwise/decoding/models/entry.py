@@ -30,6 +30,11 @@ class ModelEntry(Record):
     template_date: date = Field(
         FIXED_DATE, description="The day that a chat template is told where it asks for today's."
     )
+    style: str | None = Field(
+        None,
+        description="Prompt style from the catalogue, where the experiment names none; default: the data "
+        "set's.",
+    )
     label: str | None = Field(None, description="Name in tables and figures; default: the key.")
 
     @model_validator(mode="after")

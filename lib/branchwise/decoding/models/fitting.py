@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from branchwise.data.style import PromptStyle
-from branchwise.data.types import Group
+from branchwise.data.types import Group, Question
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.errors import UserError
-from branchwise.prompts import everything, single, turn
+from branchwise.prompts import Message, everything, first_turn, single, turn
+from branchwise.prompts.style import PromptStyle, answer_form
 
 if TYPE_CHECKING:
     from branchwise.decoding.models.chat import ChatTokenizer
@@ -73,15 +73,14 @@ def fit_of(groups: Sequence[Group], style: PromptStyle, entry: ModelEntry, max_n
 
 def length_warnings(
     groups: Sequence[Group],
-    style: PromptStyle,
-    models: Mapping[str, ModelEntry],
+    models: Mapping[str, tuple[ModelEntry, PromptStyle]],
     max_new_tokens: int,
 ) -> list[str]:
-    """A sentence for each model of a grid, by name, and each way of asking in which groups do not fit;
-    and for each model that cannot be looked at here.
+    """A sentence for each model of a grid, by name with its prompt style, and each way of asking in which
+    groups do not fit; and for each model that cannot be looked at here.
     """
     found = []
-    for name, entry in models.items():
+    for name, (entry, style) in models.items():
         try:
             fit = fit_of(groups, style, entry, max_new_tokens)
         except UserError as error:
@@ -140,7 +139,9 @@ def _context_of(folder: Path) -> int:
 
 def _most_bytes(group: Group, style: PromptStyle, max_new_tokens: int) -> int:
     """Bytes that no prompt of a group exceeds, and the tokens of all its answers."""
-    said = [*everything(group, style), *map(turn, group)]
+    said = [*everything(group, style), *(turn(question, style) for question in group)]
+    if style.shots:
+        said += single(group, group.questions[0], style)
     size = sum(len(message["content"].encode()) for message in said)
     return size + TEMPLATE_BYTES * (len(group) + 1) + len(group) * max_new_tokens
 
@@ -155,7 +156,7 @@ class _Lengths:
         self.style = style
         self.max_new_tokens = max_new_tokens
         texts = {group.context for group in groups}
-        texts |= {turn(question)["content"] for group in groups for question in group}
+        texts |= {self._turn(question) for group in groups for question in group}
         some = [text for text in texts if text]
         self._tokens = {"": 0, **dict(zip(some, _token_counts(chat.tokenizer, some), strict=True))}
 
@@ -164,28 +165,36 @@ class _Lengths:
         """Tokens of a prompt beside its context and question."""
         empty = Group.model_validate({"id": "-", "questions": [{"id": "-", "text": "-", "golds": ["-"]}]})
         (question,) = empty.questions
-        prompts = (single(empty, question, self.style), everything(empty, self.style))
-        return max(len(self.chat.prompt_ids(prompt)) for prompt in prompts)
+        ways = (single, first_turn)
+        lengths = [self._length(way(empty, question, self.style)) for way in ways]
+        return max(*lengths, self._length(everything(empty, self.style), many=True))
+
+    def _turn(self, question: Question) -> str:
+        return turn(question, self.style)["content"]
+
+    def _length(self, messages: Sequence[Message], many: bool = False) -> int:
+        form = answer_form(self.style, many)
+        return len(self.chat.prompt_ids(messages, form=form.form, begun=form.begun))
 
     @cached_property
     def _turn_frame(self) -> int:
         """Tokens between an answer and the next question, and behind that."""
         said = {"role": "user", "content": "-"}
-        return len(self.chat.next_turn_ids([said], [said]))
+        form = answer_form(self.style, many=False)
+        return len(self.chat.next_turn_ids([said], [said], form.form, form.begun))
 
     def alone(self, group: Group, limit: int) -> int:
         """Tokens of the group's longest prompt of one question, with its answer."""
-        longest = max(group, key=lambda question: self._tokens[turn(question)["content"]])
-        asked = self._tokens[turn(longest)["content"]]
+        longest = max(group, key=lambda question: self._tokens[self._turn(question)])
+        asked = self._tokens[self._turn(longest)]
         tokens = self._frame + self._tokens[group.context] + asked + self.max_new_tokens
         if abs(tokens - limit) <= NEAR:
-            prompt = single(group, longest, self.style)
-            tokens = len(self.chat.prompt_ids(prompt)) + self.max_new_tokens
+            tokens = self._length(single(group, longest, self.style)) + self.max_new_tokens
         return tokens
 
     def together(self, group: Group) -> int:
         """Tokens of the whole group asked turn by turn, with all answers; in one prompt it takes less."""
-        asked = sum(self._tokens[turn(question)["content"]] for question in group)
+        asked = sum(self._tokens[self._turn(question)] for question in group)
         turns = len(group) * (self._turn_frame + self.max_new_tokens)
         return self._frame + self._tokens[group.context] + asked + turns
 

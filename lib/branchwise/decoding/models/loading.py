@@ -16,6 +16,7 @@ from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
+from branchwise.prompts.style import Form
 
 
 class Loaded(NamedTuple):
@@ -132,7 +133,8 @@ def _check_quantization(model: PreTrainedModel, folder: Path) -> None:
 def _check_vocabulary(model: PreTrainedModel, chat: ChatTokenizer, folder: Path) -> None:
     """Raises UserError where the tokenizer makes ids that the model has no embedding for."""
     rows = cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0]
-    prompt = chat.prompt_ids([{"role": "user", "content": "Who?"}])
+    form: Form = "chat" if chat.has_template else "completion"
+    prompt = chat.prompt_ids([{"role": "user", "content": "Who?"}], form=form)
     largest = max(chat.tokenizer.vocab_size - 1, *prompt)
     if largest >= rows:
         raise UserError(
