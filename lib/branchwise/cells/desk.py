@@ -13,7 +13,7 @@ from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import DoesNotFit, UserError
-from branchwise.prompts import Message
+from branchwise.prompts import Message, num_shown
 from branchwise.prompts.style import IN_ONE_TEXT, IN_TURNS, AnswerForm, PromptStyle, answer_form
 from branchwise.strategies.base import Prompt, Reply, Text
 from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
@@ -145,7 +145,8 @@ class GroupDesk:
             self._check_length(decoder, len(ids), rules.max_new_tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
-        request = Request(ids, rules, self, future, self._hear(asked), plain)
+        num_shared = 0 if chat is None or not asked else self._num_shared(chat, messages, ids, form)
+        request = Request(ids, rules, self, future, self._hear(asked), plain, num_shared)
         decoder.submit(request)
         facts = {"by": by, "messages": tuple(messages)}
         stated = (reply.index for reply in after)
@@ -166,6 +167,7 @@ class GroupDesk:
     def open(self, prompt: Prompt) -> Branch:
         """A root branch: messages up to where the model's turn begins, token ids, or text as it is."""
         messages = None
+        num_shared = 0
         if isinstance(prompt, str):
             ids = self._tokenizer.encode(prompt)
         elif prompt and isinstance(prompt[0], int):
@@ -174,7 +176,8 @@ class GroupDesk:
             messages = cast(Sequence[Message], prompt)
             form = answer_form(self.style, many=False)
             ids = self._tokenizer.prompt_ids(messages, form=form.form, begun=form.begun)
-        branch = self._with_branches("fork").open(ids, self)
+            num_shared = self._num_shared(self._tokenizer, messages, ids, form)
+        branch = self._with_branches("fork").open(ids, self, num_shared)
         self._hold(branch, "open", (), ids, messages)
         return branch
 
@@ -279,6 +282,16 @@ class GroupDesk:
         if not asked:
             return IN_TURNS if chat is None or chat.has_template else IN_ONE_TEXT
         return answer_form(self.style, len(asked) > 1 if many is None else many)
+
+    def _num_shared(
+        self, chat: ChatTokenizer, messages: Sequence[Message], ids: Sequence[int], form: AnswerForm
+    ) -> int:
+        """Tokens of the shots at the beginning of a prompt: prompts of all groups have them."""
+        if not self.style.shots:
+            return 0
+        shown = messages[: num_shown(messages, self.style)]
+        shared = chat.shared_ids(shown, form.form)
+        return len(shared) if ids[: len(shared)] == shared and len(shared) < len(ids) else 0
 
     def _rules(self, given: Rules | None, asked: Sequence[Question], form: AnswerForm) -> Rules:
         if given is None:

@@ -64,7 +64,8 @@ class Admission:
             self.forget_lingering(state)
         before = self.tree.slots.num_used
         mine = self.waiting[0].branch
-        idle = {s.root.id for g, s in groups.items() if g != mine.group and not s.num_running}
+        others = [s for g, s in groups.items() if g != mine.group and not s.num_running]
+        idle = {root.id for state in others for root in state.roots}
         needed = self._planned() | set(mine.path)
         nodes = [node for node in self.tree.nodes.values() if node not in needed]
         # Other groups first: what this one holds is likelier to be asked for again.

@@ -109,7 +109,8 @@ class Run(Running):
 
 @dataclass(eq=False)
 class GroupState:
-    """What the tree keeps for one group: its root, its branches, and the last finished answer.
+    """What the tree keeps for one group: its root, its roots below beginnings that groups share (by
+    these), its branches, and the last finished answer.
 
     The branch of an `ask` leaves when it is finished, unless nothing else of its group is running:
     then it lingers until the group's next prompts are in the tree, because the next turn of a
@@ -117,6 +118,12 @@ class GroupState:
     """
 
     root: Node
+    below: dict[Node, Node] = field(default_factory=dict)
     branches: set[Branch] = field(default_factory=set)
     num_running: int = 0
     lingering: Branch | None = None
+
+    @property
+    def roots(self) -> list[Node]:
+        """All roots that are the group's own."""
+        return [self.root, *self.below.values()]

@@ -72,8 +72,8 @@ class BranchingDecoder(Decoder, Protocol):
 
     stop_ids: frozenset[int]
 
-    def open(self, prompt: Sequence[int] | str, group: Hashable = None) -> "Branch":
-        """A root branch that holds a prompt."""
+    def open(self, prompt: Sequence[int] | str, group: Hashable = None, num_shared: int = 0) -> "Branch":
+        """A root branch that holds a prompt; its first `num_shared` tokens are those of all groups."""
 
     def fork(self, branch: "Branch", texts: Sequence[Sequence[int] | str]) -> "list[Branch]":
         """Children that see their ancestors and not each other."""

@@ -75,12 +75,21 @@ class TreeEngine:
 
     # ----- the four verbs -----
 
-    def open(self, prompt: Text, group: Hashable = None) -> Branch:
-        """A root branch: a prompt, computed once, sharing what it starts with inside its group."""
+    def open(self, prompt: Text, group: Hashable = None, num_shared: int = 0) -> Branch:
+        """A root branch: a prompt, computed once, sharing what it starts with inside its group.
+
+        Its first `num_shared` tokens are computed once for all groups, and kept (see
+        `branchwise.decoding.held.shared`). Raises UserError where that is all of the prompt.
+        """
         ids = self._ids(prompt, "the prompt", prompt_ids_of)
+        if num_shared >= len(ids):
+            raise UserError(
+                f"all {len(ids)} tokens of a prompt are shared by all groups",
+                "share less: a prompt ends in a token of its own",
+            )
         with self._mutex:
-            root = self._scheduler.state(group).root
-            leaf, _ = self.tree.insert(root, ids)
+            root = self._scheduler.root(group, ids[:num_shared])
+            leaf, _ = self.tree.insert(root, ids[num_shared:])
             return self._new_branch(group, leaf)
 
     def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
@@ -255,9 +264,21 @@ class TreeEngine:
         """Memory of keys and values, those included that a cascade's steps had gathered at most."""
         return self.cache_bytes + self.peak_copied_bytes
 
+    @property
+    def num_shared_tokens(self) -> int:
+        """Tokens of beginnings that all groups share; computed once, and on no prompt's ledger."""
+        return self._scheduler.shared.num_tokens
+
+    def forget_shared(self) -> None:
+        """Let go of the beginnings that groups share; the next prompt computes its own anew."""
+        with self._mutex:
+            self._scheduler.shared.forget()
+
     def facts(self) -> dict[str, Any]:
         """What was chosen where the options leave it open."""
+        shared = {"shared_prompt_tokens": self.num_shared_tokens} if self.num_shared_tokens else {}
         return {
+            **shared,
             "resolved_kernel": self.kernel,
             "kernel_self_test_s": self.self_test,
             "resolved_weights": self.weight_layout,
@@ -328,7 +349,7 @@ class TreeEngine:
             if request.future.done():
                 self._scheduler.miss(request.rules)
                 continue
-            branch = self.open(request.prompt_ids, request.group)
+            branch = self.open(request.prompt_ids, request.group, request.num_shared)
             self._start(branch, request.rules, request.future, request.on_token, is_ask=True)
             touched.append(self._scheduler.groups[request.group])
         for state in touched:

@@ -18,7 +18,7 @@ from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.held.cache import TreeCache
 from branchwise.decoding.held.positions import GridRotary
-from branchwise.decoding.held.tree import Node, Pending, TokenTree
+from branchwise.decoding.held.tree import Node, Pending, TokenTree, is_below
 from branchwise.decoding.models.usable import check_mode
 from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.products.packed import PackedWeights
@@ -147,6 +147,8 @@ class ForwardPass:
             found = {pending.nodes[row].root_id for row in rows} - broken.keys()
             # Nothing new: it is not the tokens that spoil, so nobody's logits can be trusted.
             found = found or {node.root_id for node in pending.nodes} - broken.keys()
+            # Nor those of trees that go on from a broken one.
+            found |= {n.root_id for n in set(pending.nodes) if is_below(n, found)} - broken.keys()
             broken |= dict.fromkeys(found, where)
             sound = [row for row, node in enumerate(pending.nodes) if node.root_id not in broken]
             if not sound:

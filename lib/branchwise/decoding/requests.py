@@ -108,7 +108,8 @@ class Rules:
 @dataclass(eq=False)
 class Request:
     """A prompt to be answered: its token ids, the messages that they were made of, or both; a decoder
-    goes by what it takes. `on_token` is called with each token id as it is made.
+    goes by what it takes. `on_token` is called with each token id as it is made. The first `num_shared`
+    token ids are the same in prompts of all groups: a decoder may compute them once.
     """
 
     prompt_ids: list[int]
@@ -117,6 +118,7 @@ class Request:
     future: asyncio.Future["Completion"]
     on_token: Callable[[int], None] | None = None
     messages: Sequence[Mapping[str, str]] = ()
+    num_shared: int = 0
 
     def __post_init__(self) -> None:
         if not self.prompt_ids and not self.messages:

@@ -12,6 +12,7 @@ from torch import Tensor
 from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
+from branchwise.decoding.held.shared import SharedBeginnings
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.requests import Hook, Rules, hand_over
 from branchwise.decoding.sampling import choose
@@ -37,6 +38,7 @@ class Scheduler:
         self.stop_ids = stop_ids
         self.stop_texts = StopTexts(tokenizer)
         self.groups: dict[Hashable, GroupState] = {}
+        self.shared = SharedBeginnings(tree)
         self.admission = Admission(tree, max_cache_tokens)
         # Weak: a set all of whose branches were cancelled before they came is nobody's to take out.
         self._sets: WeakKeyDictionary[Hook, _Set] = WeakKeyDictionary()
@@ -52,6 +54,18 @@ class Scheduler:
             self.tree.hold(root)
             state = self.groups[group] = GroupState(root)
         return state
+
+    def root(self, group: Hashable, shared: Sequence[int]) -> Node:
+        """Where prompts of a group that begin with `shared` go on from there; made on first use."""
+        state = self.state(group)
+        if not shared:
+            return state.root
+        beginning = self.shared.node(shared)
+        root = state.below.get(beginning)
+        if root is None:
+            root = state.below[beginning] = self.tree.add((beginning,), is_root=True)
+            self.tree.hold(root)
+        return root
 
     def release(self, branch: Branch) -> None:
         """Let go of a branch; does nothing for one that is gone."""
@@ -69,7 +83,8 @@ class Scheduler:
         if state is not None:
             for branch in state.branches:
                 self.tree.release(branch.tip)
-            self.tree.release(state.root)
+            for root in state.roots:
+                self.tree.release(root)
 
     @property
     def runs(self) -> list[Run]:
@@ -120,9 +135,9 @@ class Scheduler:
                 self._fail([generating], _not_numbers(generating, outcome.broken[tip.root_id]))
             elif generating.logits_V is None:
                 generating.logits_V = outcome.logits.get(tip)
-        for root_id in outcome.broken:
+        if outcome.broken:
             # Nothing may be built on what was computed there.
-            self.tree.evict(self.tree.of_root(root_id))
+            self.tree.evict(self.tree.of_roots(outcome.broken.keys()))
         self.choose()
 
     def choose(self) -> bool:

@@ -6,6 +6,7 @@ from branchwise.prompts.rendering import (
     assistant,
     everything,
     first_turn,
+    num_shown,
     single,
     turn,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "assistant",
     "everything",
     "first_turn",
+    "num_shown",
     "numbered",
     "read_many",
     "read_one",

@@ -137,6 +137,14 @@ def first_turn(group: Group, question: Question, style: PromptStyle) -> list[Mes
     return [_system(style, many=False), *shown, _alone(group, question, style)]
 
 
+def num_shown(messages: Sequence[Message], style: PromptStyle) -> int:
+    """How many of a prompt's messages come before its own group: the system's, and those of the shots."""
+    num_questions = sum(map(len, style.shots))
+    together = 1 + 2 * len(style.shots)
+    is_many = messages[0] == _system(style, many=True)
+    return together if is_many else 1 + 2 * num_questions
+
+
 def everything(group: Group, style: PromptStyle) -> list[Message]:
     """One prompt that asks all questions of the group at once; a shot is a whole group."""
     shown: list[Message] = []

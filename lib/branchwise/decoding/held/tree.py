@@ -8,7 +8,7 @@ mask. A node that has children takes no more tokens: what a child sees never cha
 Shape legend: N query tokens of a step, S key slots in use, M nodes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -27,6 +27,7 @@ class Node:
     """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed.
 
     `start` is the logical position of the first; `x` the branch's place beside the line of positions.
+    `level` counts the trees that its own inherits from.
     `payer` is the running prompt that its pending tokens are computed for, None where nobody's are.
     """
 
@@ -37,6 +38,7 @@ class Node:
     slots: list[int] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
     root_id: int = NOBODY
+    level: int = 0
     x: int = 0
     holders: int = 0
     open_to_match: bool = True
@@ -103,19 +105,25 @@ class TokenTree:
     # ----- building -----
 
     def add(
-        self, parents: tuple[Node, ...], tokens: Sequence[int] = (), start: int | None = None
+        self,
+        parents: tuple[Node, ...],
+        tokens: Sequence[int] = (),
+        start: int | None = None,
+        is_root: bool = False,
     ) -> Node:
-        """A new node below `parents` (none: a root), by default starting where the farthest ends."""
+        """A new node below `parents` (none: a root), by default starting where the farthest ends.
+
+        With `is_root` a tree of its own begins, one that inherits from another.
+        """
         self.version += 1
         node_id = self._free_ids.pop() if self._free_ids else self._new_id()
         if start is None:
             start = max((parent.end for parent in parents), default=0)
         node = Node(node_id, parents, start, list(tokens))
         if parents:
-            node.root_id = parents[0].root_id
             node.x = min(parent.x for parent in parents)
-        else:
-            node.root_id = node_id
+        node.root_id = parents[0].root_id if parents and not is_root else node_id
+        node.level = max((parent.level for parent in parents), default=0) + (is_root and bool(parents))
         self.nodes[node_id] = node
         row = self.visible_MM[[parent.id for parent in parents]].any(0)
         self.visible_MM[node_id] = row
@@ -162,6 +170,7 @@ class TokenTree:
         for parent in node.parents:
             parent.children.remove(node)
         top.start, top.x, top.payer = node.start, node.x, node.payer
+        top.root_id, top.level = node.root_id, node.level
         top.slots, node.slots = node.slots[:length], node.slots[length:]
         node.start += length
         node.tokens = node.tokens[length:]
@@ -186,7 +195,7 @@ class TokenTree:
         complete: set[Node] = set()
         room = limit
         for node in order:
-            blocked = any(p.num_pending and p not in complete for p in node.parents)
+            blocked = any(parent in order and parent not in complete for parent in node.parents)
             if blocked or room <= 0:
                 continue
             take = min(room, node.num_pending)
@@ -195,7 +204,8 @@ class TokenTree:
             if take == node.num_pending:
                 complete.add(node)
         pending = Pending([], [], [])
-        for node, take in sorted(chosen, key=lambda pair: pair[0].root_id):
+        # A token sees what was written before it: trees come after those that they inherit from.
+        for node, take in sorted(chosen, key=lambda pair: (pair[0].level, pair[0].root_id)):
             done = len(node.slots)
             pending.nodes.extend([node] * take)
             pending.tokens.extend(node.tokens[done : done + take])
@@ -205,12 +215,14 @@ class TokenTree:
     def _collect(self, node: Node, order: dict[Node, None]) -> None:
         """Nodes with pending tokens among `node` and its ancestors, parents before children.
 
-        Ancestors of a computed node are computed, so the walk stops there.
+        Ancestors of a computed node are computed, so the walk stops there; not at a node without tokens,
+        which says nothing of them.
         """
         stack = [(node, False)]
         while stack:
             current, parents_done = stack.pop()
-            if current in order or not current.num_pending:
+            is_passed = not current.tokens and current.parents
+            if current in order or not (current.num_pending or is_passed):
                 continue
             if parents_done:
                 order[current] = None
@@ -280,9 +292,9 @@ class TokenTree:
                 self.slots.give_back(node.slots)
                 node.slots = []
 
-    def of_root(self, root_id: int) -> list[Node]:
-        """All nodes of one tree."""
-        return [node for node in self.nodes.values() if node.root_id == root_id]
+    def of_roots(self, root_ids: Collection[int]) -> list[Node]:
+        """All nodes of some trees, and those of others that inherit from them."""
+        return [node for node in self.nodes.values() if is_below(node, root_ids)]
 
     def compact(self) -> Tensor:
         """Move all tokens to the first slots, node by node, so that no holes are left.
@@ -324,6 +336,11 @@ class TokenTree:
             for parent in current.parents:
                 parent.children.remove(current)
                 stack.append(parent)
+
+
+def is_below(node: Node, root_ids: Collection[int]) -> bool:
+    """Whether a node is of one of these trees, or inherits from one."""
+    return node.root_id in root_ids or any(one.root_id in root_ids for one in node.ancestors())
 
 
 def _common_length(a: Sequence[int], b: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ TOKENIZER_FILES = (
 )
 
 
+_PROBES = ("Who?", "1")
+"""Beginnings of a turn that have no token in common."""
 _ANSWER = "@@the answer stands here@@"
 
 
@@ -93,6 +96,7 @@ class ChatTokenizer:
         self._opens_thought = self.has_template and opens_thought(self._probe()) is not None
         tags = {tag for pair in THOUGHT_TAGS for tag in pair}
         self._tag_ids = {tag: i for tag, i in added_tokens_of(tokenizer).items() if tag in tags}
+        self._shared: dict[tuple, list[int]] = {}
         self.notes = self._notes()
 
     @classmethod
@@ -202,6 +206,17 @@ class ChatTokenizer:
                 "the chat template drops what the assistant said", "use strategy collab instead"
             )
         return continuation_ids_of(self._quoting.reader(mark), after)
+
+    def shared_ids(self, shown: Sequence[Any], form: Form) -> list[int]:
+        """Ids with which every prompt begins that begins with these messages, whatever is asked next."""
+        key = (form, *((message["role"], message["content"]) for message in shown))
+        if key not in self._shared:
+            further = [{"role": "user", "content": probe} for probe in _PROBES]
+            first, second = (self.prompt_ids([*shown, one], form=form) for one in further)
+            pairs = zip(first, second, strict=False)
+            alike = takewhile(lambda pair: pair[0] == pair[1], pairs)
+            self._shared[key] = [left for left, _ in alike]
+        return self._shared[key]
 
     def _rendered(
         self, messages: Sequence[Any], generate: bool, form: Form = "chat", begun: str = ""
