@@ -63,12 +63,14 @@ ROOMS: dict[str, Room] = {
         | _all(
             "prompts/test_golden.py prompts/reading",
             "prompts/reading/choice.py",
+            "prompts/reading/going_on.py",
             "prompts/reading/many.py",
             "prompts/reading/number.py",
             "prompts/reading/numbering.py",
             "prompts/reading/numerals.py",
             "prompts/reading/one.py",
             "prompts/reading/reply.py",
+            "prompts/reading/sentence.py",
             "prompts/reading/targets.py",
             "prompts/reading/words.py",
         )

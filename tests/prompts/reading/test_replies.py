@@ -24,6 +24,8 @@ CHINESE = asked("choice", tables.CHINESE_OPTIONS, "下列正确的是")
 WRONG = asked("choice", ("头痛", "咳嗽", "发热", "腹痛"), "下列错误的是")
 NUMBER, SPAN, TEXT = asked("number"), asked("span"), asked("text")
 
+CAPITAL = asked(text="What is the capital of France?")
+
 
 @pytest.mark.parametrize(
     ("question", "reply", "answer"),
@@ -74,6 +76,11 @@ BY_RULE: dict[str, tuple[Question, str, str]] = {
     "phrase_boxed": (SPAN, r"\boxed{\text{Paris}}", "Paris"),
     "phrase_announced": (SPAN, "The answer is Paris.", "Paris"),
     "phrase_explained": (SPAN, "Paris\n\nExplanation: it is the capital.", "Paris"),
+    "phrase_repeated": (SPAN, "Paris.\nParis.\nPar", "Paris"),
+    "phrase_supported": (SPAN, "Paris\n\nThe text names it in its first line.", "Paris"),
+    "phrase_restated": (CAPITAL, "The capital of France is Paris.", "Paris"),
+    "phrase_emphasised": (SPAN, "It was **Paris** in the end.", "Paris"),
+    "phrase_refused": (SPAN, "The passage does not mention it.", "no answer"),
     "phrase": (SPAN, "“Paris.”", "Paris"),
     "text": (TEXT, "答案：one\n2. two", "答案：one\n2. two"),
     "json": (ENGLISH, '{"answer": "B"}', "B"),

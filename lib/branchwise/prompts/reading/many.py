@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from branchwise.data.style import AnswerFormat
 from branchwise.data.types import Question
+from branchwise.prompts.reading.going_on import own_blocks
 from branchwise.prompts.reading.numbering import Parts, assignments, inline, later_blocks
-from branchwise.prompts.reading.one import read_one, read_part
+from branchwise.prompts.reading.one import CONTINUED, read_one, read_part
 from branchwise.prompts.reading.reply import answer_of, as_text, json_values, tags, without_thought
 from branchwise.prompts.reading.result import Reading
 
@@ -262,7 +263,7 @@ def read_many(text: str, questions: Questions, answer_format: AnswerFormat) -> l
     One question without a number has the whole reply.
     """
     text = without_thought(text, parts=True)
-    cut, name = _cut(text, questions)
+    cut, name = _cut_of_own(text, questions)
     if cut is None:
         if len(questions) == 1:
             return [read_one(text, questions[0], answer_format)._replace(well_formed=False)]
@@ -273,6 +274,17 @@ def read_many(text: str, questions: Questions, answer_format: AnswerFormat) -> l
         rule = f"{name} + {reading.rule}" if reading.rule else ""
         readings.append(Reading(reading.answer, reading.well_formed and cut.is_form, rule))
     return readings
+
+
+def _cut_of_own(text: str, questions: Questions) -> tuple[Cut | None, str]:
+    """The cut of a reply, or of its beginning where that holds all answers and a further passage, or
+    further questions, come behind it.
+    """
+    for block in own_blocks(text):
+        cut, name = _cut(block, questions)
+        if cut is not None and all(cut.texts.get(n) for n in range(1, len(questions) + 1)):
+            return Cut(cut.texts), f"{CONTINUED.name} + {name}"
+    return _cut(text, questions)
 
 
 def _cut(text: str, questions: Questions) -> tuple[Cut | None, str]:

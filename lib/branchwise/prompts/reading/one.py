@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from branchwise.data.style import AnswerFormat
-from branchwise.data.types import AnswerType, Question
-from branchwise.prompts.reading import choice, number, words
+from branchwise.data.types import NO_ANSWER, AnswerType, Question
+from branchwise.prompts.reading import choice, number, sentence, words
+from branchwise.prompts.reading.going_on import own_part
 from branchwise.prompts.reading.reply import answer_of, json_values, tags, without_thought
 from branchwise.prompts.reading.result import Reading
 from branchwise.prompts.reading.targets import Options
@@ -73,18 +74,63 @@ NUMBER_RULES = (
         number.only_words,
     ),
 )
+
+
+class Phrase(NamedTuple):
+    """A reply that is a phrase, or says one in a sentence, with the question that it answers."""
+
+    text: str
+    question: str
+
+
+def _of_text(read: Callable[[str], str]) -> Callable[[Phrase], str]:
+    return lambda phrase: read(phrase.text)
+
+
 PHRASE_RULES = (
-    Rule("phrase_boxed", r'the last LaTeX box: "\boxed{\text{Paris}}"', words.boxed),
+    Rule("phrase_boxed", r'the last LaTeX box: "\boxed{\text{Paris}}"', _of_text(words.boxed)),
     Rule(
         "phrase_announced",
         'the last that is announced: "The answer is Paris.", "答案是北京"',
-        words.announced,
+        _of_text(words.announced),
     ),
-    Rule("phrase_explained", "what stands before a line that begins an explanation", words.explained),
-    Rule("phrase", "the whole reply, without quotes and full stop where it is one line", words.whole),
+    Rule(
+        "phrase_explained",
+        "what stands before a line that begins an explanation",
+        _of_text(words.explained),
+    ),
+    Rule(
+        "phrase_repeated", 'what is said again and again: "Paris\\nParis\\nPar"', _of_text(words.repeated)
+    ),
+    Rule(
+        "phrase_supported",
+        'a short first line or sentence that the rest supports: "Paris. The text says that Paris ..."',
+        _of_text(words.supported),
+    ),
+    Rule(
+        "phrase_restated",
+        'what stands before or behind the question, said again: "The capital of France is Paris."',
+        lambda phrase: sentence.restated(phrase.text, phrase.question),
+    ),
+    Rule("phrase_emphasised", 'the only phrase in bold: "It was **Paris**."', _of_text(words.emphasised)),
+    Rule(
+        "phrase_refused",
+        f'"{NO_ANSWER}", where it says so in its own words: "The text does not mention it."',
+        _of_text(sentence.refused),
+    ),
+    Rule(
+        "phrase",
+        "the whole reply, without quotes and full stop where it is one line",
+        _of_text(words.whole),
+    ),
 )
 TEXT_RULES = (Rule("text", "free text: the whole reply, as it is", words.free_text),)
 JSON = Rule("json", 'a JSON object with an answer: {"answer": "B"}', lambda _: "")
+CONTINUED = Rule(
+    "continued",
+    'it goes on with questions of its own, and the first answer counts: "Paris\\nQuestion: ..."',
+    lambda _: "",
+)
 ONE_RULES: dict[AnswerType, tuple[Rule, ...]] = {
     "choice": CHOICE_RULES,
     "number": (*NUMBER_RULES, *PHRASE_RULES),
@@ -92,8 +138,8 @@ ONE_RULES: dict[AnswerType, tuple[Rule, ...]] = {
     "cloze": PHRASE_RULES,
     "text": TEXT_RULES,
 }
-"""By type of answer, in order: the first rule that reads anything counts. A JSON object is opened first,
-and what it gives is then read by the same rules."""
+"""By type of answer, in order: the first rule that reads anything counts. What goes on after an answer is
+cut off first ("continued + phrase"), then a JSON object is opened, and what it gives is read by these."""
 
 
 def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
@@ -103,6 +149,14 @@ def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Read
 
 def read_part(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
     """The same, from a reply without thoughts, or the part of one that is about the question."""
+    own = own_part(text, question)
+    reading = _read(own, question, answer_format)
+    if own == text or not reading.rule:
+        return reading
+    return Reading(reading.answer, False, f"{CONTINUED.name} + {reading.rule}")
+
+
+def _read(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
     found = tags(text)
     given = next((tag for tag in reversed(found) if tag.inside), None)
     inside = given.inside if given else "" if found else text
@@ -140,8 +194,9 @@ def _first(text: str, question: Question) -> tuple[str, str]:
         seen = choice.Choice(text, Options(question.options), question.text)
     elif question.answer == "number":
         seen = number.Number(text, question.text)
+    phrase = Phrase(text, question.text)
     for rule in ONE_RULES[question.answer]:
-        if answer := rule.read(text if rule in PHRASE_RULES else seen):
+        if answer := rule.read(phrase if rule in PHRASE_RULES else seen):
             return answer, rule.name
     return "", ""
 

@@ -4,6 +4,7 @@ All of it is by stated rules. A thought is what stands before the last closing t
 follows that tag, what stands between tags. A mention of the answer tags is no answer.
 """
 
+import ast
 import json
 import re
 import unicodedata
@@ -108,13 +109,28 @@ def json_values(text: str) -> list[Any]:
         candidates += reversed(re.findall(r"\{[^{}]*\}", text))
     found = []
     for candidate in candidates:
-        try:
-            value = json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
+        value = _value(candidate)
         if isinstance(value, dict | list):
             found.append(value)
     return found
+
+
+MAX_LITERAL_CHARS = 2_000
+
+
+def _value(text: str) -> Any:
+    """The value of JSON, or of an object in single quotes, as Python has it; None where it is neither."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    text = text.strip()
+    if not text.startswith("{'") or len(text) > MAX_LITERAL_CHARS:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def answer_of(value: Any) -> str | None:

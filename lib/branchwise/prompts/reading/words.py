@@ -3,7 +3,8 @@
 A lead-in that only announces ("The answer is", "答案是"), quotes, emphasis and the full stop of a single
 phrase are no part of it. Nothing else is taken off: "It is" may belong to an answer. Of several lines
 the one that is announced counts, the last of these; without an announcement they stay whole, up to a
-line that begins an explanation.
+line that begins an explanation. What is said again and again counts once; what a sentence supports that
+stands behind it counts alone; of a sentence with one phrase in bold that phrase counts.
 """
 
 # ruff: noqa: E501, SIM102 (patterns read better on one line, and nested conditions one by one)
@@ -13,7 +14,7 @@ import re
 _MARKS = r"[\s*_`\"'“”‘’#>]*"
 _LEAD = (
     r"(?:(?:so|therefore|thus|hence|in conclusion|based on the (?:text|passage|context))\s*,?\s*)?"
-    r"(?:(?:the|my|a|your)\s+)?(?:(?:final|correct|right|short|best)\s+)?answers?"
+    r"(?:here(?:['’]s| is| are)\s+)?(?:(?:the|my|a|your)\s+)?(?:(?:final|correct|right|short|best)\s+)?answers?"
     r"(?:\s+(?:to|for)\s+(?:the|this|that|your)?\s*question(?:\s+\d+)?)?"
 )
 _LABEL = re.compile(
@@ -81,6 +82,59 @@ def explained(text: str) -> str:
     """What stands before a line that begins an explanation."""
     match = _EXPLAINS.search(text)
     return bare(text[: match.start()].strip()) if match else ""
+
+
+_BACKS = re.compile(
+    r"[\s*_>(\"'“]*(?:(?:the|this|that)\s+(?:text|passage|context|article|document|paragraph|answer|information|is|was)\b|"
+    r"according to|based on|as (?:stated|mentioned)|in the (?:text|passage)|it is (?:stated|mentioned)|note\b|because\b|"
+    r"i hope|let me know|文中|原文|文章|根据|解析|解释)",
+    re.IGNORECASE,
+)
+_NEXT_SENTENCE = re.compile(r"(?<=[.!])[ \t]+(?=[A-Z\"“(])|(?<=[。！])(?=.)")
+_MOST_WORDS = 10
+
+
+def supported(text: str) -> str:
+    """A short first line or first sentence that what follows gives the reason of, or says again."""
+    text = text.strip()
+    head, blank, rest = text.partition("\n\n")
+    if "\n" in text and not blank:
+        return ""
+    if not blank:
+        cut = next(
+            (m for m in _NEXT_SENTENCE.finditer(text) if not _SHORT.search(text[: m.start() - 1])), None
+        )
+        if cut is None:
+            return ""
+        head, rest = text[: cut.start()], text[cut.end() :]
+    answer = bare(head)
+    is_short = len(answer.split()) <= _MOST_WORDS and len(answer) <= 80 and "\n" not in answer
+    if not is_short or not answer or answer.endswith((":", "：", "?", "!")):
+        return ""
+    again = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", rest, re.IGNORECASE) is not None
+    return answer if _BACKS.match(rest) or again else ""
+
+
+def repeated(text: str) -> str:
+    """What a reply says and says again, line by line or sentence by sentence; the last may be cut off."""
+    said = [bare(part) for part in re.split(r"\n+|(?<=\.)\s+|(?<=。)", text.strip()) if part.strip()]
+    if len(said) < 2 or len(set(said[:-1])) > 1 or not said[0].startswith(said[-1]):
+        return ""
+    return said[0] if len(said) > 2 or said[0] == said[1] else ""
+
+
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
+
+
+def emphasised(text: str) -> str:
+    """The only phrase in bold of a single line, where it is no label and no mere stress ("**not**")."""
+    found = list(_BOLD.finditer(text))
+    if len(found) != 1 or "\n" in text.strip():
+        return ""
+    answer = bare(found[0].group(1) or found[0].group(2))
+    is_label = answer.endswith((":", "：")) or text[found[0].end() :].lstrip().startswith((":", "："))
+    is_stress = answer.lower() in ("not", "no", "only", "never", "all", "any", "must", "before", "after")
+    return "" if is_label or is_stress else answer
 
 
 def whole(text: str) -> str:
