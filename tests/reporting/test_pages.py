@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,12 +203,56 @@ def test_waits_go_through_asks_of_no_question() -> None:
 
 
 def test_an_experiment_links_its_cells(tmp_path: Path) -> None:
-    links = [CellLink(("d", "m", name, "tree"), f"d/m/{name}/tree/index.html", "F1 5 %") for name in "ab"]
+    links = [
+        CellLink(("d", "m", name, "tree"), f"d/m/{name}/tree/index.html", "F1 5 %", "19 of 20")
+        for name in "ab"
+    ]
     write_experiment_index(tmp_path / "index.html", "made <x>", links, 10)
     text = (tmp_path / "index.html").read_text()
     assert re.findall(r'<a href="(.*?)"', text) == [link.href for link in links]
     assert "made &lt;x&gt;" in text
     assert "2 cells" in text
+    assert text.count('<td class="number">19 of 20</td>') == 2
+
+
+def unscored(page: Page) -> Page:
+    return replace(page, shown=tuple(replace(one, verdict=None) for one in page.shown))
+
+
+def test_a_group_can_be_filtered_to_its_wrong_answers(tmp_path: Path) -> None:
+    text = written(made_page(), tmp_path)
+    body = text.split("</style>")[1]
+    switch = '<input type="checkbox" id="only-wrong"><label for="only-wrong">'
+    assert f"{switch}only wrong answers: 1 of 4 (exact match below 1)</label>" in body
+    assert body.count('tabindex="0" class="fine"') == 3
+    assert '<article id="q3" tabindex="0">' in body
+    assert body.index(switch) < body.index("<article")
+    # What a link names is seen in any case.
+    assert "#only-wrong:checked ~ article.fine:not(:target)" in text
+    # The metric leaves out Q1: it is neither right nor wrong.
+    graded = written(made_page(primary="rouge_l"), tmp_path)
+    assert "only wrong answers: 3 of 3 (ROUGE-L below 1)" in graded
+    assert graded.count('tabindex="0" class="fine"') == 1
+    assert 'type="checkbox"' not in written(unscored(made_page()), tmp_path)
+
+
+def test_an_index_counts_wrong_answers_and_can_be_filtered_to_them(tmp_path: Path) -> None:
+    fine = made_page("fine")
+    right = next(one.verdict for one in fine.shown if one.verdict and not one.is_wrong)
+    fine = replace(fine, shown=tuple(replace(one, verdict=right) for one in fine.shown))
+    pages = [made_page(), fine, unscored(made_page("unknown"))]
+    text = write_pages(pages, tmp_path, "cell <x>").read_text()
+    body = text.split("</style>")[1]
+    assert "only wrong answers: 1 of 8 (exact match below 1)</label>" in body
+    assert body.index('id="only-wrong"') < body.index("<table>")
+    assert body.count('<tr class="fine">') == 2
+    # Under its group, where only wrong answers are asked for.
+    assert body.count('<tr class="when-wrong">') == 1
+    assert '<td class="number">Q3</td><td colspan="6" dir="auto">Which pet?' in body
+    assert "(no answer) ✗</span>" in body and "right: cat</span>" in body
+    assert "#only-wrong:not(:checked) ~ table .when-wrong" in text
+    plain = write_pages([unscored(made_page())], tmp_path, "cell").read_text().split("</style>")[1]
+    assert "only-wrong" not in plain and "<th>wrong</th>" not in plain
 
 
 def test_no_name_of_a_group_leaves_the_folder() -> None:
@@ -254,6 +299,11 @@ def test_a_real_browser_opens_it_offline(browser, tmp_path: Path) -> None:
     assert tab.locator("#q2 details pre").first.is_visible()
     tab.keyboard.press("k")
     assert tab.evaluate("document.activeElement.id") == "q1"
+    tab.focus("#only-wrong")
+    tab.keyboard.press("Space")
+    assert [tab.locator(f"#q{n}").is_visible() for n in (1, 2, 3, 4)] == [False, False, True, False]
+    tab.keyboard.press("j")
+    assert tab.evaluate("document.activeElement.id") == "q3"
     tab.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 10_000
     tab.keyboard.press("ArrowRight")

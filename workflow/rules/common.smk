@@ -109,12 +109,12 @@ def say_errors():
 
 
 def show_tables():
-    """The tables of a run that has just made them, and where everything lies."""
+    """The tables of a run that has just made them, its worst and best groups, and where everything lies."""
     made = Path(TABLE_FOLDER, "accuracy.md")
     if made.is_file() and made.stat().st_mtime >= STARTED:
         words = [sys.executable, "-m", "branchwise", "show", *shlex.split(str(CONFIG))]
         subprocess.run(
-            [*words, "--no-notes"], env={**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+            [*words, "--no-notes", "--answers"], env={**os.environ, "PYTHONPATH": str(ROOT / "lib")}
         )
 
 

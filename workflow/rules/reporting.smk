@@ -14,6 +14,12 @@ rule tables:
         ],
         expand(f"{TABLE_FOLDER}/{{name}}.{{suffix}}", name=TABLES, suffix=["md", "tex"]),
         f"{TABLE_FOLDER}/tidy.csv",
+        report(
+            f"{TABLE_FOLDER}/answers.html",
+            caption="../report/answers.rst",
+            category="Answers",
+            labels={"experiment": NAME},
+        ),
     log:
         f"logs/tables/{NAME}.log",
     conda:
@@ -27,7 +33,7 @@ rule tables:
         times=times_folder,
         out=subpath(output[0], parent=True),
         experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
-        code=hashing.reporting_code(),
+        code=hashing.tables_code(),
     message:
         "writing the tables of {NAME}"
     shell:

@@ -229,7 +229,7 @@ def _run(runner: Any, group: QuestionGroup) -> Any:
 
 def _tell(record: Any, wall_s: float, scores: Mapping[str, Any], primary: str, known: bool) -> None:
     """Answers as lines where they go to a file or a pipe; then who waited for whom, and the ledger."""
-    from branchwise.reporting.pages import verdict_of
+    from branchwise.reporting.verdicts import verdict_of
     from branchwise.reporting.waits import waited_for
 
     console = Console()

@@ -131,12 +131,16 @@ def pages_index(
     from branchwise.reporting.frames import load_scores
     from branchwise.reporting.names import metric_name
     from branchwise.reporting.pages import CellLink, write_experiment_index
+    from branchwise.reporting.verdicts import verdict_of
 
     experiment = experiment_from(config, setting)
     links = []
     for cell, scores in load_scores(experiment, cells)[0].items():
         found = scores.metrics.get(scores.primary)
         quality = f"{metric_name(scores.primary)} {100 * found.value:.1f} %" if found else ""
-        links.append(CellLink(tuple(cell), f"{cell.path.as_posix()}/index.html", quality))
+        verdicts = [verdict_of(question, scores.primary) for question in scores.questions]
+        known = [verdict for verdict in verdicts if verdict is not None]
+        wrong = f"{sum(one.is_wrong for one in known)} of {len(known)}" if known else ""
+        links.append(CellLink(tuple(cell), f"{cell.path.as_posix()}/index.html", quality, wrong))
     write_experiment_index(out, experiment.experiment, links, experiment.pages)
     print(out)

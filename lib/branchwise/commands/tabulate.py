@@ -20,10 +20,12 @@ def tabulate(
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Write the tables of an experiment (Markdown, LaTeX and CSV), and tidy.csv: a row a question of
-    every cell, for pandas.
+    """Write the tables of an experiment (Markdown, LaTeX and CSV); tidy.csv, a row a question of every
+    cell, for pandas; and answers.html, what every strategy answered to the first groups.
     """
     from branchwise.reporting import tables_of
+    from branchwise.reporting.answer_page import NAME as PAGE
+    from branchwise.reporting.answer_page import write_answer_page
     from branchwise.reporting.frames import load_results
     from branchwise.reporting.tables import write_table
     from branchwise.reporting.tidy import NAME, write_tidy
@@ -34,4 +36,5 @@ def tabulate(
     for name in names:
         write_table(name, results, out)
     write_tidy(results, out)
-    Console(stderr=True, highlight=False).print(f"{len(names)} tables and {NAME} in {out}")
+    write_answer_page(results, out)
+    Console(stderr=True, highlight=False).print(f"{len(names)} tables, {NAME} and {PAGE} in {out}")

@@ -68,6 +68,15 @@ def reporting_code() -> str:
     return _code(LIBRARY / "reporting/tables.py", LIBRARY / "reporting/figures.py")
 
 
+def tables_code() -> str:
+    """Hash of the code that tables and what lies beside them depend on, with the page's templates."""
+    names = ("answers", "only_wrong", "style.css")
+    templates = sorted((LIBRARY / "reporting/templates").glob("*.jinja"))
+    used = [path for path in templates if path.name.startswith(names)]
+    roots = (LIBRARY / f"reporting/{name}.py" for name in ("tables", "tidy", "answer_page"))
+    return value_hash([_code(*roots), *map(_content, used)])
+
+
 def pages_code() -> str:
     """Hash of the code and the templates that pages depend on."""
     templates = sorted((LIBRARY / "reporting/templates").glob("*.jinja"))

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
 from branchwise.reporting.graphs import Point, bounds, places, routes, trimmed
-from branchwise.reporting.names import RIGHT_OR_WRONG, in_short, metric_name, short_names
+from branchwise.reporting.names import in_short, metric_name, short_names
+from branchwise.reporting.templating import rendered
+from branchwise.reporting.verdicts import Verdict, verdict_of
 from branchwise.reporting.waits import waited_for
 from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
 from branchwise.trace import GroupTrace, ideal_latency_s
@@ -23,31 +23,6 @@ from branchwise.trace import GroupTrace, ideal_latency_s
 _WIDTH = 1000.0
 _ROW = 30.0
 _STEP_X, _STEP_Y, _RADIUS = 92.0, 42.0, 16.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How good an answer is by the data set's primary metric: right, wrong, or a grade between."""
-
-    metric: str
-    value: float
-
-    @property
-    def is_grade(self) -> bool:
-        """Whether the number says more than right or wrong."""
-        return self.metric not in RIGHT_OR_WRONG or self.value not in (0.0, 1.0)
-
-    @property
-    def css(self) -> str:
-        """The class that colours it."""
-        return "graded" if self.is_grade else "right" if self.value else "wrong"
-
-    @property
-    def sign(self) -> str:
-        """The same without colour."""
-        if self.is_grade:
-            return f"{metric_name(self.metric)} {self.value:.2f}"
-        return "✓" if self.value else "✗"
 
 
 @dataclass(frozen=True)
@@ -94,6 +69,11 @@ class Shown:
     width: float
     node: Point
     prompt: str
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether its verdict is known and says so."""
+        return self.verdict is not None and self.verdict.is_wrong
 
 
 @dataclass(frozen=True)
@@ -158,9 +138,29 @@ class Page:
     found: GroupDependencies | None = None
 
     @property
+    def verdicts(self) -> list[Verdict]:
+        """Those that are known."""
+        return [one.verdict for one in self.shown if one.verdict is not None]
+
+    @property
+    def num_judged(self) -> int:
+        """Answers that are known to be right, wrong or between."""
+        return len(self.verdicts)
+
+    @property
+    def num_wrong(self) -> int:
+        """Answers whose metric is below 1."""
+        return sum(one.is_wrong for one in self.verdicts)
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that judges; empty where none does."""
+        return metric_name(self.verdicts[0].metric) if self.verdicts else ""
+
+    @property
     def summary(self) -> str:
         """How many answers are right, or the mean grade; empty where nobody knows."""
-        known = [one.verdict for one in self.shown if one.verdict is not None]
+        known = self.verdicts
         if not known:
             return ""
         if any(one.is_grade for one in known):
@@ -231,14 +231,6 @@ def _shown(
         )
         for number, question in enumerate(names)
     )
-
-
-def verdict_of(score: QuestionScore | None, primary: str) -> Verdict | None:
-    """An answer's value under the primary metric; None where there is none."""
-    if score is None:
-        return None
-    value = score.more[primary] if primary in score.more else getattr(score, primary, None)
-    return None if value is None else Verdict(primary, value)
 
 
 def _arrows(
@@ -321,21 +313,10 @@ def page_name(group_id: str) -> str:
     return f"group-{safe}.html"
 
 
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("branchwise.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def write_page(page: Page, path: Path, previous: str = "", following: str = "", index: str = "") -> None:
     """Write one page; the names of its neighbours and of the index make links where they are given."""
-    template = _environment().get_template("group.html.jinja")
     links = {"previous": previous, "following": following, "index": index}
-    write_text(path, template.render(page=page, **links))
+    write_text(path, rendered("group", page=page, **links))
 
 
 def write_pages(
@@ -347,24 +328,25 @@ def write_pages(
         previous = names[number - 1] if number else ""
         following = names[number + 1] if number + 1 < len(names) else ""
         write_page(page, folder / page.name, previous, following, "index.html")
-    template = _environment().get_template("index.html.jinja")
-    written = template.render(pages=pages, heading=heading, facts=list(facts), above=above)
+    written = rendered("index", pages=pages, heading=heading, facts=list(facts), above=above)
     write_text(folder / "index.html", written)
     return folder / "index.html"
 
 
 @dataclass(frozen=True)
 class CellLink:
-    """A line of an experiment's index: what the cell is, where its pages lie, and how good it was."""
+    """A line of an experiment's index: what the cell is, where its pages lie, how good it was, and
+    how many of its answers are wrong.
+    """
 
     names: tuple[str, ...]
     href: str
     quality: str
+    wrong: str
 
 
 def write_experiment_index(path: Path, experiment: str, cells: Sequence[CellLink], limit: int) -> None:
     """Write the page that links the indexes of an experiment's cells; `limit` is how many groups of each
     have a page.
     """
-    template = _environment().get_template("experiment.html.jinja")
-    write_text(path, template.render(experiment=experiment, cells=cells, limit=limit))
+    write_text(path, rendered("experiment", experiment=experiment, cells=cells, limit=limit))

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from branchwise.config import Experiment
+from branchwise.reporting.answer_page import NAME as PAGE
 from branchwise.reporting.frames import Results
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.tables import MAKERS
@@ -79,6 +80,7 @@ def places(experiment: Experiment) -> list[tuple[str, Path]]:
     listed = [
         ("tables", tables),
         ("for pandas", tables / NAME),
+        ("answers", tables / PAGE),
         ("figures", Path(experiment.figures) / experiment.experiment),
         ("report", Path(experiment.results) / f"reports/{experiment.experiment}.html"),
         ("cells", Path(experiment.cells_folder)),

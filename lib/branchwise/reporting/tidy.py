@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from branchwise.config import Cell
-from branchwise.errors import UserError
 from branchwise.evaluation.score import ANSWER_METRICS, GUESSES
 from branchwise.files import write_text
+from branchwise.reporting.answers import rows_of
 from branchwise.reporting.frames import Results
-from branchwise.results import AnswerRow, QuestionScore, Scores, read_rows
+from branchwise.results import AnswerRow, QuestionScore
 from branchwise.trace import Tokens
 
 NAME = "tidy.csv"
@@ -28,7 +28,8 @@ def tidy(results: Results) -> pd.DataFrame:
     rows = []
     for cell, scores in results.scores.items():
         times = _times(results, cell)
-        answers = _answers(results.files.get(cell), scores)
+        kept = rows_of(results.files.get(cell), scores) or {}
+        answers = {key: _said(row) for key, row in kept.items()}
         for question in scores.questions:
             row = {**cell._asdict(), "group": question.group, "question": question.question}
             row |= {"kind": question.kind, **answers.get((question.group, question.question), {})}
@@ -59,21 +60,6 @@ def _times(results: Results, cell: Cell) -> dict[str, dict[str, float]]:
     for name, values in results.seconds(cell).items():
         for group, seconds in values.items():
             found[group][f"group_{name}"] = seconds
-    return found
-
-
-def _answers(scored: Path | None, scores: Scores) -> dict[tuple[str, str], dict[str, Any]]:
-    """What was said to each question, by group and question; nothing where no answers are kept."""
-    path = scored.parent.parent / "answers.jsonl" if scored else None
-    if path is None or not path.is_file():
-        return {}
-    about = scores.identity.about(scores.cell)
-    found = {(row.group, row.question): _said(row) for row in read_rows(path, AnswerRow, about)}
-    if found.keys() != {(q.group, q.question) for q in scores.questions}:
-        raise UserError(
-            f"{path.absolute()} and its scores are of different questions",
-            "remove the scores and run `snakemake`",
-        )
     return found
 
 
