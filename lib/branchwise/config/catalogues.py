@@ -22,8 +22,9 @@ AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "dec
 """Axes of a grid, and the catalogues that they choose from."""
 CATALOGUES = (*AXES.values(), "dependencies")
 
-PATHS = {"datasets": ("path",), "models": ("path",), "strategies": ("module", "checkpoint")}
-"""Keys of entries that name files: relative to the file that says so."""
+PATHS = {"datasets": ("path",), "models": ("path", "gguf"), "strategies": ("module", "checkpoint")}
+"""Keys of entries that name files: relative to the file that says so. (A module may be one of the
+library, and a GGUF file one in a package or on the hub.)"""
 
 PUBLISHED = {
     "full_batch": "all_in_one (one prompt) or batch (a padded batch): the name was used for both",
