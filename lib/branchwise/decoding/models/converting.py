@@ -91,7 +91,7 @@ def converted(file: Path, source: dict[str, Any]) -> Converted:
 
 def _convert(file: Path, header: Header, source: dict[str, Any], folder: Path) -> None:
     """Write the folder anew; called by one process at a time."""
-    _check_loadable(header, file)
+    check_loadable(header, file)
     check_whole(header, file)
     # Of runs that were killed: whoever writes one has the lock.
     for left in folder.parent.glob(f".{folder.name}.*"):
@@ -171,7 +171,7 @@ def _unused(model: Any, header: Header) -> tuple[str, ...]:
     )
 
 
-def _check_loadable(header: Header, file: Path) -> None:
+def check_loadable(header: Header, file: Path) -> None:
     """Raises UserError for an architecture that transformers cannot load from GGUF, and for a stretched
     rotary embedding, which it would leave out without a word.
     """

@@ -36,6 +36,17 @@ def place_of(entry: ModelEntry, online: bool = True) -> Place:
     return Place(folder, origin, _pinning(entry, commit))
 
 
+def cached_commit(entry: ModelEntry) -> str | None:
+    """The commit of which a hub model's weights are in the hub's cache; None where there are none."""
+    try:
+        if entry.gguf is not None:
+            return _commit_of(located(entry, online=False))
+        folder = _snapshot(entry, online=False)
+    except UserError:
+        return None
+    return _commit_of(folder) if any(folder.glob("*.safetensors")) else None
+
+
 def _own_folder(path: str) -> Path:
     folder = Path(path).expanduser()
     if not (folder / "config.json").is_file():
