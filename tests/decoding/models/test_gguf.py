@@ -83,6 +83,16 @@ def test_it_is_the_model_that_was_written(file: Path) -> None:
     assert loaded.notes == ()
 
 
+def test_files_of_another_model_beside_it_are_not_read(file: Path, random_model_folder: Path) -> None:
+    """Nobody keeps a folder for each file; transformers takes the tokenizer that lies there."""
+    wanted = load(file)
+    shutil.rmtree(wanted.folder)
+    shutil.copytree(random_model_folder, file.parent, dirs_exist_ok=True)
+    found = load(file)
+    assert found.chat.tokenizer.get_vocab() == wanted.chat.tokenizer.get_vocab()
+    assert found.model.config.to_dict() == wanted.model.config.to_dict()
+
+
 def test_quantised_weights_become_float32_and_what_they_were_is_written_down(tmp_path: Path) -> None:
     file = gguf_files.write(tmp_path / "small.gguf", quantised=True, general__license="apache-2.0")
     loaded = load(file)

@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import sys
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from branchwise.decoding.models.files import quick_hash
@@ -94,7 +96,7 @@ def _convert(file: Path, header: Header, source: dict[str, Any], folder: Path) -
     check_loadable(header, file)
     check_whole(header, file)
     # Of runs that were killed: whoever writes one has the lock.
-    for left in folder.parent.glob(f".{folder.name}.*"):
+    for left in folder.parent.glob(f".{escape(folder.name)}.*"):
         if left.is_dir():
             shutil.rmtree(left)
     _check_room(header, file, folder.parent)
@@ -124,12 +126,14 @@ def _save(file: Path, header: Header, folder: Path) -> list[str]:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     try:
-        with quiet_report():
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        # From a folder of its own: transformers would read the files of another model beside it.
+        with quiet_report(), TemporaryDirectory() as own:
+            (Path(own) / "model.gguf").symlink_to(file.resolve())
+            tokenizer = AutoTokenizer.from_pretrained(own, gguf_file="model.gguf")
             # With output_loading_info it is a pair, which its type does not say.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                file.parent,
-                gguf_file=file.name,
+                own,
+                gguf_file="model.gguf",
                 dtype=torch.float32,
                 output_loading_info=True,
                 # Not to be let through, but to be named: see check_complete.
