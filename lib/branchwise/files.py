@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +20,20 @@ def file_hash(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return None
+
+
+def content_hash(path: Path) -> str | None:
+    """`file_hash` of a file that may be large: read once, and again where it has changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _content_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _content_at(path: Path, size: int, mtime_ns: int) -> str | None:
+    return file_hash(path)
 
 
 def value_hash(value: Any) -> str:

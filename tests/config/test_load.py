@@ -1,12 +1,13 @@
 """A mistake in a config names file, key and value, and the nearest right one."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from branchwise.config.document import documents
 from branchwise.config.identity import cell_settings
-from branchwise.config.load import load_experiment, parse_experiment
+from branchwise.config.load import load_catalogues, load_experiment, parse_experiment
 from branchwise.config.types import Cell
 from branchwise.errors import UserError
 
@@ -199,3 +200,15 @@ def test_the_schema_accepts_the_demo_and_refuses_a_typo(root: Path) -> None:
     jsonschema.validate(demo, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**demo, "repeat": 1}, schema)
+
+
+def test_revisions_of_the_catalogue_are_commits_or_none() -> None:
+    """What could not be looked up is null: a name of a branch would be no pin."""
+    models = load_catalogues().models
+    revisions = {entry.revision for entry in models.values()} - {None}
+    assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in revisions)
+    labels = [entry.label for entry in models.values()]
+    assert len(set(labels)) == len(labels) >= 20
+    thinking = {entry.hub for entry in models.values() if entry.thinking}
+    assert thinking == {entry.hub for name, entry in models.items() if name.startswith("qwen3-")}
+    assert all(sum(entry.hub == hub for entry in models.values()) == 2 for hub in thinking)

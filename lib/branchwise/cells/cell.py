@@ -124,6 +124,7 @@ def _run_record(
     answerer = sources[ANSWERER]
     if answerer.is_loaded:
         resolved |= {"dtype": str(answerer.loaded.model.dtype).removeprefix("torch.")}
+        resolved |= {"model_origin": answerer.loaded.origin} if answerer.loaded.origin else {}
     cache_bytes = decoder.kv_cache_bytes
     by_role = [run.tokens_by_role for run in runs]
     roles = dict.fromkeys(role for one in by_role for role in one)

@@ -46,7 +46,8 @@ def ask(
     strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
     decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
     model: Annotated[
-        str, typer.Option(help="Name in the catalogue of models, a local folder, or a hub id.")
+        str,
+        typer.Option(help="Name in the catalogue of models, a folder, a GGUF file or a hub id."),
     ] = "tiny",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Token budget per answer.")] = 32,
     show: Annotated[
@@ -123,12 +124,14 @@ def _asked(
 
 
 def _model(experiment: Any, model: str) -> Any:
-    """The entry of a model: of the catalogue, of a local folder, or of a hub id (org/name)."""
+    """The entry of a model: of the catalogue, of a local folder or GGUF file, or of a hub id."""
     from branchwise.decoding.models.entry import ModelEntry
 
     if model not in experiment.catalogues.models:
         if Path(model).expanduser().is_dir():
             return ModelEntry(path=str(Path(model).expanduser()))
+        if model.endswith(".gguf"):
+            return ModelEntry(gguf=model)
         if _HUB_ID.fullmatch(model):
             return ModelEntry(hub=model)
     return named(experiment, "model", model)

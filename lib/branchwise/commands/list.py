@@ -100,7 +100,7 @@ def _kind(catalogue: str, entry: Any) -> str:
         case "datasets":
             return str(entry.source)
         case "models":
-            return "folder" if entry.path is not None else "hub"
+            return "folder" if entry.path else "gguf" if entry.gguf else "hub"
         case "strategies":
             return str(entry.module)
         case "styles":

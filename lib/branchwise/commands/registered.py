@@ -5,7 +5,7 @@ from importlib import import_module
 NAMES = (
     *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "read", "evaluate"),
     *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
-    *("coverage", "document"),
+    *("coverage", "doctor", "document"),
 )
 
 

@@ -25,11 +25,12 @@ CATALOGUES = (*AXES.values(), "dependencies", "styles")
 
 PATHS = {
     "datasets": ("path",),
-    "models": ("path",),
+    "models": ("path", "gguf"),
     "strategies": ("module", "checkpoint"),
     "styles": ("shots_path",),
 }
-"""Keys of entries that name files: relative to the file that says so."""
+"""Keys of entries that name files: relative to the file that says so. (A module may be one of the
+library, and a GGUF file one in a package or on the hub.)"""
 
 PUBLISHED = {
     "full_batch": "all_in_one (one prompt) or batch (a padded batch): the name was used for both",

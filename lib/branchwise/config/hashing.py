@@ -12,8 +12,9 @@ from pathlib import Path
 from branchwise.config.imports import LIBRARY, closure
 from branchwise.config.types import Cell, Experiment
 from branchwise.decoding.models.files import folder_hash
+from branchwise.decoding.models.gguf import file_of
 from branchwise.dependencies.entries import AttentionEntry
-from branchwise.files import value_hash
+from branchwise.files import content_hash, value_hash
 from branchwise.strategies.loading import source_of
 
 
@@ -113,9 +114,14 @@ def _content(path: Path) -> str:
 def model_hash(experiment: Experiment, model: str) -> str | None:
     """Hash of a local model's files, None where there are none; of a hub model its id and revision."""
     entry = experiment.catalogues.models[model]
-    if entry.path is None:
-        return f"{entry.hub}@{entry.revision}"
-    return folder_hash(Path(entry.path))
+    if entry.hub is not None:
+        name = f"{entry.hub}@{entry.revision}"
+        return name if entry.gguf is None else f"{name}/{entry.gguf}"
+    if entry.gguf is not None:
+        # What it is converted to follows from it, and is not made to know a name.
+        file = file_of(entry)
+        return content_hash(file) if file else None
+    return folder_hash(Path(entry.path or ""))
 
 
 def encoder_of(experiment: Experiment, entry: AttentionEntry) -> str:

@@ -25,15 +25,21 @@ from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.data.style import Wording
 from branchwise.decoding.models.files import folder_hash
+from branchwise.decoding.models.gguf import check_file
 from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
 from branchwise.errors import UserError
-from branchwise.files import file_hash, value_hash
+from branchwise.files import content_hash, value_hash
 from branchwise.records import Record
 from branchwise.results import Identity
 from branchwise.strategies.loading import options_model, split
 
 NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
 """Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
+
+
+NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style"})
+"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it is
+asked (a setting of its own)."""
 
 
 def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
     settings = {k: v for k, v in _plain(entry).items() if k not in Wording.model_fields}
     if isinstance(entry, FileDataset):
         path = local_path(entry)
-        settings |= {"file": _content(path) if path else None}
+        settings |= {"file": content_hash(path) if path else None}
         if path:
             # What is read from a file comes from no hub.
             for key in ("hub", "hub_config", "revision", "split"):
@@ -192,9 +198,18 @@ def check_present(experiment: Experiment) -> None:
 
 
 def check_models(experiment: Experiment, names: Iterable[str | None]) -> None:
-    """Raises UserError for a model whose folder is none, naming the file that its entry comes from."""
+    """Raises UserError for a model whose folder is none, or whose GGUF file or its package is not here,
+    naming the file that its entry comes from.
+    """
     for name in sorted({name for name in names if name is not None}):
-        folder = experiment.catalogues.models[name].path
+        entry = experiment.catalogues.models[name]
+        if entry.gguf is not None:
+            try:
+                check_file(entry)
+            except UserError as error:
+                where = experiment.origin("models", name)
+                raise UserError(f"{where}: model {name}: {error.problem}", error.remedy) from None
+        folder = entry.path
         if folder is not None and not (Path(folder) / "config.json").is_file():
             where = experiment.origin("models", name)
             raise UserError(
@@ -216,7 +231,7 @@ def _short(value: Any) -> str:
 
 def _model(experiment: Experiment, name: str) -> dict[str, Any]:
     entry = experiment.catalogues.models[name]
-    plain = {k: v for k, v in _plain(entry).items() if k not in ("hub", "revision", "style")}
+    plain = {k: v for k, v in _plain(entry).items() if k not in NOT_MODEL}
     return {**plain, "files": model_hash(experiment, name)}
 
 
@@ -233,20 +248,6 @@ def _options(experiment: Experiment, strategy: str) -> dict[str, Any]:
     if model is None:
         return dict(entry.options)
     return model.model_validate(entry.options).model_dump(mode="json")
-
-
-def _content(path: Path) -> str | None:
-    """The hash of a data file, which may be large: read once, and again where it has changed."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return _content_at(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _content_at(path: Path, size: int, mtime_ns: int) -> str | None:
-    return file_hash(path)
 
 
 @cache

@@ -133,12 +133,18 @@ def _placed(axis: str, entry: Any, folder: Path) -> Any:
     entry = dict(entry)
     for key in PATHS.get(axis, ()):
         value = entry.get(key)
-        is_file = key != "module" or (isinstance(value, str) and value.partition(":")[0].endswith(".py"))
-        if isinstance(value, str) and value and is_file:
+        if isinstance(value, str) and value and _is_file(key, value, entry):
             entry[key] = str(folder / Path(value).expanduser())
     if "encoder" in entry:
         entry["encoder"] = _encoder(entry["encoder"], folder)
     return entry
+
+
+def _is_file(key: str, value: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a key of PATHS names a file of one's own in this entry."""
+    if key == "module":
+        return value.partition(":")[0].endswith(".py")
+    return key != "gguf" or (entry.get("package") is None and entry.get("hub") is None)
 
 
 def _origins(content: Mapping[str, Any], source: str) -> dict[tuple[str, str], str]:

@@ -117,6 +117,22 @@ def test_a_tokenizer_of_another_model_is_found(folder: Path) -> None:
         load(folder)
 
 
+def test_a_hub_model_without_a_revision_says_which_commit_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = folder.parent / "models--a--b/snapshots/0123abc"
+    shutil.copytree(folder, there)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(there))
+    loaded = load_model(ModelEntry(hub="a/b", device="cpu"))
+    (note,) = loaded.notes
+    assert "hub model a/b has no pinned revision, and commit 0123abc was loaded" in note
+    assert "write `revision: 0123abc` in its entry (`branchwise doctor` says" in note
+    assert loaded.origin == {"hub": "a/b", "revision": None, "commit": "0123abc"}
+    pinned = load_model(ModelEntry(hub="a/b", revision="0123abc", device="cpu"))
+    assert pinned.notes == ()
+    assert pinned.origin["revision"] == "0123abc"
+
+
 def test_the_date_and_thinking_are_settings_of_the_entry() -> None:
     entry = ModelEntry(path="x")
     assert (entry.thinking, str(entry.template_date)) == (False, "2025-01-01")

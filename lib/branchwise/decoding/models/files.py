@@ -29,13 +29,21 @@ def folder_hash(folder: Path) -> str | None:
     digest = hashlib.sha256()
     found = {path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
     for path in sorted(found):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder)}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if size <= _SMALL_BYTES:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(2**20))
-                file.seek(-(2**20), os.SEEK_END)
-                digest.update(file.read())
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+        digest.update(_ends(path))
     return digest.hexdigest()[:16] if found else None
+
+
+def quick_hash(path: Path) -> str:
+    """Hash of a file by its size and what `folder_hash` reads of it: a large one in no time."""
+    return hashlib.sha256(f"{path.stat().st_size}\0".encode() + _ends(path)).hexdigest()[:16]
+
+
+def _ends(path: Path) -> bytes:
+    """A small file whole; of a large one the first and the last megabyte."""
+    with path.open("rb") as file:
+        if path.stat().st_size <= _SMALL_BYTES:
+            return file.read()
+        first = file.read(2**20)
+        file.seek(-(2**20), os.SEEK_END)
+        return first + file.read()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from branchwise.data.types import Group, Question
 from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.places import place_of
 from branchwise.errors import UserError
 from branchwise.prompts import Message, everything, first_turn, single, turn
 from branchwise.prompts.style import PromptStyle, answer_form
@@ -55,7 +56,7 @@ def fit_of(groups: Sequence[Group], style: PromptStyle, entry: ModelEntry, max_n
 
     Raises UserError where the model's config or tokenizer is not on this machine, or broken.
     """
-    folder = local_folder(entry)
+    folder = place_of(entry, online=False).folder
     limit = _context_of(folder)
     num_questions = sum(map(len, groups))
     fit = Fit(limit, len(groups), num_questions)
@@ -99,22 +100,6 @@ def _sentence(name: str, fit: Fit, how: str, found: TooLong) -> str:
         f"takes {found.longest_tokens} tokens with its answers: use a model with a longer context, "
         "smaller groups or a smaller max_new_tokens"
     )
-
-
-def local_folder(entry: ModelEntry) -> Path:
-    """The folder of a model's files, without going online. Raises UserError where it is not here."""
-    if entry.path is not None:
-        folder = Path(entry.path).expanduser()
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} has no config.json", "check its `path:`, or make the model first")
-        return folder
-    from huggingface_hub import snapshot_download
-
-    assert entry.hub is not None, "an entry has a path or a hub id"
-    try:
-        return Path(snapshot_download(entry.hub, revision=entry.revision, local_files_only=True))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{entry.hub} is not in the hub's cache", "go online once") from error
 
 
 def _context_of(folder: Path) -> int:

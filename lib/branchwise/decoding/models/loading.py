@@ -1,4 +1,4 @@
-"""Models from a local folder or the hub, on a device and in a dtype that are chosen or given."""
+"""Models from folders, the hub and GGUF files, on a device and in a dtype that are chosen or given."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from branchwise.decoding.models.adapters import merged_adapter
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.places import place_of
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
@@ -23,13 +24,14 @@ class Loaded(NamedTuple):
     """A model ready to decode, with its tokenizer and the folder that it came from.
 
     `notes` are plain sentences on what readers of the results must know of how it was loaded and how
-    its prompts are made.
+    its prompts are made; `origin` says in JSON data where it comes from, nothing of a local folder.
     """
 
     model: PreTrainedModel
     chat: ChatTokenizer
     folder: Path
     notes: tuple[str, ...] = ()
+    origin: dict[str, Any] = {}
 
 
 def choose_device(given: str) -> torch.device:
@@ -54,7 +56,8 @@ def load_model(entry: ModelEntry, adapter: Path | None = None) -> Loaded:
     and where it does not fit the device.
     """
     transformers_logging.disable_progress_bar()
-    folder = _folder(entry)
+    place = place_of(entry)
+    folder = place.folder
     device = choose_device(entry.device)
     # The tokenizer first: it is read in no time, and as easily broken.
     chat = ChatTokenizer.load(folder, entry.thinking, entry.template_date)
@@ -63,7 +66,8 @@ def load_model(entry: ModelEntry, adapter: Path | None = None) -> Loaded:
     if adapter is not None:
         model = merged_adapter(model, adapter)
     _check_vocabulary(model, chat, folder)
-    return Loaded(_placed(model, device, folder), chat, folder, (*notes, *chat.notes))
+    notes = (*place.notes, *notes, *chat.notes)
+    return Loaded(_placed(model, device, folder), chat, folder, notes, place.origin)
 
 
 def _read_weights(
@@ -156,30 +160,6 @@ def _placed(model: PreTrainedModel, device: torch.device, folder: Path) -> PreTr
                 "set `device: cpu`, a smaller `dtype`, or take a smaller model",
             ) from error
     return model.eval()
-
-
-def _folder(entry: ModelEntry) -> Path:
-    """The local folder of an entry; a hub model is downloaded to the hub cache first."""
-    if entry.path is not None:
-        folder = Path(entry.path).expanduser()
-        if not (folder / "config.json").exists():
-            raise UserError(
-                f"model folder {folder.absolute()} has no config.json",
-                "check its `path:`"
-                + ("; `snakemake tiny_model` makes the tiny model" if "tiny" in folder.name else ""),
-            )
-        return folder
-    from huggingface_hub import snapshot_download
-
-    assert entry.hub is not None, "an entry has a path or a hub id"
-    try:
-        patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-        return Path(snapshot_download(entry.hub, revision=entry.revision, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"model {entry.hub} could not be read from the hub: {str(error).splitlines()[0]}",
-            "go online once, or give `path:` to a local folder",
-        ) from error
 
 
 def _dtype(given: str, device: torch.device, config: object) -> torch.dtype:
