@@ -43,8 +43,10 @@ class Words:
         self.known += [word for word in dict.fromkeys(words) if word not in self.known]
         return [self.known.index(word) for word in words]
 
-    def prompt(self, messages: Sequence[Any]) -> tuple[str, list[int]]:
-        text = self.prompt_text(messages)
+    has_template = True
+
+    def prompt(self, messages: Sequence[Any], form: str = "chat", begun: str = "") -> Any:
+        text = f"{self.prompt_text(messages)} {begun}".strip()
         return text, self.encode(text)
 
     def prompt_ids(self, messages: Sequence[Any]) -> list[int]:

@@ -38,8 +38,8 @@ NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
 
 
 NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style"})
-"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it is
-asked (a setting of its own)."""
+"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it
+is asked (a setting of its own)."""
 
 
 def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:

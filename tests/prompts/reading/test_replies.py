@@ -12,7 +12,7 @@ from tests.prompts.reading.forms import CHOICE_FORMS, NUMBERINGS, numbered_reply
 
 from branchwise.data.types import LETTERS, AnswerType, Question
 from branchwise.prompts import read_many, read_one
-from branchwise.prompts.reading import CUT_RULES, JSON, ONE_RULES
+from branchwise.prompts.reading import CUT_RULES, JSON, JSON_BEGUN, ONE_RULES
 
 
 def asked(answer: AnswerType = "span", options: tuple[str, ...] = (), text: str = "?") -> Question:
@@ -84,11 +84,12 @@ BY_RULE: dict[str, tuple[Question, str, str]] = {
     "phrase": (SPAN, "“Paris.”", "Paris"),
     "text": (TEXT, "答案：one\n2. two", "答案：one\n2. two"),
     "json": (ENGLISH, '{"answer": "B"}', "B"),
+    "json_begun": (SPAN, '{"answer": "Paris', "Paris"),
 }
 
 
 @pytest.mark.parametrize(
-    "rule", dict.fromkeys(rule for rules in ONE_RULES.values() for rule in (*rules, JSON))
+    "rule", dict.fromkeys(rule for rules in ONE_RULES.values() for rule in (*rules, JSON, JSON_BEGUN))
 )
 def test_every_rule_reads_its_reply(rule) -> None:
     """A rule without a reply of its own fails here."""
@@ -98,6 +99,7 @@ def test_every_rule_reads_its_reply(rule) -> None:
 
 BY_CUT = {
     "json_many": ('{"1": "Oslo", "2": "Rome", "3": "Cairo"}', SPAN),
+    "json_some": ('[{"id": 1, "answer": "Oslo"}, {"id": 3, "answer": "Cairo', SPAN),
     "tags": ("<answer>Oslo</answer> <answer>Rome</answer> <answer>Cairo</answer>", SPAN),
     "numbered": ("(1) Oslo\n(2) Rome\n(3) Cairo", SPAN),
     "numbered_inside": ("1.Oslo 2.Rome 3.Cairo", SPAN),

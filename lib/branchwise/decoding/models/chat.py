@@ -142,7 +142,7 @@ class ChatTokenizer:
         """Raises UserError for a form of prompts that this tokenizer has no template for."""
         if form == "chat" and not self.has_template:
             raise UserError(
-                f"the tokenizer of {self.name} has no chat template, which a prompt style of form chat needs",
+                f"the tokenizer of {self.name} has no chat template, but the prompt style is chat",
                 "choose a prompt style of form completion (`style: completion`), use an instruct or chat "
                 "model, or add chat_template.jinja to the model folder",
             )

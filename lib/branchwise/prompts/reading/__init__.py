@@ -6,7 +6,17 @@
 """
 
 from branchwise.prompts.reading.many import CUT_RULES, read_many
-from branchwise.prompts.reading.one import CONTINUED, JSON, ONE_RULES, Rule, read_one
+from branchwise.prompts.reading.one import CONTINUED, JSON, JSON_BEGUN, ONE_RULES, Rule, read_one
 from branchwise.prompts.reading.result import Reading
 
-__all__ = ["CONTINUED", "CUT_RULES", "JSON", "ONE_RULES", "Reading", "Rule", "read_many", "read_one"]
+__all__ = [
+    "CONTINUED",
+    "CUT_RULES",
+    "JSON",
+    "JSON_BEGUN",
+    "ONE_RULES",
+    "Reading",
+    "Rule",
+    "read_many",
+    "read_one",
+]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from branchwise.data.style import AnswerFormat
 from branchwise.data.types import Question
 from branchwise.prompts.reading.going_on import own_blocks
+from branchwise.prompts.reading.json_form import is_json_list, some_answers
 from branchwise.prompts.reading.numbering import Parts, assignments, inline, later_blocks
 from branchwise.prompts.reading.one import CONTINUED, read_one, read_part
 from branchwise.prompts.reading.reply import answer_of, as_text, json_values, tags, without_thought
@@ -49,6 +50,14 @@ def by_json(text: str, questions: Questions) -> Cut | None:
         for value in json_values(line)[:1]
     ]
     return Cut(said) if len(lines) == wanted and (said := _json_answers(lines, wanted)) else None
+
+
+def by_some_json(text: str, questions: Questions) -> Cut | None:
+    """Objects with an id each, of a list that is not whole: what it lacks is empty."""
+    if not re.match(r"[\[{]", text):
+        return None
+    said = some_answers(text, len(questions))
+    return Cut(said) if said else None
 
 
 def _json_answers(value: Any, wanted: int) -> dict[int, str] | None:
@@ -244,6 +253,11 @@ CUT_RULES = (
     CutRule(
         "json_many", 'JSON: a list of answers, or an object by number: {"1": "B", "2": "A"}', by_json
     ),
+    CutRule(
+        "json_some",
+        'JSON that is not whole: objects with an id each, [{"id": 1, "answer": "B"}, {"id": 2, "ans',
+        by_some_json,
+    ),
     CutRule("tags", "as many answer tags as questions, and no number before each", by_tags),
     CutRule(
         "numbered", 'a number before every answer: "1.", "(1)", "**1.**", "Q1:", "①", "| 1 |"', by_numbers
@@ -268,11 +282,15 @@ def read_many(text: str, questions: Questions, answer_format: AnswerFormat) -> l
         if len(questions) == 1:
             return [read_one(text, questions[0], answer_format)._replace(well_formed=False)]
         return [Reading("", False) for _ in questions]
+    # Of JSON the whole list is the form, and what stands in it is plain.
+    is_form = is_json_list(text, len(questions)) if answer_format == "json" else cut.is_form
     readings = []
     for number, question in enumerate(questions, start=1):
-        reading = read_part(cut.texts.get(number, ""), question, answer_format)
+        part = cut.texts.get(number, "")
+        reading = read_part(part, question, "line" if answer_format == "json" else answer_format)
+        well_formed = is_form and (reading.well_formed or answer_format == "json")
         rule = f"{name} + {reading.rule}" if reading.rule else ""
-        readings.append(Reading(reading.answer, reading.well_formed and cut.is_form, rule))
+        readings.append(Reading(reading.answer, well_formed and bool(reading.answer), rule))
     return readings
 
 
@@ -289,7 +307,7 @@ def _cut_of_own(text: str, questions: Questions) -> tuple[Cut | None, str]:
 
 def _cut(text: str, questions: Questions) -> tuple[Cut | None, str]:
     for rule in CUT_RULES:
-        if len(questions) == 1 and rule.name not in ("numbered", "json_many"):
+        if len(questions) == 1 and rule.name not in ("numbered", "json_many", "json_some"):
             continue
         cut = rule.cut(text, questions)
         if cut is None:

@@ -8,6 +8,7 @@ from branchwise.data.style import AnswerFormat
 from branchwise.data.types import NO_ANSWER, AnswerType, Question
 from branchwise.prompts.reading import choice, number, sentence, words
 from branchwise.prompts.reading.going_on import own_part
+from branchwise.prompts.reading.json_form import begun_answer, is_json_object
 from branchwise.prompts.reading.reply import answer_of, json_values, tags, without_thought
 from branchwise.prompts.reading.result import Reading
 from branchwise.prompts.reading.targets import Options
@@ -126,6 +127,7 @@ PHRASE_RULES = (
 )
 TEXT_RULES = (Rule("text", "free text: the whole reply, as it is", words.free_text),)
 JSON = Rule("json", 'a JSON object with an answer: {"answer": "B"}', lambda _: "")
+JSON_BEGUN = Rule("json_begun", 'a JSON object whose answer was cut off: {"answer": "Paris', lambda _: "")
 CONTINUED = Rule(
     "continued",
     'it goes on with questions of its own, and the first answer counts: "Paris\\nQuestion: ..."',
@@ -162,14 +164,17 @@ def _read(text: str, question: Question, answer_format: AnswerFormat) -> Reading
     inside = given.inside if given else "" if found else text
     if answer_format == "tag":
         is_form = len(found) == 1 and found[0].closed and _is_one_tag(text)
+    elif answer_format == "json":
+        is_form = is_json_object(text)
     else:
         is_form = not found and (question.answer == "text" or "\n" not in text)
     answer, rule = _by_rules(inside, question)
     if not answer:
         return Reading("", False)
-    return Reading(
-        answer, is_form and rule != JSON.name and _is_bare(inside, answer, question, rule), rule
-    )
+    if answer_format == "json":
+        return Reading(answer, is_form and rule == JSON.name, rule)
+    is_json = rule in (JSON.name, JSON_BEGUN.name)
+    return Reading(answer, is_form and not is_json and _is_bare(inside, answer, question, rule), rule)
 
 
 def _is_one_tag(text: str) -> bool:
@@ -185,6 +190,8 @@ def _by_rules(text: str, question: Question) -> tuple[str, str]:
                 said = answer_of(value[0])
             if said and (answer := _first(said, question)[0]):
                 return answer, JSON.name
+        if (begun := begun_answer(text)) and (answer := _first(begun, question)[0]):
+            return answer, JSON_BEGUN.name
     return _first(text, question)
 
 

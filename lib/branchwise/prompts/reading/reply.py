@@ -121,7 +121,7 @@ MAX_LITERAL_CHARS = 2_000
 def _value(text: str) -> Any:
     """The value of JSON, or of an object in single quotes, as Python has it; None where it is neither."""
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)  # a line break in a string is no reason to lose it
     except (ValueError, RecursionError):
         pass
     text = text.strip()
