@@ -166,3 +166,11 @@ def test_many_answers_before_a_further_passage() -> None:
     assert not any(reading.well_formed for reading in readings)
     quoted = "Text: The capital is Paris.\n1. Paris\n2. Venn"
     assert [reading.answer for reading in read_many(quoted, two, "line")] == ["Paris", "Venn"]
+
+
+@pytest.mark.parametrize("reply", ["1. Paris\n2. Venn\n3. Ole\n4. two", "(1) Paris\n(2) Venn\n(3) Ole"])
+def test_a_list_that_goes_on_beyond_the_questions(reply: str) -> None:
+    two = (span("capital"), span("built"))
+    readings = read_many(reply, two, "line")
+    assert [reading.answer for reading in readings] == ["Paris", "Venn"]
+    assert not any(reading.well_formed for reading in readings)

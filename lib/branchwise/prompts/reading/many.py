@@ -13,7 +13,7 @@ from branchwise.data.style import AnswerFormat
 from branchwise.data.types import Question
 from branchwise.prompts.reading.going_on import own_blocks
 from branchwise.prompts.reading.json_form import is_json_list, some_answers
-from branchwise.prompts.reading.numbering import Parts, assignments, inline, later_blocks
+from branchwise.prompts.reading.numbering import Parts, assignments, inline, later_blocks, markers
 from branchwise.prompts.reading.one import CONTINUED, read_one, read_part
 from branchwise.prompts.reading.reply import answer_of, as_text, json_values, tags, without_thought
 from branchwise.prompts.reading.result import Reading
@@ -158,10 +158,14 @@ def _is_last_word(texts: dict[int, str], parts: Parts, questions: Questions) -> 
 
 
 def _trimmed(texts: dict[int, str], questions: Questions, is_form: bool) -> tuple[dict[int, str], bool]:
-    """The texts, the last one ended at a blank line where every other is one line: what follows is said
-    of all. Free text stays whole.
+    """The texts, the last one ended where a list goes on beyond the questions, and at a blank line where
+    every other is one line: what follows is said of all. Free text stays whole.
     """
     last = max(texts, default=0)
+    if last == len(questions) and questions[last - 1].answer != "text":
+        beyond = next((m for m in markers(texts[last]) if m.number == last + 1 and m.start), None)
+        if beyond is not None:
+            texts, is_form = {**texts, last: texts[last][: beyond.start].rstrip()}, False
     if not last or questions[last - 1].answer in ("text", "choice") or len(texts) < 2:
         return texts, is_form
     if any("\n" in text for n, text in texts.items() if n != last):
