@@ -439,8 +439,8 @@ FAULTS = (
     Fault(
         "a model's revision is no part of a cell",
         "config/hashing.py",
-        'return f"{entry.hub}@{entry.revision}"',
-        'return f"{entry.hub}"',
+        'name = f"{entry.hub}@{entry.revision}"',
+        'name = f"{entry.hub}"',
     ),
     Fault(
         "the path of data is a part of a cell",
