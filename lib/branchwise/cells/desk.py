@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
+from branchwise.cells.rules import DecodersRules
 from branchwise.cells.waits import Waits
 from branchwise.data.style import PromptStyle
 from branchwise.data.types import Group, Question
@@ -94,6 +95,9 @@ class GroupDesk:
     _branches: list[BranchRecord] = field(default_factory=list)
     _waits: Waits = field(default_factory=Waits)
 
+    def __post_init__(self) -> None:
+        self._further = DecodersRules(self.group.id, self.style.answer_format)
+
     @property
     def asks(self) -> list[Ask]:
         """The asks so far, in the order of asking. Complete once the strategy has ended.
@@ -141,6 +145,7 @@ class GroupDesk:
         if chat is not None:
             prompt, ids = chat.prompt(messages)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
+        rules = self._further.of(rules, decoder, chat, by, ids, asked)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
         request = Request(ids, rules, self, future, self._hear(asked), plain)
@@ -205,6 +210,7 @@ class GroupDesk:
         asked = tuple(questions)
         rules = self._rules(rules, asked)
         self._check_length(self.decoder, branch.num_tokens, rules.max_new_tokens)
+        rules = self._further.of(rules, self.decoder, self.chat, ANSWERER, branch.token_ids, asked)
         prompt = self._tokenizer.tokenizer.decode(branch.token_ids)
         made = self._with_branches("fork").generate(branch, rules, self._hear(asked))
         held = self._held[branch]
@@ -267,7 +273,7 @@ class GroupDesk:
     def _rules(self, given: Rules | None, asked: Sequence[Question]) -> Rules:
         if given is None:
             return Rules(self.max_new_tokens * max(1, len(asked)))
-        if not given.is_plain:
+        if given.hook is not None:
             self._check_stated("hook")
         return given
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
+from branchwise.config.decoding import check_decoding
 from branchwise.config.mistakes import nearest
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
@@ -109,6 +110,7 @@ def check_cells(experiment: Experiment, source: str) -> None:
         if missing:
             raise impossible(cell, missing, source)
         check_control(experiment, cell, source)
+        check_decoding(experiment, cell, source)
     if not experiment.cached:
         check_strategies(experiment, experiment.strategies)
 

@@ -87,7 +87,7 @@ class Desk(Protocol):
         rules: "Rules | None" = None,
     ) -> Reply:
         """One prompt, for the answers to `questions`. Without any it is an intermediate ask: its cost is
-        shared by the answers that waited for it. `rules` need a decoder that offers `hook`.
+        shared by the answers that waited for it. `rules` with a hook need a decoder that offers that.
         """
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
