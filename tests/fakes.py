@@ -71,6 +71,8 @@ class FakeDecoder:
     device = "cpu"
     kv_cache_bytes = 2**20 + 2**10
     notes: tuple[str, ...] = ()
+    sampling: Any = None
+    form: Any = None
 
     def __init__(
         self,

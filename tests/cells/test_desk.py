@@ -9,7 +9,7 @@ from tests.fakes import FakeDecoder, Words, group_of
 from branchwise.cells.desk import Asked, GroupDesk
 from branchwise.data.types import Group
 from branchwise.decoding.loop import run
-from branchwise.decoding.requests import Completion, Rules, Sampling, TokenCount
+from branchwise.decoding.requests import Completion, Hook, Rules, Sampling, TokenCount
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies.base import Desk
@@ -109,15 +109,20 @@ def test_an_ask_that_failed_and_was_passed_over_is_told() -> None:
 
 
 def test_verbs_and_hooks_that_the_entry_does_not_state_are_refused() -> None:
-    sampled = Rules(5, sampling=Sampling(temperature=1.0))
+    hooked = Rules(5, hook=Hook(lambda made, logits: logits))
+
+    async def hooking(desk: Desk) -> None:
+        await desk.ask(HELLO, rules=hooked)
 
     async def sampling(desk: Desk) -> None:
-        await desk.ask(HELLO, rules=sampled)
+        await desk.ask(HELLO, rules=Rules(5, Sampling(1.0), stop_texts=("\n",)))
 
     with pytest.raises(UserError, match="uses hook, which its catalogue entry does not state"):
-        at_desk(FakeDecoder(), sampling, needs=frozenset({"ask"}))
-    at_desk(FakeDecoder(), sampling, needs=frozenset({"ask", "hook"}))
-    at_desk(FakeDecoder(), sampling, needs=None)
+        at_desk(FakeDecoder(), hooking, needs=frozenset({"ask"}))
+    at_desk(FakeDecoder(), hooking, needs=frozenset({"ask", "hook"}))
+    at_desk(FakeDecoder(), hooking, needs=None)
+    # What every decoder can do needs no verb.
+    at_desk(FakeDecoder(), sampling, needs=frozenset({"ask"}))
 
     async def forking(desk: GroupDesk) -> None:
         desk.open("a b")

@@ -32,6 +32,8 @@ class Spy:
     notes = ()
     device = "none"
     kv_cache_bytes = None
+    sampling = None
+    form = None
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.num_forward_passes = 0

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from branchwise import TreeDecoder
-from branchwise.decoding.constrained import constrained_to
+from branchwise.decoding.constrained import _Constraint, constrained_to
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Hook, Rules, Sampling
 from branchwise.decoding.stops import StopTexts
@@ -150,3 +150,50 @@ def test_a_stop_text_that_is_special_ends_an_answer() -> None:
 
     made = run(script(), decoder.step)
     assert (made.stop, len(made.ids), made.text) == ("stop", 3, TOKENIZER.decode([65, 65]))
+
+
+def test_no_answer_is_gone_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step moves each state by its one new token: that of a branch which waited for a step, too."""
+    consumed: list[int] = []
+    behind = _Constraint._behind
+
+    def spy(self, matcher, said):
+        consumed.append(len(said))
+        return behind(self, matcher, said)
+
+    monkeypatch.setattr(_Constraint, "_behind", spy)
+    hook = constrained_to("[ab]*", TOKENIZER, STOP)
+    a, b = TOKENIZER.convert_tokens_to_ids(["a", "b"])
+    logits = torch.zeros(1, len(TOKENIZER))
+    first, second = [a], [b]
+    hook.change([[], []], logits.repeat(2, 1))
+    for step in range(6):
+        hook.change([first, second], logits.repeat(2, 1))
+        first, second = [*first, a], [*second, a]
+        if step % 2:
+            # A pass that had no room for the second one's token.
+            hook.change([first], logits)
+            first = [*first, b]
+    assert set(consumed) == {0, 1}
+    assert len(consumed) == 1 + 6 * 2 + 3
+
+
+def test_answers_that_part_do_not_share_a_state() -> None:
+    """The same beginning three times: each goes its own way, the order notwithstanding."""
+    a, b = TOKENIZER.convert_tokens_to_ids(["a", "b"])
+    hook = constrained_to("aab|ab[ab]|b", TOKENIZER, STOP)
+    zeros = torch.zeros(3, len(TOKENIZER))
+
+    def left(made: list[list[int]]) -> list[set[int]]:
+        logits = hook.change(made, zeros[: len(made)])
+        return [{token for token in (a, b, *STOP) if row[token] == 0} for row in logits]
+
+    assert left([[], [], []]) == [{a, b}] * 3
+    assert left([[a], [a], [b]]) == [{a, b}, {a, b}, STOP]
+    assert left([[a, a], [a], [a, b]]) == [{b}, {a, b}, {a, b}]
+    assert left([[a, a, b], [a, b], [a, b, a]]) == [STOP, {a, b}, STOP]
+
+
+def test_a_pattern_that_nothing_matches_is_told_before() -> None:
+    with pytest.raises(UserError, match="is satisfied by no answer"):
+        constrained_to(r"a[^\s\S]", TOKENIZER, STOP)

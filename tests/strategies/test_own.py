@@ -18,7 +18,7 @@ from branchwise.decoding.decoders.hf import HFEntry
 from branchwise.decoding.decoders.tree import TreeEntry
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
-from branchwise.decoding.requests import Completion, Request, Rules, Sampling, TokenCount
+from branchwise.decoding.requests import Completion, Hook, Request, Rules, TokenCount
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle, read_one, single
 from branchwise.results import GroupRecord
@@ -64,6 +64,8 @@ class Served:
     notes = ("it echoes",)
     device = "remote"
     kv_cache_bytes = None
+    sampling = None
+    form = None
 
     def __init__(self) -> None:
         self.num_forward_passes = 0
@@ -286,13 +288,13 @@ def test_a_verb_that_the_entry_does_not_state_is_refused_on_every_decoder(root: 
     with pytest.raises(UserError, match=r"uses fork, which .* write `needs: \[ask, fork\]`"):
         runner(root, "tree", of_ids, needs=frozenset({"ask"})).once(GROUPS[0])
 
-    async def sampled(group: Group, desk: Desk) -> AsyncIterator[Answered]:
-        rules = Rules(4, Sampling(temperature=1.0))
+    async def hooked(group: Group, desk: Desk) -> AsyncIterator[Answered]:
+        rules = Rules(4, hook=Hook(lambda made, logits: logits))
         reply = await desk.ask(single(group, group.questions[0], desk.style), rules=rules)
         yield answered(group.questions[0], reply, desk.style)
 
     with pytest.raises(UserError, match="uses hook"):
-        runner(root, "tree", sampled, needs=frozenset({"ask"})).once(GROUPS[0])
+        runner(root, "tree", hooked, needs=frozenset({"ask"})).once(GROUPS[0])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
+from branchwise.cells.rules import DecodersRules
 from branchwise.cells.waits import Waits
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
@@ -94,6 +95,9 @@ class GroupDesk:
     _branches: list[BranchRecord] = field(default_factory=list)
     _waits: Waits = field(default_factory=Waits)
 
+    def __post_init__(self) -> None:
+        self._further = DecodersRules(self.group.id, self.style.answer_format)
+
     @property
     def asks(self) -> list[Ask]:
         """The asks so far, in the order of asking. Complete once the strategy has ended.
@@ -143,6 +147,7 @@ class GroupDesk:
         if chat is not None:
             prompt, ids = chat.prompt(messages, form=form.form, begun=form.begun)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
+        rules = self._further.of(rules, decoder, chat, by, ids, asked, form.begun)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
         num_shared = 0 if chat is None or not asked else self._num_shared(chat, messages, ids, form)
@@ -214,7 +219,9 @@ class GroupDesk:
         form = self._form(asked, None, self.chat)
         rules = self._rules(rules, asked, form)
         self._check_length(self.decoder, branch.num_tokens, rules.max_new_tokens)
-        prompt = self._tokenizer.tokenizer.decode(branch.token_ids)
+        seen = branch.token_ids
+        rules = self._further.of(rules, self.decoder, self.chat, ANSWERER, seen, asked, form.begun)
+        prompt = self._tokenizer.tokenizer.decode(seen)
         made = self._with_branches("fork").generate(branch, rules, self._hear(asked))
         held = self._held[branch]
         stated = [*held.asks, *(reply.index for reply in after)]
@@ -297,7 +304,7 @@ class GroupDesk:
         if given is None:
             budget = self.max_new_tokens * max(1, len(asked))
             return Rules(budget, stop_texts=form.stop_texts)
-        if not given.is_plain:
+        if given.hook is not None:
             self._check_stated("hook")
         return given
 

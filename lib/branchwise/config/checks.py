@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
+from branchwise.config.decoding import check_decoding
 from branchwise.config.mistakes import nearest
 from branchwise.config.styles import check_styles
 from branchwise.config.types import Cell, Experiment
@@ -110,6 +111,7 @@ def check_cells(experiment: Experiment, source: str) -> None:
         if missing:
             raise impossible(cell, missing, source)
         check_control(experiment, cell, source)
+        check_decoding(experiment, cell, source)
     check_styles(experiment, source)
     if not experiment.cached:
         check_strategies(experiment, experiment.strategies)

@@ -15,6 +15,7 @@ from branchwise.data.sources.base import FileDataset
 from branchwise.data.sources.jsonl import OwnGroup
 from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.decoding.decoders import DECODERS
+from branchwise.decoding.decoders.base import SamplingEntry
 from branchwise.decoding.decoders.tree import GridEntry
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "Prompt styles (`config/catalogues/styles.yaml`)": (("", StyleEntry),),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),
+        ("`sampling` of kinds hf and tree", SamplingEntry),
         ("`grid` of kind tree", GridEntry),
     ),
 }
@@ -117,8 +119,8 @@ def _is_inherited(model: type[BaseModel], name: str) -> bool:
 
 def _type(field: FieldInfo) -> str:
     text = _name(field.annotation)
-    limits = [str(limit) for limit in field.metadata if type(limit).__name__ in ("Ge", "Gt", "Le")]
-    signs = {"Ge(ge=": "at least ", "Gt(gt=": "above ", "Le(le=": "at most "}
+    limits = [str(limit) for limit in field.metadata if type(limit).__name__ in ("Ge", "Gt", "Le", "Lt")]
+    signs = {"Ge(ge=": "at least ", "Gt(gt=": "above ", "Le(le=": "at most ", "Lt(lt=": "below "}
     for limit in limits:
         for prefix, words in signs.items():
             if limit.startswith(prefix):

@@ -58,7 +58,7 @@ def check_counts(**counts: int | None) -> None:
 def check_rules(rules: Rules, model: PreTrainedModel, tokenizer: Any) -> None:
     """Raises UserError for rules that need a tokenizer where there is none, or ban what is not there."""
     if rules.stop_texts and tokenizer is None:
-        raise UserError("stop texts need a tokenizer", "give one to TreeDecoder, or use stop_ids")
+        raise UserError("stop texts need a tokenizer", "give the decoder one, or use stop_ids")
     if not rules.banned_ids:
         return
     size = model.config.get_text_config().vocab_size

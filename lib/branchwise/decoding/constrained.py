@@ -4,6 +4,7 @@ What fits is worked out on bytes by llguidance, so that a character that takes s
 a rare ideograph) can be written a token at a time.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +15,7 @@ import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
+from branchwise.decoding.forms import problem_of
 from branchwise.decoding.requests import Hook
 from branchwise.errors import UserError
 
@@ -29,15 +31,16 @@ class _Constraint:
         self.grammar = LLMatcher.grammar_from_regex(pattern)
         self.tokenizer = tokenizer
         self.stop_ids = sorted(stop_ids)
-        # Where each answer of the last step stood, by its tokens.
+        self._start: LLMatcher | None = None
+        # Where answers stand, by their tokens: a state a branch, no more than that of its last step.
         self._at: dict[tuple[int, ...], LLMatcher] = {}
 
     def change(self, made: Sequence[list[int]], logits_RV: Tensor) -> Tensor:
         """`Hook.change`: logits, minus infinity for every token that does not fit."""
         vocabulary = logits_RV.shape[-1]
-        at = {tuple(ids): self._matcher(tuple(ids), vocabulary) for ids in made}
-        self._at = at
-        fits_RV = torch.stack([self._fits(at[tuple(ids)], vocabulary) for ids in made])
+        answers = [tuple(ids) for ids in made]
+        self._go_on(set(answers), vocabulary)
+        fits_RV = torch.stack([self._fits(self._at[ids], vocabulary) for ids in answers])
         for row in (~fits_RV.any(-1)).nonzero().flatten().tolist():
             raise UserError(
                 f"no token continues {self.tokenizer.decode(made[row])!r} within the pattern "
@@ -46,17 +49,34 @@ class _Constraint:
             )
         return logits_RV.masked_fill(~fits_RV.to(logits_RV.device), -torch.inf)
 
-    def _matcher(self, ids: tuple[int, ...], vocabulary: int) -> LLMatcher:
-        """The state behind `ids`: that of the step before, one token on."""
-        before = self._at.get(ids[:-1]) if ids else None
-        if before is not None:
-            matcher, new = before.deep_copy(), ids[-1:]
-        else:
-            matcher, new = (
-                LLMatcher(_tokenizer(self.tokenizer, vocabulary, self.stop_ids), self.grammar),
-                ids,
-            )
-        matcher.consume_tokens([token for token in new if token not in self.stop_ids])
+    def _go_on(self, answers: set[tuple[int, ...]], vocabulary: int) -> None:
+        """Have the state behind each answer in `_at`: that of the step before, a token on. What others
+        that are not ready stand at stays.
+        """
+        new = [ids for ids in answers if ids not in self._at]
+        going_on = Counter(ids[:-1] for ids in new if ids)
+        for ids in new:
+            before = self._at.get(ids[:-1]) if ids else None
+            if before is None:
+                matcher, said = self._first(vocabulary), ids
+            else:
+                # Copied only where answers part: the last one takes the state itself along.
+                going_on[ids[:-1]] -= 1
+                is_last = not going_on[ids[:-1]] and ids[:-1] not in answers
+                matcher = self._at.pop(ids[:-1]) if is_last else before.deep_copy()
+                said = ids[-1:]
+            self._at[ids] = self._behind(matcher, said)
+
+    def _first(self, vocabulary: int) -> LLMatcher:
+        """The state before any answer, copied from one that is made once (a large pattern takes long)."""
+        if self._start is None:
+            known = _tokenizer(self.tokenizer, vocabulary, self.stop_ids)
+            self._start = LLMatcher(known, self.grammar)
+        return self._start.deep_copy()
+
+    def _behind(self, matcher: LLMatcher, said: Sequence[int]) -> LLMatcher:
+        """A state some tokens on. Raises UserError where these do not fit."""
+        matcher.consume_tokens([token for token in said if token not in self.stop_ids])
         if matcher.is_error():
             raise UserError(
                 f"the pattern {self.pattern!r} cannot be followed: {matcher.get_error()}",
@@ -81,22 +101,17 @@ def constrained_to(pattern: str, tokenizer: Any, stop_ids: frozenset[int]) -> Ho
     the syntax of Rust's regex: no look-around, no back-references), and a stop token only where the text
     is a whole match.
 
-    Raises UserError for another syntax, and for a tokenizer that is not a fast one; while decoding, where
-    no token of the vocabulary fits.
+    Raises UserError for another syntax, for a pattern that nothing matches, and for a tokenizer that is
+    not a fast one; while decoding, where no token of the vocabulary fits.
     """
-    constraint = _Constraint(pattern, tokenizer, stop_ids)
-    problem = LLMatcher.validate_grammar(constraint.grammar)
-    if problem:
-        raise UserError(
-            f"the pattern {pattern!r} cannot be followed: {problem.splitlines()[0]}",
-            "write it without look-around and back-references",
-        )
+    if problem := problem_of(pattern):
+        raise UserError(f"the pattern {pattern!r} {problem}", "mend the pattern")
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(
             f"{type(tokenizer).__name__} is not a fast tokenizer, which constraints need",
             "load it with AutoTokenizer from a folder with tokenizer.json",
         )
-    return Hook(constraint.change)
+    return Hook(_Constraint(pattern, tokenizer, stop_ids).change)
 
 
 def _tokenizer(tokenizer: Any, vocabulary: int, stop_ids: list[int]) -> LLTokenizer:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
-    from branchwise.decoding.requests import Completion, Request, Rules
+    from branchwise.decoding.forms import Form
+    from branchwise.decoding.requests import Completion, Request, Rules, Sampling
 
 Verb = Literal["ask", "fork", "join", "hook", "mix"]
 """What a strategy may need of a decoder.
 
 ask: whole prompts. fork: branches inside one sequence (open, fork, generate, release). join: a branch
-that sees several. hook: sampling, stop texts, bans, and changes of the logits. mix: hidden states mixed
-between the branches of a group.
+that sees several. hook: changes of the logits. mix: hidden states mixed between the branches of a group.
+Budgets, sampling, stop ids and texts, and bans are no verbs: every decoder that computes follows them.
 """
 
 
@@ -28,13 +29,18 @@ class Decoder(Protocol):
     `max_groups`: groups that it may serve at once without changing what each of them costs, None for any
     number. `num_forward_passes`: passes so far (of a served model: replies so far). `notes`: sentences
     that readers of its results need. `device`: where it computes, "remote" for a served model.
-    `kv_cache_bytes`: memory of keys and values so far, None where that is not known.
+    `kv_cache_bytes`: memory of keys and values so far, None where that is not known. `sampling`: how asks
+    whose rules state none are drawn, each with a seed of its own (`sampling.for_ask`); None: greedily.
+    `form`: what answers to questions are held to; None: to nothing. Whoever asks follows these two, the
+    decoder follows the rules of each request.
     """
 
     offers: frozenset[Verb]
     max_context: int
     max_groups: int | None
     notes: tuple[str, ...]
+    sampling: "Sampling | None"
+    form: "Form | None"
 
     @property
     def num_forward_passes(self) -> int: ...

@@ -15,15 +15,17 @@ from transformers import PreTrainedModel
 from branchwise.decoding.branches import Branch, Run
 from branchwise.decoding.checks import check_reach, check_rules, checked_options
 from branchwise.decoding.contract import Verb
+from branchwise.decoding.forms import Form
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.exactness import check_exactness
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of, synchronize
+from branchwise.decoding.models.ignored import ignored_note, ignored_settings
 from branchwise.decoding.models.speed import fastest_kernel, packing_helps
 from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
 from branchwise.decoding.models.usable import check_usable
-from branchwise.decoding.requests import Completion, Request, Rules, hand_over
+from branchwise.decoding.requests import Completion, Request, Rules, Sampling, hand_over
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
 from branchwise.errors import UserError
@@ -46,7 +48,8 @@ class TreeEngine:
 
     offers: frozenset[Verb] = frozenset({"ask", "fork", "join", "hook"})
     max_groups: int | None = None  # prompts are shared inside a group only
-    notes: tuple[str, ...] = ()
+    sampling: Sampling | None = None
+    form: Form | None = None
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:
         self.options = checked_options(options)
@@ -64,6 +67,8 @@ class TreeEngine:
         self.device = model.device
         self.max_context = max_context_of(model)
         self.stop_ids = stop_ids_of(model, tokenizer)
+        self.ignored = ignored_settings(model)
+        self.notes = ignored_note(self.ignored)
         self.grid = self.options.grid if self.options.positions == "grid2d" else None
         self.tree = TokenTree(self.device)
         self._forward = ForwardPass(model, self.tree, kernel, packed, self.options)
@@ -282,6 +287,7 @@ class TreeEngine:
             "resolved_kernel": self.kernel,
             "kernel_self_test_s": self.self_test,
             "resolved_weights": self.weight_layout,
+            "ignored_generation_config": self.ignored,
         }
 
     def synchronize(self) -> None:

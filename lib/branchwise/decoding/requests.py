@@ -32,30 +32,36 @@ class TokenCount(NamedTuple):
     padding: int
 
 
+_TEMPERATURE = "0 (the likeliest token, always), or 0.001 to 1000"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How a token is chosen from its logits. The default is greedy.
 
     Logits are divided by `temperature`; then only the `top_k` most likely tokens stay (0: all), of
-    these the fewest whose probabilities reach `top_p`; then one is drawn. A branch draws from a
-    random stream of its own, seeded with `seed`, so that it does not matter what else is decoded.
+    these the fewest whose probabilities reach `top_p`, of these the ones at least `min_p` times as likely
+    as the likeliest: the order of transformers. Then one is drawn. A branch draws from a random stream of
+    its own, seeded with `seed`, so that it does not matter what else is decoded.
     """
 
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            not (self.temperature == 0 or self.temperature >= 1e-3)
-            or self.top_k < 0
-            or not 0 < self.top_p <= 1
-        ):
-            raise UserError(
-                f"sampling with temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}",
-                "temperature is 0 or at least 0.001, top_k at least 0, top_p above 0 and at most 1",
-            )
+        allowed = {
+            "temperature": (self.temperature == 0 or 1e-3 <= self.temperature <= 1e3, _TEMPERATURE),
+            "top_k": (self.top_k == int(self.top_k) >= 0, "a whole number, 0 (all tokens) or more"),
+            "top_p": (0 < self.top_p <= 1, "above 0 and at most 1 (all tokens)"),
+            "min_p": (0 <= self.min_p <= 1, "0 (all tokens) to 1"),
+            "seed": (0 <= self.seed < 2**63, "a whole number, 0 or more, below 2 to the power of 63"),
+        }
+        for name, (is_allowed, what) in allowed.items():
+            if not is_allowed:
+                raise UserError(f"{name} of the sampling is {getattr(self, name)}", f"{name} is {what}")
 
 
 @dataclass(eq=False)
@@ -78,7 +84,8 @@ class Hook:
 class Rules:
     """How a branch generates, beside the model's own stop tokens.
 
-    `stop_texts` end the answer in the middle of a token too; its text then ends before them.
+    `stop_texts` end the answer in the middle of a token too; its text then ends before them. All but
+    `hook` is what every decoder that computes can do.
     """
 
     max_new_tokens: int
@@ -98,11 +105,6 @@ class Rules:
             )
         if "" in self.stop_texts:
             raise UserError("a stop text is empty", "give at least one character")
-
-    @property
-    def is_plain(self) -> bool:
-        """Greedy until the model stops: what every decoder can do."""
-        return self == Rules(self.max_new_tokens)
 
 
 @dataclass(eq=False)

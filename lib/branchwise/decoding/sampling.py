@@ -1,9 +1,11 @@
-"""From logits to tokens: bans, hooks, and the choice itself.
+"""From logits to tokens: bans, hooks, and the choice itself; the same for every decoder that computes.
 
 Shape legend: R branches, V words of the vocabulary.
 """
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,22 +26,37 @@ def choose(
     tokens = logits_RV.argmax(-1).tolist()
     for row, (rule, generator) in enumerate(zip(rules, generators, strict=True)):
         if rule.sampling.temperature > 0:
-            tokens[row] = _draw(logits_RV[row], rule.sampling, generator)
+            tokens[row] = _draw(probabilities(logits_RV[row], rule.sampling), generator)
     return tokens
 
 
-def _draw(logits_V: Tensor, sampling: Sampling, generator: torch.Generator | None) -> int:
-    """One token by temperature, top-k and top-p; on the CPU, so that every device draws the same."""
-    logits_V = logits_V.float().cpu() / sampling.temperature
-    ordered_V, ids_V = logits_V.sort(descending=True, stable=True)
-    probabilities_V = ordered_V.softmax(-1)
-    keep = len(ids_V) if not sampling.top_k else min(sampling.top_k, len(ids_V))
+def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:
+    """What a token is drawn from, fp32 (V,) on the CPU: zero for what the filters drop.
+
+    Filters in the order of transformers' warpers, each on what the one before has left: temperature,
+    top_k (what ties with the last one stays), top_p, min_p.
+    """
+    scores_V = logits_V.float().cpu() / sampling.temperature
+    if sampling.top_k:
+        least = scores_V.topk(min(sampling.top_k, len(scores_V))).values[-1]
+        scores_V = scores_V.masked_fill(scores_V < least, -torch.inf)
     if sampling.top_p < 1:
-        # Whatever precedes a kept token sums to less than top_p: the first is always kept.
-        kept = probabilities_V[:keep] / probabilities_V[:keep].sum()
-        keep = int((kept.cumsum(-1) - kept < sampling.top_p).sum())
-    index = torch.multinomial(probabilities_V[:keep], 1, generator=generator)
-    return int(ids_V[index])
+        ordered_V, ids_V = scores_V.sort(stable=True)
+        # Dropped are the unlikeliest while they do not reach what top_p leaves; never the likeliest.
+        dropped_V = ordered_V.softmax(-1).cumsum(-1) <= 1 - sampling.top_p
+        dropped_V[-1] = False
+        scores_V = scores_V.index_fill(0, ids_V[dropped_V], -torch.inf)
+    if sampling.min_p:
+        found_V = scores_V.softmax(-1)
+        scores_V = scores_V.masked_fill(found_V < sampling.min_p * found_V.max(), -torch.inf)
+    return scores_V.softmax(-1)
+
+
+def _draw(probabilities_V: Tensor, generator: torch.Generator | None) -> int:
+    """One token. By id and not by rank, so that two tokens that are all but equally likely keep their
+    luck where rounding puts one before the other; on the CPU, so that every device draws the same.
+    """
+    return int(torch.multinomial(probabilities_V, 1, generator=generator))
 
 
 def generator_of(rules: Rules) -> torch.Generator | None:
@@ -47,3 +64,15 @@ def generator_of(rules: Rules) -> torch.Generator | None:
     if rules.sampling.temperature == 0:
         return None
     return torch.Generator().manual_seed(rules.sampling.seed)
+
+
+def for_ask(sampling: Sampling, group: str, prompt_ids: Sequence[int], number: int) -> Sampling:
+    """A decoder's sampling with a seed for one ask: that of the decoder, the group's id, the prompt and
+    the `number` of equal prompts that the group asked before, hashed.
+
+    So an answer depends neither on what else is in flight nor on the order of other asks, is the same on
+    every decoder, and equal prompts of a group draw each its own.
+    """
+    said = [str(sampling.seed), group, str(number), ",".join(map(str, prompt_ids))]
+    digest = hashlib.sha256("\0".join(said).encode()).digest()
+    return replace(sampling, seed=int.from_bytes(digest[:8], "big") >> 1)

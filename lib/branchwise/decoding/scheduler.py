@@ -195,10 +195,7 @@ class Scheduler:
         stop = generating.add(token, self.stop_ids)
         if generating.is_over:
             return
-        text = None
-        if stop != "stop" and generating.rules.stop_texts:
-            text = self.stop_texts.cut(generating.ids, generating.rules.stop_texts)
-            stop = "stop" if text is not None else stop
+        stop, text = self.stop_texts.end(generating.ids, stop, generating.rules.stop_texts)
         if stop != "stop" or text is not None:
             self._append(generating, token)
         if stop is not None:

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
+from branchwise.decoding.requests import StopReason
+
 
 class StopTexts:
     """Looks for stop texts, which may begin inside a token and may be special tokens' own names."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+
+    def end(
+        self, ids: Sequence[int], stop: StopReason | None, stop_texts: Sequence[str]
+    ) -> tuple[StopReason | None, str | None]:
+        """How an answer ends with its last token (None: it goes on), and its text where a stop text cuts
+        it; `stop` is how it ends otherwise.
+        """
+        if stop == "stop" or not stop_texts:
+            return stop, None
+        text = self.cut(ids, stop_texts)
+        return ("stop" if text is not None else stop), text
 
     def cut(self, ids: Sequence[int], stop_texts: Sequence[str]) -> str | None:
         """The answer up to its first stop text, special tokens left out; None where it holds none yet."""

@@ -89,7 +89,7 @@ class Desk(Protocol):
     ) -> Reply:
         """One prompt, for the answers to `questions`; `many` where it asks for a list of them (default:
         where there are several). Without any it is an intermediate ask: its cost is shared by the answers
-        that waited for it. `rules` need a decoder that offers `hook`.
+        that waited for it. `rules` with a hook need a decoder that offers that.
         """
 
     def prompt_text(self, messages: Sequence[Message]) -> str:

@@ -60,6 +60,14 @@ def options_model(module: str) -> type[Record] | None:
     return model
 
 
+def draws(module: str) -> bool:
+    """Whether a strategy asks the same more than once, for answers that differ: its module says so by
+    `DRAWS = True`.
+    """
+    found, _ = _module(module)
+    return bool(getattr(found, "DRAWS", False))
+
+
 def names() -> list[str]:
     """Strategies of this folder."""
     return sorted(p.stem for p in _ROOM.glob("*.py") if p.stem not in _NOT_STRATEGIES)

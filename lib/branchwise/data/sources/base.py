@@ -138,6 +138,9 @@ class FileDataset(Wording, Scored):
     may_state_needs: ClassVar[bool] = False
     """Whether a question may come with others that it needs."""
 
+    may_have_several: ClassVar[bool] = False
+    """Whether several letters may be the right answer to a choice."""
+
     is_dialogue: ClassVar[bool] = False
     """Whether a question leans on those before it."""
 

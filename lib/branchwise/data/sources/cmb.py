@@ -104,6 +104,7 @@ class CmbExamDataset(FileDataset):
     """
 
     citation = CITATION
+    may_have_several = True
 
     source: Literal["cmb_exam"]
     instruction: Instruction = "请选出正确的选项，只回答字母；可能有多个正确选项。"

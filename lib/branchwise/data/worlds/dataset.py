@@ -1,7 +1,7 @@
 """Made worlds as a data set of the catalogue."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ CHAINED = frozenset({"two_hop", "follow_up"})
 
 class WorldsDataset(WorldsSpec, Wording, Scored):
     """Made worlds: nothing is downloaded, every answer and dependency is known."""
+
+    may_have_several: ClassVar[bool] = False
+    """Whether several letters may be the right answer to a choice."""
 
     source: Literal["worlds"]
     scorer: Scorer = Field("squad", description="Whose metrics the answers are scored by.")
