@@ -49,8 +49,8 @@ class Words:
         text = f"{self.prompt_text(messages)} {begun}".strip()
         return text, self.encode(text)
 
-    def prompt_ids(self, messages: Sequence[Any]) -> list[int]:
-        return self.encode(self.prompt_text(messages))
+    def prompt_ids(self, messages: Sequence[Any], form: str = "chat", begun: str = "") -> list[int]:
+        return self.prompt(messages, form, begun)[1]
 
     def decode(self, ids: Sequence[int]) -> str:
         return " ".join(self.known[number] for number in ids)
