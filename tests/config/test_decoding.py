@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from branchwise.commands.options import cell_from
 from branchwise.config.identity import cell_folder
 from branchwise.config.load import parse_experiment
 from branchwise.errors import UserError
@@ -88,3 +89,10 @@ def test_what_goes_together_is_planned_as_cells_of_their_own(root: Path) -> None
 
 def test_cached_results_of_a_vote_are_read_whatever_the_decoder(root: Path) -> None:
     assert parse(root, strategies=["vote", "batch"], cached=True).cells
+
+
+def test_a_cell_named_on_the_command_line_is_held_to_the_same(root: Path) -> None:
+    experiment = parse(root)
+    with pytest.raises(UserError, match="command line: cell .*/vote/hf: .* decoder without sampling"):
+        cell_from(experiment, "worlds_two_hop_g2", "tiny", "vote", "hf")
+    assert cell_from(experiment, "worlds_two_hop_g2", "tiny", "vote", "sampled_hf").strategy == "vote"

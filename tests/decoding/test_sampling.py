@@ -109,6 +109,15 @@ def test_the_seed_of_an_ask_is_a_stable_hash_of_what_it_is() -> None:
     assert len({one.seed for one in [made, *others]}) == 5
 
 
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(1.0)])
+def test_bans_that_leave_nothing_of_what_may_come_are_told(sampling: Sampling) -> None:
+    """Greedy decoding once took the first token of the vocabulary, and drawing failed without a word."""
+    logits_RV = torch.tensor([[0.0, -torch.inf, -torch.inf]])
+    rules = Rules(1, sampling, banned_ids=frozenset({0}))
+    with pytest.raises(UserError, match="no token is left to choose"):
+        choose(logits_RV, [rules], [generator_of(rules)])
+
+
 class Letters:
     """A tokenizer of two letters a token: a stop text can begin inside one."""
 

@@ -61,6 +61,7 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
 def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, decoder: str) -> Cell:
     """A cell by its names, whether or not the experiment's grid holds it."""
     from branchwise.config.checks import check_strategies, impossible
+    from branchwise.config.decoding import check_decoding
 
     cell = Cell(dataset, model, strategy, decoder)
     for axis, name in cell._asdict().items():
@@ -69,6 +70,7 @@ def cell_from(experiment: Experiment, dataset: str, model: str, strategy: str, d
     if missing := missing_verbs(catalogues.strategies[strategy], catalogues.decoders[decoder]):
         raise impossible(cell, missing, "command line")
     check_strategies(experiment, [strategy])
+    check_decoding(experiment, cell, "command line")
     return cell
 
 

@@ -6,6 +6,7 @@ Torch-free, since the config reads it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from llguidance import LLMatcher, LLTokenizer
@@ -138,6 +139,7 @@ class _Bytes:
         return list(text.encode() if isinstance(text, str) else text)
 
 
+@lru_cache(1024)
 def problem_of(pattern: str) -> str | None:
     """Why no answer can be held to a pattern: it cannot be read, or nothing (but the empty answer)
     matches it. None where one can.

@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from branchwise.decoding.requests import Rules, Sampling
+from branchwise.errors import UserError
 
 
 def choose(
     logits_RV: Tensor, rules: Sequence[Rules], generators: Sequence[torch.Generator | None]
 ) -> list[int]:
-    """One token a branch, each by its own rules."""
+    """One token a branch, each by its own rules.
+
+    Raises UserError where bans and a hook together leave a branch no token.
+    """
     if any(rule.banned_ids for rule in rules):
         # A hook may have given all branches the same memory.
         logits_RV = logits_RV.clone()
@@ -24,6 +28,9 @@ def choose(
         if rule.banned_ids:
             logits_RV[row, torch.tensor(sorted(rule.banned_ids), device=logits_RV.device)] = -torch.inf
     tokens = logits_RV.argmax(-1).tolist()
+    for row, rule in enumerate(rules):
+        if rule.banned_ids and logits_RV[row, tokens[row]] == -torch.inf:
+            raise UserError("no token is left to choose: all that may come is banned", "ban fewer ids")
     for row, (rule, generator) in enumerate(zip(rules, generators, strict=True)):
         if rule.sampling.temperature > 0:
             tokens[row] = _draw(probabilities(logits_RV[row], rule.sampling), generator)
