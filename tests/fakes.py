@@ -35,8 +35,9 @@ class Words:
         self.known: list[str] = []
         self.tokenizer = self
 
-    def prompt_text(self, messages: Sequence[Any]) -> str:
-        return " ".join(f"{message['role']}: {message['content']}" for message in messages)
+    def prompt_text(self, messages: Sequence[Any], form: str = "chat", begun: str = "") -> str:
+        said = " ".join(f"{message['role']}: {message['content']}" for message in messages)
+        return f"{said} {begun}".strip()
 
     def encode(self, text: str) -> list[int]:
         words = text.split()
@@ -46,7 +47,7 @@ class Words:
     has_template = True
 
     def prompt(self, messages: Sequence[Any], form: str = "chat", begun: str = "") -> Any:
-        text = f"{self.prompt_text(messages)} {begun}".strip()
+        text = self.prompt_text(messages, form, begun)
         return text, self.encode(text)
 
     def prompt_ids(self, messages: Sequence[Any], form: str = "chat", begun: str = "") -> list[int]:

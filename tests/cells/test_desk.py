@@ -144,7 +144,7 @@ class Branching(FakeDecoder):
         super().__init__(chat=Words(), max_context=12)
         self.released: list = []
 
-    def open(self, ids, group):
+    def open(self, ids, group, num_shared=0):
         return _branch(ids)
 
     def fork(self, branch, runs):

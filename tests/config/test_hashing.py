@@ -122,6 +122,11 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("threads", 2, ANSWERS),
     (f"{OWN}.instruction", "Say.", ANSWERS),
     (f"{OWN}.answer_format", "tag", ANSWERS),
+    (f"{OWN}.style", "chat_json", ANSWERS),
+    (f"{OWN}.style", "chat", set()),  # the default, spelt out
+    (f"{SMALL}.style", "chat_json", ANSWERS),
+    ("style", "chat_json", ANSWERS),
+    ("style", "chat", set()),
     (f"{OWN}.min_questions", 1, ANSWERS | {"groups", "dependencies"}),
     (f"{OWN}.on_bad_row", "skip", set()),  # the default, spelt out
     (f"{OWN}.num_groups", 7, ANSWERS | {"groups", "dependencies"}),
@@ -187,7 +192,14 @@ def test_what_settings_hold(made) -> None:
     assert set(settings) == {
         *("groups", "style", "model", "strategy", "dependencies", "decoder", "max_new_tokens", "threads")
     }
-    assert settings["style"] == {"instruction": "Answer from the text.", "answer_format": "line"}
+    assert settings["style"] == {
+        "name": "chat",
+        "instruction": "Answer from the text.",
+        "answer_format": "line",
+        "form": "chat",
+        "prefilled": False,
+        "stop": "turn",
+    }
     assert settings["strategy"] == {"module": "collab", "options": {"wait": "needs"}}
     assert settings["model"]["files"] == "x/small@1"
     assert not {"hub", "revision", "label", "path"} & set(settings["model"])

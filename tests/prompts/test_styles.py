@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.fakes import FakeDecoder
 
 from branchwise.cells.runner import GroupRunner
+from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
 from branchwise.config.catalogues import ROOT
-from branchwise.config.styles import resolved
 from branchwise.data.shots import made_shots
 from branchwise.data.types import Group, Question
 from branchwise.prompts import PromptStyle, reading_of, readings_of

@@ -75,7 +75,7 @@ def ask(
     with console.status("loading the model"):
         from branchwise.cells.found import with_found
         from branchwise.cells.runner import GroupRunner, record_of
-        from branchwise.config.styles import style_of
+        from branchwise.commands.prompting import style_of
         from branchwise.decoding.models.source import ModelSource
         from branchwise.dependencies.graph import with_edges
         from branchwise.strategies import load

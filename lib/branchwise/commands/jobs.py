@@ -1,9 +1,9 @@
 """From an experiment to the job of one cell."""
 
 from branchwise.cells.job import CellJob
+from branchwise.commands.prompting import style_of
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity
-from branchwise.config.styles import style_of
 
 
 def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:

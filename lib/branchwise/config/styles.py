@@ -1,7 +1,5 @@
-"""Which prompt style a cell has, what it is made into, and what of it answers depend on."""
+"""Which prompt style a cell has, what of it answers depend on, and whether it can be used there."""
 
-from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,6 @@ from branchwise.data.entries import DatasetEntry
 from branchwise.data.shots import made_shots
 from branchwise.data.sources.base import FileDataset
 from branchwise.data.style import Wording
-from branchwise.data.types import Group
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.prompts.entry import DEFAULT_STYLE, StyleEntry
@@ -27,19 +24,8 @@ def style_name(experiment: Experiment, dataset: Wording | None, model: "ModelEnt
     return next((name for name in named if name is not None), DEFAULT_STYLE)
 
 
-def style_of(experiment: Experiment, dataset: Any, model: "ModelEntry") -> PromptStyle:
-    """How the questions of a data set are put to a model, its shots drawn.
-
-    `dataset` is its entry; None for questions that are typed in, which are about a text as SQuAD's are.
-    Raises UserError where there are not as many shots as the style shows.
-    """
-    name = style_name(experiment, dataset, model)
-    entry = experiment.catalogues.styles[name]
-    return resolved(name, entry, dataset or _typed())
-
-
-def resolved(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptStyle:
-    """A style's entry for one data set."""
+def plain_style(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptStyle:
+    """A style's entry for one data set, without its shots."""
     return PromptStyle(
         name=name,
         instruction=dataset.instruction,
@@ -47,7 +33,6 @@ def resolved(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptStyle
         form=entry.form,
         prefilled=entry.is_prefilled,
         stop=entry.stops_at,
-        shots=_shots(name, entry, dataset) if entry.shots else (),
     )
 
 
@@ -56,7 +41,7 @@ def style_settings(experiment: Experiment, dataset: str, model: str) -> dict[str
     wording = experiment.catalogues.datasets[dataset]
     name = style_name(experiment, wording, experiment.catalogues.models[model])
     entry = experiment.catalogues.styles[name]
-    settings = resolved(name, entry.model_copy(update={"shots": 0}), wording).model_dump(mode="json")
+    settings = plain_style(name, entry, wording).model_dump(mode="json")
     if entry.shots:
         settings["shots"] = {"number": entry.shots, "from": entry.shots_from, **_content(entry, wording)}
     return settings
@@ -69,40 +54,19 @@ def _content(entry: StyleEntry, dataset: DatasetEntry) -> dict[str, Any]:
     # Not at the top: the two modules know each other.
     from branchwise.config.identity import entry_settings
 
-    return {"drawn": entry_settings(_training(entry, dataset))}
+    return {"drawn": entry_settings(training_entry(entry, dataset))}
 
 
-def _typed() -> DatasetEntry:
-    from branchwise.data.sources.squad import SquadDataset
-
-    wording = Wording()
-    return SquadDataset(source="squad", instruction=wording.instruction)
-
-
-@cache
-def _shots(name: str, entry: StyleEntry, dataset: DatasetEntry) -> tuple[Group, ...]:
-    """As many solved questions as the style shows, in whole groups but for the last."""
-    found = made_shots(dataset) if entry.shots_from == "made" else _drawn(entry, dataset)
-    shown = _first_questions(found, entry.shots)
-    num_shown = sum(map(len, shown))
-    if num_shown < entry.shots:
-        raise UserError(
-            f"style {name} shows {entry.shots} solved questions, and there are {num_shown} for "
-            f"{_what(dataset)}",
-            f"set `shots: {num_shown}` in the style, or `shots_from: train` with a `shots_path`",
-        )
-    return shown
-
-
-def _what(dataset: Any) -> str:
+def named_source(dataset: Any) -> str:
+    """What errors call a kind of data set."""
     return f"a data set of source {dataset.source}"
 
 
-def _training(entry: StyleEntry, dataset: DatasetEntry) -> FileDataset:
+def training_entry(entry: StyleEntry, dataset: DatasetEntry) -> FileDataset:
     """The entry of the training split that shots are drawn from."""
     if not isinstance(dataset, FileDataset):
         raise UserError(
-            f"shots from a training split, but {_what(dataset)} is made, not read",
+            f"shots from a training split, but {named_source(dataset)} is made, not read",
             "set `shots_from: made` in the style",
         )
     changes: dict[str, Any] = {"seed": entry.shots_seed, "num_groups": entry.shots, "drawn_for": None}
@@ -113,29 +77,6 @@ def _training(entry: StyleEntry, dataset: DatasetEntry) -> FileDataset:
         )
     where = {"path": entry.shots_path} if entry.shots_path else {"split": "train"}
     return dataset.model_copy(update={**changes, **where, "min_questions": None})
-
-
-def _drawn(entry: StyleEntry, dataset: DatasetEntry) -> Iterable[Group]:
-    from branchwise.data.prepare import groups_of
-
-    return groups_of(_training(entry, dataset), lambda message: None)
-
-
-def _first_questions(groups: Iterable[Group], number: int) -> tuple[Group, ...]:
-    """The first `number` questions, in their groups."""
-    shown: list[Group] = []
-    for group in groups:
-        room = number - sum(map(len, shown))
-        if room <= 0:
-            break
-        kept = group.questions[:room]
-        ids = {question.id for question in kept}
-        questions = tuple(
-            question.model_copy(update={"needs": tuple(n for n in question.needs if n in ids)})
-            for question in kept
-        )
-        shown.append(group.model_copy(update={"questions": questions}))
-    return tuple(shown)
 
 
 def check_styles(experiment: Experiment, source: str) -> None:
@@ -164,16 +105,18 @@ def _check_pair(experiment: Experiment, dataset: str, model: str, source: str) -
             f"{where} asks for letters, and {dataset} has no options (scorer {wording.scorer})",
             "take a style with another answer_format, or exclude the data set",
         )
-    if entry.is_prefilled and answerer.thinking:
+    if answerer.thinking and (entry.is_prefilled or entry.stops_at == "form"):
+        why = "begins the answer" if entry.is_prefilled else "ends a reply where an answer would end"
         raise UserError(
-            f"{where} begins the answer, so that the model cannot think before it",
-            "set `thinking: false` in the model's entry, or take a style that is not pre-filled",
+            f"{where} {why}, so that the model cannot think before it",
+            "set `thinking: false` in the model's entry, or take a style that is not pre-filled and stops "
+            "with the turn",
         )
     path = entry.shots_path
     if path is not None and not experiment.cached and not Path(path).is_file():
         raise UserError(f"{where}: shots_path {path} does not exist", f"correct it in style {name}")
     if entry.shots:
         try:
-            made_shots(wording) if entry.shots_from == "made" else _training(entry, wording)
+            made_shots(wording) if entry.shots_from == "made" else training_entry(entry, wording)
         except UserError as error:
             raise UserError(f"{where}: {error.problem}", error.remedy) from None
