@@ -146,7 +146,7 @@ def test_what_is_not_a_number_fails_its_own_tree() -> None:
     with pytest.raises(NotANumberError, match="branch 1 of group b are not numbers, first in layer 3"):
         broken.future.result()
     assert not sound.future.done()
-    assert not any(node.slots for node in bench.tree.of_root(root))
+    assert not any(node.slots for node in bench.tree.of_roots([root]))
 
 
 def test_a_listener_may_close_its_own_group() -> None:

@@ -87,7 +87,7 @@ def test_instruction_shots_and_questions_are_the_same_for_every_strategy(name: s
             assert group.context in prompt[-1]["content"] or strategy == "sequential"
         last = [prompt[-1]["content"] for prompt in prompts]
         for question in group:
-            assert sum(question.text in text.rpartition("Known:")[2] for text in last) == 1 or many
+            assert sum(question.text in text.rpartition("Question: ")[2] for text in last) == 1 or many
 
 
 def test_strategies_show_the_shots_in_their_own_form() -> None:

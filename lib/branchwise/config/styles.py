@@ -109,8 +109,8 @@ def _check_pair(experiment: Experiment, dataset: str, model: str, source: str) -
         why = "begins the answer" if entry.is_prefilled else "ends a reply where an answer would end"
         raise UserError(
             f"{where} {why}, so that the model cannot think before it",
-            "set `thinking: false` in the model's entry, or take a style that is not pre-filled and stops "
-            "with the turn",
+            "set `thinking: false` in the model's entry, or take a style with `prefilled: false` and "
+            "`stop: turn`",
         )
     path = entry.shots_path
     if path is not None and not experiment.cached and not Path(path).is_file():

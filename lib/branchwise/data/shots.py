@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "shots"
 SIZES = (3, 2)
 """Questions of the two groups of a data set's shots."""
+MOST_GROUPS = 5
+"""Groups of worlds' shots where those of the entry are too small for two."""
 FIRST_SEED = 10**9
-"""Worlds of shots have seeds from here on, two to a seed of evaluation: catalogues stay far below."""
+"""Worlds of shots have seeds from here on, a few to a seed of evaluation: catalogues stay far below."""
 
 _FILES = TypeAdapter(dict[str, tuple[Group, ...]])
 
@@ -56,11 +58,12 @@ def _of_worlds(entry: WorldsDataset) -> tuple[Group, ...]:
     most = entry.drawn_for or entry.group_size
     training = {"num_groups": 1, "drawn_for": None, "names": "seen", "wordings": "seen"}
     groups: list[Group] = []
-    for place, size in enumerate(SIZES):
-        seed = FIRST_SEED + len(SIZES) * entry.seed + place
-        groups += make_groups(
-            WorldsSpec(**spec | training | {"group_size": min(size, most), "seed": seed})
-        )
+    sizes = [min(size, most) for size in SIZES]
+    while sum(sizes) < sum(SIZES):
+        sizes.append(min(sum(SIZES) - sum(sizes), most))
+    for place, size in enumerate(sizes):
+        seed = FIRST_SEED + MOST_GROUPS * entry.seed + place
+        groups += make_groups(WorldsSpec(**spec | training | {"group_size": size, "seed": seed}))
     return tuple(groups)
 
 

@@ -44,8 +44,12 @@ def test_a_template_with_a_system_role_keeps_it(tmp_path: Path) -> None:
 
 
 def test_no_template_and_no_tokenizer_are_clear_errors(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no chat template"):
-        chat_with(tmp_path / "a", None)
+    chat = chat_with(tmp_path / "a", None)
+    assert not chat.has_template
+    with pytest.raises(UserError, match="no chat template, but the prompt style is chat") as error:
+        chat.prompt_ids([{"role": "user", "content": "Who?"}])
+    assert "style: completion" in error.value.remedy
+    chat.check_form("completion")
     (tmp_path / "b").mkdir()
     (tmp_path / "b/config.json").write_text('{"model_type": "qwen3"}')
     with pytest.raises(UserError, match="has no tokenizer"):

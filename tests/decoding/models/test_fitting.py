@@ -81,7 +81,9 @@ def test_warnings_say_how_many_and_what_to_do(tmp_path: Path) -> None:
         questions=tuple(Question(id=f"q{n}", text="Who?", golds=("x",)) for n in range(3)),
     )
     short = Group(id="short", questions=(Question(id="q", text="Who?", golds=("x",)),))
-    alone, together = length_warnings([long, short], STYLE, {"small": small, "large": large}, 4)
+    alone, together = length_warnings(
+        [long, short], {"small": (small, STYLE), "large": (large, STYLE)}, 4
+    )
     assert alone.startswith(
         "1 of 2 groups (75 % of the questions) do not fit model small (60 tokens) when asked each"
     )
@@ -99,7 +101,7 @@ def test_a_model_that_is_not_here_is_said_and_fails_nothing(tmp_path: Path, monk
         "far": ModelEntry(hub="nobody/nothing-of-this-name"),
         "broken": ModelEntry(path=str(broken)),
     }
-    found = length_warnings(GROUPS, STYLE, models, 8)
+    found = length_warnings(GROUPS, {name: (model, STYLE) for name, model in models.items()}, 8)
     assert [line.split(":")[0] for line in found] == [
         f"lengths were not checked against model {name}" for name in models
     ]
