@@ -36,9 +36,10 @@ class Grid2D:
 class TreeOptions:
     """How the tree decoder computes; nothing here but `positions` and `grid` changes what it says."""
 
-    kernel: Literal["auto", "dense", "cascade", "flex"] = option(
+    kernel: Literal["auto", "dense", "cascade", "mixed", "flex"] = option(
         "auto",
-        "How attention is computed; auto: the fastest of a short self-test, named in run.json.",
+        "How attention is computed. mixed: dense, and cascade in steps of many groups; auto: the fastest "
+        "of a short self-test, mixed where that is dense; named in run.json.",
     )
     positions: Literal["path", "shared", "grid2d"] = option(
         "path",

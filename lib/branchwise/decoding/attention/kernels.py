@@ -1,9 +1,11 @@
-"""Three ways to compute the attention of a tree's step, with one result; the reader chooses by name."""
+"""Ways to compute the attention of a tree's step, with one result; the reader chooses by name."""
 
 from branchwise.decoding.attention.cascade import Cascade
 from branchwise.decoding.attention.dense import Dense
 from branchwise.decoding.attention.flex import Flex
 from branchwise.decoding.attention.kernel import Kernel
+from branchwise.decoding.attention.mixed import Mixed
 
-KERNELS: dict[str, type[Kernel]] = {kernel.name: kernel for kernel in (Dense, Cascade, Flex)}
-"""`dense`: one mask; `cascade`: shared keys are read once; `flex`: FlexAttention."""
+KERNELS: dict[str, type[Kernel]] = {kernel.name: kernel for kernel in (Dense, Cascade, Mixed, Flex)}
+"""`dense`: one mask; `cascade`: shared keys are read once; `mixed`: one of the two, step by step;
+`flex`: FlexAttention."""
