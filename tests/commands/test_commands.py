@@ -194,7 +194,7 @@ def test_list_prints_what_the_catalogues_hold(own: str) -> None:
     rows = [line.split("\t") for line in lines]
     assert {len(row) for row in rows} == {5}
     found = {(row[0], row[1]): row[2:] for row in rows}
-    assert {key[0] for key in found} == {"datasets", "models", "strategies", "decoders", "dependencies"}
+    assert {key[0] for key in found} == {*CATALOGUES}
     assert found["datasets", "mine"][:2] == ["mine", "jsonl"]
     assert found["models", "tiny"][:2] == ["tiny Qwen3 (1.4 M)", "folder"]
     label, module, description = found["strategies", "collab_gold_layers"]

@@ -14,7 +14,10 @@ from tests.architectures import greedy, model_of
         ({"max_step_tokens": 0}, "max_step_tokens is 0; give a whole number, at least 1"),
         ({"max_cache_tokens": -3}, "max_cache_tokens is -3"),
         ({"max_step_tokens": 2.5}, "max_step_tokens is 2.5"),
-        ({"kernel": "magic"}, "kernel is 'magic'; the tree decoder has: auto, dense, cascade, flex"),
+        (
+            {"kernel": "magic"},
+            "kernel is 'magic'; the tree decoder has: auto, dense, cascade, mixed, flex",
+        ),
         ({"positions": "there"}, "positions is 'there'"),
         ({"compile_mode": "max"}, "compile_mode is 'max'"),
     ],

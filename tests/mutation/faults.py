@@ -159,8 +159,8 @@ FAULTS = (
     Fault(
         "one budget for all answers of a prompt",
         "cells/desk.py",
-        "Rules(self.max_new_tokens * max(1, len(asked)))",
-        "Rules(self.max_new_tokens)",
+        "budget = self.max_new_tokens * max(1, len(asked))",
+        "budget = self.max_new_tokens",
     ),
     Fault(
         "shared passes count for every ask",
@@ -345,8 +345,8 @@ FAULTS = (
     Fault(
         "one question under the rule for many",
         "prompts/rendering.py",
-        "return [_system(style, many=False),",
-        "return [_system(style, many=True),",
+        "return [_system(style, many=False), *shown, _alone(group, question, style, known or ())]",
+        "return [_system(style, many=True), *shown, _alone(group, question, style, known or ())]",
     ),
     Fault(
         "a question without its own passage in all in one",
@@ -435,7 +435,30 @@ FAULTS = (
         '        "max_new_tokens": experiment.max_new_tokens,\n',
         "",
     ),
-    Fault("the style is no part of a cell", "config/identity.py", '        "style": style,\n', ""),
+    Fault(
+        "the style is no part of a cell",
+        "config/identity.py",
+        '        "style": style_settings(experiment, cell.dataset, cell.model),\n',
+        "",
+    ),
+    Fault(
+        "shots are no part of a cell",
+        "config/styles.py",
+        "    if entry.shots:\n        settings[",
+        "    if False:\n        settings[",
+    ),
+    Fault(
+        "the beginning of an answer is sent twice",
+        "decoding/models/chat.py",
+        "return _Rendered(plain_text(marked) + begun, mark)",
+        "return _Rendered(plain_text(marked) + begun + begun, mark)",
+    ),
+    Fault(
+        "trees come before those that they inherit from",
+        "decoding/held/tree.py",
+        "key=lambda pair: (pair[0].level, pair[0].root_id)",
+        "key=lambda pair: (-pair[0].level, pair[0].root_id)",
+    ),
     Fault(
         "a model's revision is no part of a cell",
         "config/hashing.py",

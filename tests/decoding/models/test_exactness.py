@@ -152,7 +152,9 @@ def test_few_positions_are_enough_for_the_check_and_refuse_what_is_longer() -> N
 def test_auto_takes_a_kernel_that_it_timed() -> None:
     decoder = TreeDecoder(model_of("qwen3"))
     assert decoder.kernel in KERNELS
-    assert decoder.self_test[decoder.kernel] == min(decoder.self_test.values())
+    # A mask over all is for few branches: steps of many go by the cascade.
+    fastest = "dense" if decoder.kernel == "mixed" else decoder.kernel
+    assert decoder.self_test[fastest] == min(decoder.self_test.values())
     assert "flex" not in decoder.self_test  # not compiled on a CPU
 
 

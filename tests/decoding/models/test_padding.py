@@ -61,7 +61,10 @@ def test_a_recurrent_model_that_padding_changes_is_asked_one_at_a_time() -> None
     )
     torch.manual_seed(0)
     decoder = HFDecoder(AutoModelForCausalLM.from_config(config).eval())
-    assert decoder.facts() == {"resolved_batching": "one at a time"}
+    assert decoder.facts() == {
+        "resolved_batching": "one at a time",
+        "ignored_generation_config": {},
+    }
     assert answers(decoder) == [answers(decoder, [prompt])[0] for prompt in PROMPTS]
 
 

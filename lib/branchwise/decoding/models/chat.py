@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from branchwise.decoding.models.plain import front_ids_of, plain_text
 from branchwise.decoding.models.quoting import Quoting
@@ -21,7 +21,9 @@ from branchwise.decoding.models.templates import (
 from branchwise.decoding.models.text import added_tokens_of, continuation_ids_of
 from branchwise.decoding.models.weights import reason_of
 from branchwise.errors import UserError
-from branchwise.prompts.style import Form
+
+if TYPE_CHECKING:
+    from branchwise.prompts.style import Form
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -138,7 +140,7 @@ class ChatTokenizer:
                 notes.append("thinking is on, but the chat template has no switch for it")
         return tuple(notes)
 
-    def check_form(self, form: Form) -> None:
+    def check_form(self, form: "Form") -> None:
         """Raises UserError for a form of prompts that this tokenizer has no template for."""
         if form == "chat" and not self.has_template:
             raise UserError(
@@ -151,7 +153,7 @@ class ChatTokenizer:
         self,
         messages: Sequence[Any],
         generate: bool = True,
-        form: Form = "chat",
+        form: "Form" = "chat",
         begun: str = "",
     ) -> Prompt:
         """The messages as the model reads them, up to where its own turn begins, and `begun`, the
@@ -170,7 +172,7 @@ class ChatTokenizer:
         self,
         messages: Sequence[Any],
         generate: bool = True,
-        form: Form = "chat",
+        form: "Form" = "chat",
         begun: str = "",
     ) -> str:
         """The text of `prompt`."""
@@ -180,7 +182,7 @@ class ChatTokenizer:
         self,
         messages: Sequence[Any],
         generate: bool = True,
-        form: Form = "chat",
+        form: "Form" = "chat",
         begun: str = "",
     ) -> list[int]:
         """The token ids of `prompt`."""
@@ -190,7 +192,7 @@ class ChatTokenizer:
         self,
         before: Sequence[Any],
         further: Sequence[Any],
-        form: Form = "chat",
+        form: "Form" = "chat",
         begun: str = "",
     ) -> list[int]:
         """What stands between an answer to `before` and the model's next answer: the end of that
@@ -207,7 +209,7 @@ class ChatTokenizer:
             )
         return continuation_ids_of(self._quoting.reader(mark), after)
 
-    def shared_ids(self, shown: Sequence[Any], form: Form) -> list[int]:
+    def shared_ids(self, shown: Sequence[Any], form: "Form") -> list[int]:
         """Ids with which every prompt begins that begins with these messages, whatever is asked next."""
         key = (form, *((message["role"], message["content"]) for message in shown))
         if key not in self._shared:
@@ -219,7 +221,7 @@ class ChatTokenizer:
         return self._shared[key]
 
     def _rendered(
-        self, messages: Sequence[Any], generate: bool, form: Form = "chat", begun: str = ""
+        self, messages: Sequence[Any], generate: bool, form: "Form" = "chat", begun: str = ""
     ) -> _Rendered:
         """Messages in their form, control tokens in them marked as text."""
         mark = self._quoting.mark_for([text for message in messages for text in _said(message)])

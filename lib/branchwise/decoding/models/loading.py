@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +17,6 @@ from branchwise.decoding.models.places import place_of
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
-from branchwise.prompts.style import Form
 
 
 class Loaded(NamedTuple):
@@ -137,7 +136,7 @@ def _check_quantization(model: PreTrainedModel, folder: Path) -> None:
 def _check_vocabulary(model: PreTrainedModel, chat: ChatTokenizer, folder: Path) -> None:
     """Raises UserError where the tokenizer makes ids that the model has no embedding for."""
     rows = cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0]
-    form: Form = "chat" if chat.has_template else "completion"
+    form: Literal["chat", "completion"] = "chat" if chat.has_template else "completion"
     prompt = chat.prompt_ids([{"role": "user", "content": "Who?"}], form=form)
     largest = max(chat.tokenizer.vocab_size - 1, *prompt)
     if largest >= rows:

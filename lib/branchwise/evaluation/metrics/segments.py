@@ -59,7 +59,8 @@ def _folded(text: str, language: str) -> str:
     text = _compatible(text.casefold())
     if language in _POINTED:
         text = _POINTS.sub("", text)
-    return _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    # The pattern may know digits of a newer Unicode than Python does: they stay as they are.
+    return _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0], digit[0])), text)
 
 
 def _compatible(text: str) -> str:
