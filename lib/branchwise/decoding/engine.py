@@ -8,14 +8,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
 
 from branchwise.decoding.branches import Branch, Run
 from branchwise.decoding.checks import check_reach, check_rules, checked_options
 from branchwise.decoding.contract import Verb
-from branchwise.decoding.forms import Form
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.loop import Driver
@@ -29,6 +28,9 @@ from branchwise.decoding.requests import Completion, Request, Rules, Sampling, h
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
 from branchwise.errors import UserError
+
+if TYPE_CHECKING:
+    from branchwise.decoding.forms import Form
 
 Text = Sequence[int] | str
 """Token ids; or, for a decoder that has a tokenizer, a string. A prompt's string becomes what the
@@ -49,7 +51,7 @@ class TreeEngine:
     offers: frozenset[Verb] = frozenset({"ask", "fork", "join", "hook"})
     max_groups: int | None = None  # prompts are shared inside a group only
     sampling: Sampling | None = None
-    form: Form | None = None
+    form: "Form | None" = None
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:
         self.options = checked_options(options)
