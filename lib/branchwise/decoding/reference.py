@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from transformers import (
 
 from branchwise.decoding.checks import check_reach, check_rules
 from branchwise.decoding.contract import Verb
-from branchwise.decoding.forms import Form
 from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of, synchronize
 from branchwise.decoding.models.ignored import ignored_note, ignored_settings
@@ -37,6 +36,9 @@ from branchwise.decoding.sampling import choose, generator_of
 from branchwise.decoding.seat import seat_of
 from branchwise.decoding.stops import StopTexts
 from branchwise.errors import NotANumberError, UserError
+
+if TYPE_CHECKING:
+    from branchwise.decoding.forms import Form
 
 
 class _End(NamedTuple):
@@ -129,7 +131,7 @@ class HFDecoder:
     max_groups: int | None = 1  # what a group's prompts are padded to is its own affair
     kv_cache_bytes: int | None = None
     sampling: Sampling | None = None
-    form: Form | None = None
+    form: "Form | None" = None
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any = None) -> None:
         check_usable(model)
