@@ -114,7 +114,8 @@ def show_tables():
     if made.is_file() and made.stat().st_mtime >= STARTED:
         words = [sys.executable, "-m", "branchwise", "show", *shlex.split(str(CONFIG))]
         subprocess.run(
-            [*words, "--no-notes", "--answers"], env={**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+            [*words, "--no-notes", "--answers"],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
         )
 
 
