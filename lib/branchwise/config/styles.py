@@ -1,5 +1,6 @@
 """Which prompt style a cell has, what of it answers depend on, and whether it can be used there."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,17 @@ def style_settings(experiment: Experiment, dataset: str, model: str) -> dict[str
 def _content(entry: StyleEntry, dataset: DatasetEntry) -> dict[str, Any]:
     """What decides which shots are shown: those themselves, or the file that they are drawn from."""
     if entry.shots_from == "made":
-        return {"made": value_hash([group.model_dump(mode="json") for group in made_shots(dataset)])}
+        return {"made": _made_hash(dataset)}
     # Not at the top: the two modules know each other.
     from branchwise.config.identity import entry_settings
 
     return {"drawn": entry_settings(training_entry(entry, dataset))}
+
+
+@cache
+def _made_hash(dataset: DatasetEntry) -> str:
+    """Once for all cells of a data set: a plan asks for every cell's settings, several times."""
+    return value_hash([group.model_dump(mode="json") for group in made_shots(dataset)])
 
 
 def named_source(dataset: Any) -> str:
