@@ -45,7 +45,7 @@ TESTS = {
     "config/hashing.py": "config/test_hashing.py",
     "config/identity.py": "config/test_hashing.py",
     "config/timing.py": "config/test_hashing.py",
-    "config/styles.py": "config/test_styles.py",
+    "config/styles.py": "config/test_style_entries.py",
     "decoding/models/chat.py": "decoding/models/test_plain.py",
     "decoding/held/tree.py": "decoding/held/test_shared.py",
     "prompts/rendering.py": "prompts/test_golden.py",
