@@ -17,6 +17,14 @@ from branchwise.trace import GroupTrace, Tokens
 SCHEMA_VERSION: Literal[4] = 4
 
 
+class WordingRow(Record):
+    """A wording that a question was asked in, and the answer to it alone."""
+
+    text: str
+    answer: str | None = Field(None, description="Null where the wordings were answered together.")
+    well_formed: bool | None = None
+
+
 class AnswerRow(Record):
     """One line of answers.jsonl: a question, what was said to it, and what that cost."""
 
@@ -36,6 +44,13 @@ class AnswerRow(Record):
     asks: tuple[int, ...] = Field(
         description="The asks that made it, in the group's line of trace.jsonl; none where the strategy "
         "gave no answer."
+    )
+    wordings: tuple[WordingRow, ...] = Field(
+        (), description="Those that it was asked in, of strategies that use several."
+    )
+    each: bool = Field(
+        False,
+        description="Whether it stands for the answers to all of its wordings: scored by their mean.",
     )
     tokens: Tokens = Field(description="Its share of the group's ledger, the dependency stage included.")
     start_s: float = Field(description="On the group's clock: its first token was computed.")

@@ -109,7 +109,7 @@ def test_an_ask_that_failed_and_was_passed_over_is_told() -> None:
 
 
 def test_verbs_and_hooks_that_the_entry_does_not_state_are_refused() -> None:
-    hooked = Rules(5, hook=Hook(lambda made, logits: logits))
+    hooked = Rules(5, hooks=(Hook(lambda made, logits: logits),))
 
     async def hooking(desk: Desk) -> None:
         await desk.ask(HELLO, rules=hooked)

@@ -81,7 +81,7 @@ def test_asks_without_questions_are_free_and_a_hook_of_ones_own_is_refused(sourc
     assert all(ask.raw.strip().startswith("{") for ask in done.asks[1:])
 
     async def fused(group: Group, desk: Desk) -> AsyncIterator[Answered]:
-        rules = Rules(4, hook=Hook(lambda made, logits: logits))
+        rules = Rules(4, hooks=(Hook(lambda made, logits: logits),))
         await desk.ask(single(group, group.questions[0], desk.style), group.questions[:1], rules=rules)
         return
         yield

@@ -9,6 +9,7 @@ from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.held.tree import TokenTree
 from branchwise.decoding.requests import Rules
+from branchwise.decoding.sets import HookSets
 from branchwise.errors import DoesNotFit
 
 
@@ -17,7 +18,7 @@ class Door:
 
     def __init__(self, budget: int | None = None) -> None:
         self.tree = TokenTree(torch.device("cpu"))
-        self.admission = Admission(self.tree, budget)
+        self.admission = Admission(self.tree, budget, HookSets())
         self.groups: dict[str, GroupState] = {}
         self.loop = asyncio.new_event_loop()
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from branchwise import TreeDecoder
 from branchwise.decoding.constrained import _Constraint, constrained_to
 from branchwise.decoding.loop import run
-from branchwise.decoding.requests import Hook, Rules, Sampling
+from branchwise.decoding.requests import Hook, Member, Rules, Sampling
 from branchwise.decoding.stops import StopTexts
 from branchwise.errors import UserError
 from tests.architectures import model_of
@@ -37,12 +37,17 @@ TOKENIZER = byte_tokenizer()
 STOP = frozenset({TOKENIZER.eos_token_id})
 
 
+def members(made: list[list[int]]) -> list[Member]:
+    """Branches that have said so much."""
+    return [Member(None, 1.0, ids) for ids in made]
+
+
 def follow(hook: Hook, seed: int, most: int = 40) -> list[int]:
     """Tokens drawn evenly among those that a hook leaves."""
     generator = torch.Generator().manual_seed(seed)
     ids: list[int] = []
     while len(ids) < most and (not ids or ids[-1] not in STOP):
-        (logits,) = hook.change([ids], torch.zeros(1, len(TOKENIZER)))
+        (logits,) = hook.change(members([ids]), torch.zeros(1, len(TOKENIZER)))
         ids = [*ids, int(torch.multinomial(logits.softmax(-1), 1, generator=generator))]
     return ids
 
@@ -82,7 +87,7 @@ def test_what_is_masked_is_what_no_match_continues_with() -> None:
         said = TOKENIZER.decode(ids)
         if not regex.fullmatch(pattern, said, partial=True):
             continue
-        (logits,) = hook.change([ids], torch.zeros(1, len(TOKENIZER)))
+        (logits,) = hook.change(members([ids]), torch.zeros(1, len(TOKENIZER)))
         for token, left in enumerate(logits.isfinite().tolist()):
             if token in STOP:
                 assert left == bool(regex.fullmatch(pattern, said))
@@ -99,7 +104,7 @@ def test_branches_are_held_each_by_its_own_answer() -> None:
 
     async def script():
         branches = [decoder.open([9, 10 + i], "g") for i in range(4)]
-        rules = [Rules(20, Sampling(1.0, seed=i), hook=hook) for i in range(4)]
+        rules = [Rules(20, Sampling(1.0, seed=i), hooks=(hook,)) for i in range(4)]
         done = await asyncio.gather(*map(decoder.generate, branches, rules))
         decoder.close("g")
         return [TOKENIZER.decode(one.ids, skip_special_tokens=True) for one in done]
@@ -120,7 +125,7 @@ def test_without_a_stop_token_the_end_of_a_match_is_told() -> None:
     hook = constrained_to("a", TOKENIZER, frozenset())
     (a,) = TOKENIZER.convert_tokens_to_ids(["a"])
     with pytest.raises(UserError, match="no token continues 'a' within the pattern"):
-        hook.change([[a]], torch.zeros(1, len(TOKENIZER)))
+        hook.change(members([[a]]), torch.zeros(1, len(TOKENIZER)))
 
 
 def test_a_stop_text_may_be_a_special_token() -> None:
@@ -137,14 +142,14 @@ def test_a_stop_text_that_is_special_ends_an_answer() -> None:
     decoder = TreeDecoder(model, TOKENIZER, kernel="dense")
     decoder.stop_ids = decoder._scheduler.stop_ids = frozenset()
 
-    def ends(ids, logits_RV):
+    def ends(ready, logits_RV):
         changed = torch.full_like(logits_RV, -torch.inf)
-        changed[:, TOKENIZER.eos_token_id if len(ids[0]) == 2 else 65] = 0
+        changed[:, TOKENIZER.eos_token_id if len(ready[0].ids) == 2 else 65] = 0
         return changed
 
     async def script():
         branch = decoder.open([9, 10], "g")
-        made = await decoder.generate(branch, Rules(9, stop_texts=(END,), hook=Hook(ends)))
+        made = await decoder.generate(branch, Rules(9, stop_texts=(END,), hooks=(Hook(ends),)))
         decoder.close("g")
         return made
 
@@ -166,13 +171,13 @@ def test_no_answer_is_gone_through_again(monkeypatch: pytest.MonkeyPatch) -> Non
     a, b = TOKENIZER.convert_tokens_to_ids(["a", "b"])
     logits = torch.zeros(1, len(TOKENIZER))
     first, second = [a], [b]
-    hook.change([[], []], logits.repeat(2, 1))
+    hook.change(members([[], []]), logits.repeat(2, 1))
     for step in range(6):
-        hook.change([first, second], logits.repeat(2, 1))
+        hook.change(members([first, second]), logits.repeat(2, 1))
         first, second = [*first, a], [*second, a]
         if step % 2:
             # A pass that had no room for the second one's token.
-            hook.change([first], logits)
+            hook.change(members([first]), logits)
             first = [*first, b]
     assert set(consumed) == {0, 1}
     assert len(consumed) == 1 + 6 * 2 + 3
@@ -185,7 +190,7 @@ def test_answers_that_part_do_not_share_a_state() -> None:
     zeros = torch.zeros(3, len(TOKENIZER))
 
     def left(made: list[list[int]]) -> list[set[int]]:
-        logits = hook.change(made, zeros[: len(made)])
+        logits = hook.change(members(made), zeros[: len(made)])
         return [{token for token in (a, b, *STOP) if row[token] == 0} for row in logits]
 
     assert left([[], [], []]) == [{a, b}] * 3

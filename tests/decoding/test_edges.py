@@ -68,7 +68,8 @@ def test_members_of_a_lockstep_set_may_end_before_others() -> None:
         root = decoder.open([9, 10, 11])
         one, other = decoder.fork(root, [[12], [13]])
         return await asyncio.gather(
-            decoder.generate(one, Rules(2, hook=hook)), decoder.generate(other, Rules(6, hook=hook))
+            decoder.generate(one, Rules(2, hooks=(hook,))),
+            decoder.generate(other, Rules(6, hooks=(hook,))),
         )
 
     short, long = play(decoder, script)
@@ -85,9 +86,9 @@ def test_a_lockstep_set_waits_for_a_late_member() -> None:
 
         async def late():
             await asyncio.sleep(0.02)
-            return await decoder.generate(other, Rules(3, hook=hook))
+            return await decoder.generate(other, Rules(3, hooks=(hook,)))
 
-        return await asyncio.gather(decoder.generate(one, Rules(3, hook=hook)), late())
+        return await asyncio.gather(decoder.generate(one, Rules(3, hooks=(hook,))), late())
 
     first, second = play(decoder, script)
     assert first.ids == second.ids
@@ -99,7 +100,7 @@ def test_a_lockstep_set_that_does_not_fit_is_refused_not_hung() -> None:
     async def script():
         hook = Hook(together, lockstep=2)
         one, other = decoder.open([9] * 5, "a"), decoder.open([10] * 5, "a")
-        tasks = (decoder.generate(b, Rules(4, hook=hook)) for b in (one, other))
+        tasks = (decoder.generate(b, Rules(4, hooks=(hook,))) for b in (one, other))
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     results = play(decoder, script)
@@ -113,8 +114,8 @@ def test_bans_of_one_member_are_its_own() -> None:
         hook = Hook(together, lockstep=2)
         one, other = decoder.fork(decoder.open([9, 10, 11], "g"), [[12], [13]])
         done = await asyncio.gather(
-            decoder.generate(one, Rules(1, hook=hook, banned_ids=banned)),
-            decoder.generate(other, Rules(1, hook=hook)),
+            decoder.generate(one, Rules(1, hooks=(hook,), banned_ids=banned)),
+            decoder.generate(other, Rules(1, hooks=(hook,))),
         )
         decoder.close("g")
         return [completion.ids[0] for completion in done]
@@ -248,9 +249,9 @@ def test_a_failing_hook_or_listener_fails_its_own_branch() -> None:
 
     async def script():
         tasks = (
-            decoder.generate(decoder.open([9, 10], "a"), Rules(3, hook=Hook(broken))),
+            decoder.generate(decoder.open([9, 10], "a"), Rules(3, hooks=(Hook(broken),))),
             decoder.generate(decoder.open([9, 10], "b"), 3, on_token=deaf),
-            decoder.generate(decoder.open([9, 10], "c"), Rules(3, hook=Hook(nan))),
+            decoder.generate(decoder.open([9, 10], "c"), Rules(3, hooks=(Hook(nan),))),
             decoder.generate(decoder.open([9, 10], "d"), 3),
         )
         return await asyncio.gather(*tasks, return_exceptions=True)

@@ -56,7 +56,7 @@ class Trial:
             self.decoder.close(group)
 
         hear = {"deaf": deaf, "closing": closing}.get(how)
-        rules = Rules(tokens, hook=hook)
+        rules = Rules(tokens, hooks=() if hook is None else (hook,))
         if how == "ask":
             future = asyncio.get_running_loop().create_future()
             self.decoder.submit(Request(PROMPTS[number], rules, group, future))
@@ -194,7 +194,7 @@ def test_a_lockstep_set_that_does_not_fit_is_refused_whole() -> None:
         hook = Hook(same, lockstep=3)
         branches = [decoder.open([9 + i] * 4, "g") for i in range(3)]
         done = await asyncio.gather(
-            *(decoder.generate(branch, Rules(4, hook=hook)) for branch in branches),
+            *(decoder.generate(branch, Rules(4, hooks=(hook,))) for branch in branches),
             return_exceptions=True,
         )
         decoder.close("g")

@@ -174,7 +174,7 @@ def test_hf_stops_inside_a_token_and_refuses_what_it_cannot_follow() -> None:
     assert (cut.stop, cut.text) == ("stop", whole[: whole.index(stop)])
     assert cut.ids == free.ids[: len(cut.ids)] != free.ids
     with pytest.raises(UserError, match="hf offers no hooks"):
-        ask(hf, [([9], Rules(3, hook=Hook(lambda made, logits: logits)))])
+        ask(hf, [([9], Rules(3, hooks=(Hook(lambda made, logits: logits),)))])
     with pytest.raises(UserError, match="stop texts need a tokenizer"):
         ask(HFDecoder(model), [([9], Rules(3, stop_texts=("a",)))])
     with pytest.raises(UserError, match="not in the vocabulary"):

@@ -25,7 +25,7 @@ class Bench:
         self.tokens: dict[Run, list[int]] = {}
 
     def begin(self, group: str, prompt: list[int], says: list[int], **more) -> Run:
-        rules = Rules(more.pop("most", 9), hook=more.pop("hook", None))
+        rules = Rules(more.pop("most", 9), hooks=more.pop("hooks", ()))
         leaf, _ = self.tree.insert(self.scheduler.state(group).root, prompt)
         branch = Branch(group, leaf, 1)
         self.scheduler.groups[group].branches.add(branch)
@@ -118,10 +118,10 @@ def test_a_set_begins_together_and_goes_on_without_who_has_ended() -> None:
     bench = Bench()
     sizes = []
     hook = Hook(lambda ids, logits: sizes.append(len(ids)) or logits, lockstep=3)
-    runs = [bench.begin("a", [1, n], [5, STOP if n == 2 else 5, STOP], hook=hook) for n in (2, 3)]
+    runs = [bench.begin("a", [1, n], [5, STOP if n == 2 else 5, STOP], hooks=(hook,)) for n in (2, 3)]
     assert bench.step() == 2
     assert not any(run.ids for run in runs)
-    runs.append(bench.begin("a", [1, 4], [5, 5, STOP], hook=hook))
+    runs.append(bench.begin("a", [1, 4], [5, 5, STOP], hooks=(hook,)))
     bench.all_steps()
     assert sizes == [3, 3, 2]
 
@@ -129,8 +129,8 @@ def test_a_set_begins_together_and_goes_on_without_who_has_ended() -> None:
 def test_a_member_that_never_came_counts_as_begun() -> None:
     bench = Bench()
     hook = Hook(lambda ids, logits: logits, lockstep=2)
-    run = bench.begin("a", [1], [5, STOP], hook=hook)
-    bench.scheduler.miss(Rules(3, hook=hook))
+    run = bench.begin("a", [1], [5, STOP], hooks=(hook,))
+    bench.scheduler.miss(Rules(3, hooks=(hook,)))
     bench.all_steps()
     assert run.future.result().ids == [5, STOP]
 

@@ -173,7 +173,7 @@ def test_a_hook_that_calls_the_model_is_told_not_to() -> None:
 
     async def script():
         try:
-            return await decoder.generate(decoder.open([9, 10], "g"), Rules(3, hook=Hook(calls)))
+            return await decoder.generate(decoder.open([9, 10], "g"), Rules(3, hooks=(Hook(calls),)))
         finally:
             decoder.close("g")
 

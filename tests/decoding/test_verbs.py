@@ -146,7 +146,7 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
         else:
             open_ones = [i for i in step[1] if branches[i].tip.num_pending]
             recorders = [Recorder() for _ in open_ones]
-            rules = [Rules(n, hook=Hook(r)) for n, r in zip(step[2], recorders, strict=False)]
+            rules = [Rules(n, hooks=(Hook(r),)) for n, r in zip(step[2], recorders, strict=False)]
             done = await asyncio.gather(
                 *(decoder.generate(branches[i], r) for i, r in zip(open_ones, rules, strict=True))
             )
@@ -301,9 +301,9 @@ def test_a_lockstep_hook_moves_its_branches_together() -> None:
     decoder = TreeDecoder(model_of("qwen3"), max_step_tokens=3)
     sizes = []
 
-    def mean(ids, logits_RV):
-        sizes.append(len(ids))
-        assert len({tuple(one) for one in ids}) == 1
+    def mean(members, logits_RV):
+        sizes.append(len(members))
+        assert len({tuple(one.ids) for one in members}) == 1
         return logits_RV.mean(0, keepdim=True).expand_as(logits_RV)
 
     async def script():
@@ -311,7 +311,7 @@ def test_a_lockstep_hook_moves_its_branches_together() -> None:
         # Prompts of unequal length: the short one has to wait for the long one.
         children = decoder.fork(root, [[12], [13, 14, 15, 16, 17, 18], [19, 20]])
         hook = Hook(mean, lockstep=3)
-        done = await asyncio.gather(*(decoder.generate(c, Rules(5, hook=hook)) for c in children))
+        done = await asyncio.gather(*(decoder.generate(c, Rules(5, hooks=(hook,))) for c in children))
         decoder.close("g")
         return [completion.ids for completion in done]
 

@@ -244,7 +244,7 @@ def test_constrained_decoding_follows_any_pattern(loaded, decoder) -> None:
 
     async def several() -> list:
         branches = [decoder.open(loaded.chat.encode(text), "g") for text in ("Who?", "Where is it?")]
-        rules = Rules(60, hook=hook)
+        rules = Rules(60, hooks=(hook,))
         return await asyncio.gather(*(decoder.generate(branch, rules) for branch in branches))
 
     for made in run(several(), decoder.step):

@@ -289,7 +289,7 @@ def test_a_verb_that_the_entry_does_not_state_is_refused_on_every_decoder(root: 
         runner(root, "tree", of_ids, needs=frozenset({"ask"})).once(GROUPS[0])
 
     async def hooked(group: Group, desk: Desk) -> AsyncIterator[Answered]:
-        rules = Rules(4, hook=Hook(lambda made, logits: logits))
+        rules = Rules(4, hooks=(Hook(lambda made, logits: logits),))
         reply = await desk.ask(single(group, group.questions[0], desk.style), rules=rules)
         yield answered(group.questions[0], reply, desk.style)
 

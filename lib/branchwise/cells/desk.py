@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from branchwise.cells.rules import DecodersRules
@@ -12,6 +13,7 @@ from branchwise.decoding.branches import Branch
 from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
+from branchwise.decoding.options import Layout
 from branchwise.decoding.requests import Completion, Request, Rules
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message, num_shown
@@ -97,6 +99,7 @@ class GroupDesk:
 
     def __post_init__(self) -> None:
         self._further = DecodersRules(self.group.id, self.style.answer_format)
+        self._alone = answer_form(self.style, many=False)
 
     @property
     def asks(self) -> list[Ask]:
@@ -157,39 +160,62 @@ class GroupDesk:
         stated = (reply.index for reply in after)
         return await self._reply(future, decoder, chat, asked, role, stated, prompt, form, facts)
 
+    def rules(self, questions: Sequence[Question]) -> Rules:
+        """See `branchwise.strategies.base.Desk`."""
+        return self._rules(None, questions, self._form(questions, None, self.chat))
+
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
-        form = answer_form(self.style, many=False)
-        return self._tokenizer.prompt_text(messages, form=form.form, begun=form.begun)
+        return self._tokenizer.prompt_text(messages, form=self._alone.form, begun=self._alone.begun)
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """See `branchwise.strategies.base.Desk`."""
+        return self._tokenizer.prompt_ids(messages, form=self._alone.form, begun=self._alone.begun)
+
+    def shown_ids(self, messages: Sequence[Message]) -> list[list[int]]:
+        """See `branchwise.strategies.base.Desk`. Raises UserError where a template does not write shots
+        one after the other.
+        """
+        shown = messages[: num_shown(messages, self.style)]
+        ends = [
+            self._tokenizer.shared_ids(shown[:end], self._alone.form)
+            for end in range(1, len(shown) + 1, 2)
+        ]
+        for one, next_one in pairwise(ends):
+            if next_one[: len(one)] != one:
+                raise UserError(
+                    "the chat template does not write solved questions one after the other",
+                    "leave out `isolated_shots`, or use a prompt style of form completion",
+                )
+        return [ends[0], *(after[len(before) :] for before, after in pairwise(ends))]
 
     def next_turn(self, before: Sequence[Message], further: Sequence[Message]) -> list[int]:
         """See `branchwise.strategies.base.Desk`."""
-        form = answer_form(self.style, many=False)
-        return self._tokenizer.next_turn_ids(before, further, form.form, form.begun)
+        return self._tokenizer.next_turn_ids(before, further, self._alone.form, self._alone.begun)
 
     # ----- branches, on a decoder that has them -----
 
-    def open(self, prompt: Prompt) -> Branch:
+    def open(self, prompt: Prompt, like: Sequence[Message] = ()) -> Branch:
         """A root branch: messages up to where the model's turn begins, token ids, or text as it is."""
         messages = None
-        num_shared = 0
         if isinstance(prompt, str):
             ids = self._tokenizer.encode(prompt)
         elif prompt and isinstance(prompt[0], int):
             ids = list(cast(Sequence[int], prompt))
         else:
-            messages = cast(Sequence[Message], prompt)
-            form = answer_form(self.style, many=False)
-            ids = self._tokenizer.prompt_ids(messages, form=form.form, begun=form.begun)
-            num_shared = self._num_shared(self._tokenizer, messages, ids, form)
+            messages = like = cast(Sequence[Message], prompt)
+            ids = self.prompt_ids(messages)
+        num_shared = self._num_shared(self._tokenizer, like, ids, self._alone) if like else 0
         branch = self._with_branches("fork").open(ids, self, num_shared)
         self._hold(branch, "open", (), ids, messages)
         return branch
 
-    def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
+    def fork(
+        self, branch: Branch, texts: Sequence[Text], positions: Layout | None = None
+    ) -> list[Branch]:
         """Children that see their ancestors and not each other."""
         runs = [self._ids(text) for text in texts]
-        children = self._with_branches("fork").fork(branch, runs)
+        children = self._with_branches("fork").fork(branch, runs, positions)
         for child, ids in zip(children, runs, strict=True):
             self._hold(child, "fork", (branch,), ids)
         return children
@@ -213,6 +239,7 @@ class GroupDesk:
         role: str | None = None,
         after: Sequence[Reply] = (),
         rules: Rules | None = None,
+        begun: Reply | None = None,
     ) -> Reply:
         """Tokens appended to `branch`; the budget is that of `questions` unless `rules` says more."""
         asked = tuple(questions)
@@ -227,7 +254,10 @@ class GroupDesk:
         stated = [*held.asks, *(reply.index for reply in after)]
         held.asks.add(len(self._asks))
         facts = {"branch": held.number}
-        return await self._reply(made, self.decoder, self.chat, asked, role, stated, prompt, form, facts)
+        said = () if begun is None else begun.ids
+        return await self._reply(
+            made, self.decoder, self.chat, asked, role, stated, prompt, form, facts, said
+        )
 
     def _with_branches(self, verb: Verb) -> BranchingDecoder:
         if verb not in self.decoder.offers:
@@ -304,7 +334,7 @@ class GroupDesk:
         if given is None:
             budget = self.max_new_tokens * max(1, len(asked))
             return Rules(budget, stop_texts=form.stop_texts)
-        if given.hook is not None:
+        if given.hooks:
             self._check_stated("hook")
         return given
 
@@ -325,19 +355,22 @@ class GroupDesk:
         prompt: str,
         form: AnswerForm,
         facts: dict[str, Any],
+        said: tuple[int, ...] = (),
     ) -> Reply:
-        """Wait for an answer and note it under the number that it has in the order of asking."""
+        """Wait for an answer and note it under the number that it has in the order of asking. `said`:
+        tokens of an earlier reply that it goes on from.
+        """
         index = len(self._asks)
         self._asks.append(None)
         after = self._waits.begins(index, stated)
         made = await answer
-        said = made.text or "" if chat is None else chat.answer_text(made.ids, made.text)
-        raw = form.whole(said, cut=made.stop == "stop" and made.text is not None)
+        raw = form.whole(_text(made, chat, said), cut=made.stop == "stop" and made.text is not None)
         role = role or ("answer" if asked else "intermediate")
         passes = self._passes(decoder, index, made.num_steps)
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)
         self._waits.ended(index, self._moment)
-        return Reply(index, raw, made.ids, self._waits.heard)
+        ids = (*said, *made.ids)
+        return Reply(index, raw, ids, self._waits.heard, is_over=made.stop == "stop")
 
     def _passes(self, decoder: Decoder, index: int, num_steps: int) -> range:
         """The passes of an ask that has just ended; of a served model, which works on many at once, each
@@ -363,3 +396,11 @@ class GroupDesk:
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
+
+
+def _text(made: Completion, chat: ChatTokenizer | None, said: tuple[int, ...]) -> str:
+    """What was said, with the tokens of an earlier reply before it."""
+    if chat is None:
+        return made.text or ""
+    text = made.text if made.text is None or not said else chat.decode(said) + made.text
+    return chat.answer_text([*said, *made.ids], text)

@@ -11,7 +11,6 @@ from branchwise.decoding.contract import BranchingDecoder, Decoder
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.requests import Hook, Rules, Sampling
 from branchwise.decoding.sampling import for_ask
-from branchwise.errors import UserError
 
 
 @dataclass(eq=False)
@@ -26,6 +25,7 @@ class DecodersRules:
     answer_format: str
     _asked: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)
     _hooks: dict[tuple[str, str], Hook] = field(default_factory=dict)
+    _drawn: dict[Hook, Sampling] = field(default_factory=dict)
 
     def of(
         self,
@@ -39,24 +39,30 @@ class DecodersRules:
     ) -> Rules:
         """`rules` of a prompt of model `by`, whose answer begins with `begun`: drawn as the decoder's
         entry says unless they state a sampling of their own, and held to its form where it asks
-        `questions`.
-
-        Raises UserError for rules that already change logits where answers are held to a form.
+        `questions`, after the hooks that they have.
         """
         if decoder.sampling is not None and rules.sampling == Sampling():
-            place = (by, tuple(prompt_ids))
-            drawn = for_ask(decoder.sampling, self.group, prompt_ids, self._asked[place])
-            self._asked[place] += 1
-            rules = replace(rules, sampling=drawn)
+            rules = replace(
+                rules, sampling=self._sampling(decoder.sampling, rules.fusion, by, prompt_ids)
+            )
         if decoder.form is None or not questions or chat is None:
             return rules
-        if rules.hook is not None:
-            raise UserError(
-                "the strategy changes logits, and the decoder holds answers to a form",
-                "use a decoder without `constrain` for this strategy",
-            )
         pattern = decoder.form.after(begun, questions, self.answer_format)
         if (by, pattern) not in self._hooks:
             stop_ids = cast(BranchingDecoder, decoder).stop_ids
             self._hooks[by, pattern] = constrained_to(pattern, chat.tokenizer, stop_ids)
-        return replace(rules, hook=self._hooks[by, pattern])
+        # The last word: what was fused is held to the form.
+        return replace(rules, hooks=(*rules.hooks, self._hooks[by, pattern]))
+
+    def _sampling(
+        self, sampling: Sampling, fusion: Hook | None, by: str, prompt_ids: Sequence[int]
+    ) -> Sampling:
+        """The sampling of one ask. Those that move in one set draw alike, or they would part."""
+        if fusion is not None and fusion in self._drawn:
+            return self._drawn[fusion]
+        place = (by, tuple(prompt_ids))
+        drawn = for_ask(sampling, self.group, prompt_ids, self._asked[place])
+        self._asked[place] += 1
+        if fusion is not None:
+            self._drawn[fusion] = drawn
+        return drawn

@@ -14,8 +14,9 @@ from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.errors import UserError
 from branchwise.prompts import Reading
 from branchwise.prompts.style import PromptStyle
-from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun
+from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun, WordingRow
 from branchwise.strategies import Answered, Strategy
+from branchwise.strategies.base import BEGINNING, Worded
 from branchwise.trace import (
     GroupTrace,
     Tokens,
@@ -218,10 +219,22 @@ def _row(
         chain_guess=question.chain_guess,
         raw=answered.raw if answered else "",
         answer=reading.answer,
-        well_formed=reading.well_formed and all(ask.stop == "stop" for ask in asks),
+        well_formed=reading.well_formed
+        and all(ask.stop == "stop" for ask in asks if ask.role != BEGINNING),
         rule=reading.rule,
         asks=numbers,
+        wordings=tuple(_wording(one) for one in answered.wordings) if answered else (),
+        each=answered.each if answered else False,
         tokens=tokens,
         start_s=min((ask.start_s for ask in asks), default=0.0),
         end_s=max((ask.end_s for ask in asks), default=0.0),
+    )
+
+
+def _wording(worded: Worded) -> WordingRow:
+    reading = worded.reading
+    return WordingRow(
+        text=worded.text,
+        answer=None if reading is None else reading.answer,
+        well_formed=None if reading is None else reading.well_formed,
     )

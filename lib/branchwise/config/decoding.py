@@ -6,8 +6,8 @@ from branchwise.strategies.loading import draws
 
 
 def check_decoding(experiment: Experiment, cell: Cell, source: str) -> None:
-    """Raises UserError for a vote among answers that are all the same, for a choice that the data set
-    does not ask for, and for a strategy that changes logits where the form does.
+    """Raises UserError for a vote among answers that are all the same, and for a choice that the data set
+    does not ask for.
     """
     problem = _problem(experiment, cell)
     if problem is not None:
@@ -28,12 +28,6 @@ def _problem(experiment: Experiment, cell: Cell) -> tuple[str, str] | None:
         )
     if decoder.holds_to is None:
         return None
-    if "hook" in strategy.needs:
-        return (
-            f"strategy {cell.strategy} changes logits, and decoder {cell.decoder} holds answers to a "
-            "form",
-            f"choose another decoder or exclude {{strategy: {cell.strategy}, decoder: {cell.decoder}}}",
-        )
     if decoder.holds_to == "choice" and dataset.scorer != "choice":
         return (
             f"decoder {cell.decoder} holds answers to letters of options, but data set {cell.dataset} is "

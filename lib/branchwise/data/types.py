@@ -53,6 +53,10 @@ class Question(Record):
     answer: AnswerType = "span"
     options: tuple[str, ...] = Field((), max_length=len(LETTERS))
     paraphrases: tuple[str, ...] = Field((), description="Other wordings of the same question.")
+    confidences: dict[str, float] = Field(
+        {},
+        description="How sure a model is of its answer to each wording, 0 to 1 (stage `confide`).",
+    )
     needs: tuple[str, ...] = Field((), description="Ids of questions whose answers help here.")
     context: str | None = Field(None, description="Its own passage, where a group shares none.")
     guess: float | None = Field(

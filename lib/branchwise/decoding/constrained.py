@@ -16,7 +16,7 @@ from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from branchwise.decoding.forms import problem_of
-from branchwise.decoding.requests import Hook
+from branchwise.decoding.requests import Hook, Member
 from branchwise.errors import UserError
 
 _TOKENIZERS: WeakKeyDictionary[Any, dict[tuple, LLTokenizer]] = WeakKeyDictionary()
@@ -35,15 +35,15 @@ class _Constraint:
         # Where answers stand, by their tokens: a state a branch, no more than that of its last step.
         self._at: dict[tuple[int, ...], LLMatcher] = {}
 
-    def change(self, made: Sequence[list[int]], logits_RV: Tensor) -> Tensor:
+    def change(self, members: Sequence[Member], logits_RV: Tensor) -> Tensor:
         """`Hook.change`: logits, minus infinity for every token that does not fit."""
         vocabulary = logits_RV.shape[-1]
-        answers = [tuple(ids) for ids in made]
+        answers = [tuple(member.ids) for member in members]
         self._go_on(set(answers), vocabulary)
         fits_RV = torch.stack([self._fits(self._at[ids], vocabulary) for ids in answers])
         for row in (~fits_RV.any(-1)).nonzero().flatten().tolist():
             raise UserError(
-                f"no token continues {self.tokenizer.decode(made[row])!r} within the pattern "
+                f"no token continues {self.tokenizer.decode(members[row].ids)!r} within the pattern "
                 f"{self.pattern!r}",
                 "give a pattern that this tokenizer can write, and a model that has a stop token",
             )

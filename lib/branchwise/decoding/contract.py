@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
     from branchwise.decoding.forms import Form
+    from branchwise.decoding.options import Layout
     from branchwise.decoding.requests import Completion, Request, Rules, Sampling
 
 Verb = Literal["ask", "fork", "join", "hook", "mix"]
@@ -81,8 +82,13 @@ class BranchingDecoder(Decoder, Protocol):
     def open(self, prompt: Sequence[int] | str, group: Hashable = None, num_shared: int = 0) -> "Branch":
         """A root branch that holds a prompt; its first `num_shared` tokens are those of all groups."""
 
-    def fork(self, branch: "Branch", texts: Sequence[Sequence[int] | str]) -> "list[Branch]":
-        """Children that see their ancestors and not each other."""
+    def fork(
+        self,
+        branch: "Branch",
+        texts: Sequence[Sequence[int] | str],
+        positions: "Layout | None" = None,
+    ) -> "list[Branch]":
+        """Children that see their ancestors and not each other; `positions`: where they stand."""
 
     def join(self, branches: "Sequence[Branch]", text: Sequence[int] | str) -> "Branch":
         """A branch that sees all of the given branches."""

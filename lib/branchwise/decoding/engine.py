@@ -8,14 +8,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from transformers import PreTrainedModel
 
 from branchwise.decoding.branches import Branch, Run
-from branchwise.decoding.checks import check_reach, check_rules, checked_options
+from branchwise.decoding.checks import check_choices, check_reach, check_rules, checked_options
 from branchwise.decoding.contract import Verb
 from branchwise.decoding.forward import ForwardPass
+from branchwise.decoding.held.positions import starts_of
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.loop import Driver
 from branchwise.decoding.models.exactness import check_exactness
@@ -24,6 +25,7 @@ from branchwise.decoding.models.ignored import ignored_note, ignored_settings
 from branchwise.decoding.models.speed import fastest_kernel, packing_helps
 from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
 from branchwise.decoding.models.usable import check_usable
+from branchwise.decoding.options import Layout
 from branchwise.decoding.requests import Completion, Request, Rules, Sampling, hand_over
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
@@ -99,19 +101,23 @@ class TreeEngine:
             leaf, _ = self.tree.insert(root, ids[num_shared:])
             return self._new_branch(group, leaf)
 
-    def fork(self, branch: Branch, texts: Sequence[Text]) -> list[Branch]:
-        """Children that see their ancestors and not each other."""
+    def fork(
+        self, branch: Branch, texts: Sequence[Text], positions: Layout | None = None
+    ) -> list[Branch]:
+        """Children that see their ancestors and not each other; `positions` says where they stand (None:
+        as the decoder's option does).
+        """
         if isinstance(texts, str):
             raise UserError("fork was given one string", "give a list, one text a child")
+        check_choices(positions=(positions, (*get_args(Layout), None)))
         runs = [self._ids(text, "the text of a fork", continuation_ids_of) for text in texts]
-        longest = max(map(len, runs), default=0)
         children = []
         with self._mutex:
             self._check_idle(branch)
-            for number, ids in enumerate(runs):
-                shift = longest - len(ids) if self.options.positions == "shared" else 0
-                node = self.tree.add((branch.tip,), ids, branch.tip.end + shift)
-                if self.grid is not None:
+            starts = starts_of(runs, branch.tip.end, positions or self.options.positions)
+            for number, (ids, start) in enumerate(zip(runs, starts, strict=True)):
+                node = self.tree.add((branch.tip,), ids, start)
+                if self.grid is not None and positions is None:
                     node.x += number * self.grid.stride
                 self.tree.hold(node)
                 children.append(self._new_branch(branch.group, node))

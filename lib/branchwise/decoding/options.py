@@ -13,6 +13,11 @@ def option(default: Any, description: str, least: int | None = None) -> Any:
     return field(default=default, metadata={"description": description, "ge": least})
 
 
+Layout = Literal["path", "shared", "consecutive"]
+"""Where the children of a fork stand: each where its parent ends; so that all end together; or each where
+the one before it ends."""
+
+
 @dataclass(frozen=True)
 class Grid2D:
     """Two-dimensional positions: which rotary channels know the branch, and how strongly."""

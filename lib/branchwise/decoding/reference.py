@@ -189,7 +189,7 @@ class HFDecoder:
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises UserError for one with a hook, or other rules that it cannot follow."""
-        if request.rules.hook is not None:
+        if request.rules.hooks:
             raise UserError(
                 "decoder hf offers no hooks: nothing changes its logits", "use decoder tree for them"
             )

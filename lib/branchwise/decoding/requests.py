@@ -1,13 +1,17 @@
 """What a decoder is asked for and what it gives back; the same for every decoder."""
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor
 
 from branchwise.errors import UserError
+
+if TYPE_CHECKING:
+    from branchwise.decoding.branches import Branch
 
 StopReason = Literal["stop", "length"]
 """stop: the model ended its turn, or said a stop text; length: the budget was used up."""
@@ -64,19 +68,30 @@ class Sampling:
                 raise UserError(f"{name} of the sampling is {getattr(self, name)}", f"{name} is {what}")
 
 
+class Member(NamedTuple):
+    """A branch of a hook's set whose next token is to be chosen: which, how much it counts in the set,
+    and what it has generated so far.
+    """
+
+    branch: "Branch"
+    weight: float
+    ids: list[int]
+
+
 @dataclass(eq=False)
 class Hook:
     """Changes the logits of a set of branches before tokens are chosen from them.
 
-    `change` takes what each ready branch has generated so far, and their logits, fp32 (R, V); it
-    returns logits of the same shape, and must not call the model. With `lockstep` branches the set
-    moves together (fusion needs all of them): no token is chosen before that many have begun, and none
-    before all that have not ended are ready; 0: as they come. A member that ends, fails or is cancelled
-    leaves the rest of the set to go on without it; one that does not fit into memory has the whole set
-    refused.
+    `change` takes the members that are ready and their logits, fp32 (R, V), a row a member; it returns
+    logits of the same shape, and must not call the model. With `lockstep` branches the set moves
+    together (fusion needs all of them): it is let into memory whole or refused whole, no token is chosen
+    before that many have begun, and none before all that have not ended are ready; 0: as they come.
+
+    A member that ends, fails or is cancelled leaves the set. The others go on with the weights that they
+    have: `change` is called with these alone, so that what is normalised over the set is so over them.
     """
 
-    change: Callable[[Sequence[list[int]], Tensor], Tensor]
+    change: Callable[[Sequence[Member], Tensor], Tensor]
     lockstep: int = 0
 
 
@@ -84,8 +99,10 @@ class Hook:
 class Rules:
     """How a branch generates, beside the model's own stop tokens.
 
-    `stop_texts` end the answer in the middle of a token too; its text then ends before them. All but
-    `hook` is what every decoder that computes can do.
+    `stop_texts` end the answer in the middle of a token too; its text then ends before them. `hooks`
+    change its logits one after the other (a fusion, then what the answer is held to), each for all of
+    its set at once; one of them at most may move in lockstep. `weight` is what the branch counts in
+    their sets. All but `hooks` and `weight` is what every decoder that computes can do.
     """
 
     max_new_tokens: int
@@ -93,7 +110,8 @@ class Rules:
     stop_ids: frozenset[int] = frozenset()
     stop_texts: tuple[str, ...] = ()
     banned_ids: frozenset[int] = frozenset()
-    hook: Hook | None = None
+    hooks: tuple[Hook, ...] = ()
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -105,6 +123,17 @@ class Rules:
             )
         if "" in self.stop_texts:
             raise UserError("a stop text is empty", "give at least one character")
+        if not 0 <= self.weight < math.inf:
+            raise UserError(f"the weight of a branch is {self.weight}", "give a number, 0 or more")
+        if isinstance(self.hooks, Hook):
+            raise UserError("hooks is one hook", "give a tuple: hooks=(hook,)")
+        if sum(hook.lockstep > 0 for hook in self.hooks) > 1:
+            raise UserError("two hooks of a branch move in lockstep", "fuse with one hook")
+
+    @property
+    def fusion(self) -> Hook | None:
+        """The hook whose set the branch moves with; None where it moves by itself."""
+        return next((hook for hook in self.hooks if hook.lockstep), None)
 
 
 @dataclass(eq=False)

@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,16 +14,9 @@ from branchwise.decoding.held.shared import SharedBeginnings
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.requests import Hook, Rules, hand_over
 from branchwise.decoding.sampling import choose
+from branchwise.decoding.sets import HookSets, changed_logits
 from branchwise.decoding.stops import StopTexts
 from branchwise.errors import NotANumberError
-
-
-@dataclass(eq=False)
-class _Set:
-    """The branches of one hook: how many have begun so far, and those that have not ended."""
-
-    num_begun: int = 0
-    members: list[Run] = field(default_factory=list)
 
 
 class Scheduler:
@@ -39,9 +30,8 @@ class Scheduler:
         self.stop_texts = StopTexts(tokenizer)
         self.groups: dict[Hashable, GroupState] = {}
         self.shared = SharedBeginnings(tree)
-        self.admission = Admission(tree, max_cache_tokens)
-        # Weak: a set all of whose branches were cancelled before they came is nobody's to take out.
-        self._sets: WeakKeyDictionary[Hook, _Set] = WeakKeyDictionary()
+        self.sets = HookSets()
+        self.admission = Admission(tree, max_cache_tokens, self.sets)
         self.num_ended = 0
 
     # ----- groups -----
@@ -97,18 +87,11 @@ class Scheduler:
         """Queue a branch that wants to generate."""
         generating.branch.is_generating = True
         self.admission.waiting.append(generating)
-        if generating.rules.hook is not None:
-            self._count(generating.rules.hook).members.append(generating)
+        self.sets.enter(generating)
 
     def miss(self, rules: Rules) -> None:
-        """A branch was cancelled before it could start: its set does not wait for it."""
-        if rules.hook is not None:
-            self._count(rules.hook)
-
-    def _count(self, hook: Hook) -> _Set:
-        among = self._sets.setdefault(hook, _Set())
-        among.num_begun += 1
-        return among
+        """A branch was cancelled before it could start: its sets do not wait for it."""
+        self.sets.miss(rules)
 
     def admit(self) -> None:
         """Drop branches that nobody waits for any more, and let in what fits."""
@@ -117,9 +100,7 @@ class Scheduler:
                 self._end(generating)
         while (never := self.admission.admit(self.groups)) is not None:
             # A set that moves together is refused whole: without one of it it would answer another thing.
-            hook = never.rules.hook
-            members = self._sets[hook].members if hook is not None and hook.lockstep else [never]
-            self._fail(list(members), self.admission.refusal(never))
+            self._fail(self.sets.moving_with(never), self.admission.refusal(never))
 
     @property
     def tips(self) -> list[Node]:
@@ -145,20 +126,17 @@ class Scheduler:
 
         False where there is none such.
         """
-        chosen = False
-        sets: dict[Hook | None, list[Run]] = {}
-        for generating in self.admission.running:
-            if generating.logits_V is not None:
-                sets.setdefault(generating.rules.hook, []).append(generating)
+        ready = self.sets.ready(self.admission.running)
+        logits = changed_logits(ready, self._fail)
+        alike: dict[tuple[Hook, ...], list[Run]] = {}
+        for generating in logits:
+            alike.setdefault(generating.rules.hooks, []).append(generating)
         now = time.perf_counter()
-        for hook, members in sets.items():
-            if hook is not None and hook.lockstep and not self._all_ready(hook, members):
-                continue
-            chosen = True
-            # What goes wrong in one set's hook or listener is handed to those who wait for its answers,
+        for members in alike.values():
+            # What goes wrong in one set's choice or listener is handed to those who wait for its answers,
             # and is no other group's business.
             try:
-                tokens = self._tokens(hook, members)
+                tokens = self._tokens(members, torch.stack([logits[member] for member in members]))
             except Exception as error:
                 self._fail(members, error)
                 continue
@@ -168,22 +146,10 @@ class Scheduler:
                     self._add(member, token, now)
                 except Exception as error:
                     self._fail([member], error)
-        return chosen
+        return bool(ready)
 
-    def _all_ready(self, hook: Hook, members: list[Run]) -> bool:
-        """Whether a lockstep set has once been whole, and all of it that has not ended is ready."""
-        among = self._sets.get(hook)
-        return among is None or (among.num_begun >= hook.lockstep and len(members) == len(among.members))
-
-    def _tokens(self, hook: Hook | None, members: list[Run]) -> list[int]:
-        # Whoever waits for its token has its logits.
-        logits_RV = torch.stack(cast("list[Tensor]", [member.logits_V for member in members]))
-        if hook is not None:
-            logits_RV = hook.change([member.ids for member in members], logits_RV)
-            if bool(logits_RV.isnan().any()):
-                raise NotANumberError(
-                    f"a hook gave logits that are not numbers for {members[0].branch}", "check the hook"
-                )
+    @staticmethod
+    def _tokens(members: list[Run], logits_RV: Tensor) -> list[int]:
         rules = [member.rules for member in members]
         return choose(logits_RV, rules, [member.generator for member in members])
 
@@ -240,13 +206,7 @@ class Scheduler:
             generating.hand_on(self.admission.running)
         else:
             self.admission.waiting.remove(generating)
-        hook = generating.rules.hook
-        if hook is not None:
-            among = self._sets[hook]
-            among.members.remove(generating)
-            # Not before it was whole: who comes later is counted beside those who have ended.
-            if not among.members and among.num_begun >= hook.lockstep:
-                del self._sets[hook]
+        self.sets.leave(generating)
         if generating.is_ask:
             if state.num_running == 0:
                 self.admission.forget_lingering(state)

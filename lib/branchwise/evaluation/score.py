@@ -14,6 +14,7 @@ from branchwise.evaluation.metrics.squad import tokens
 from branchwise.evaluation.metrics.squad_v2 import as_authors_have_it
 from branchwise.evaluation.statistics import Bounds, mean_interval
 from branchwise.evaluation.verdicts import GRADES
+from branchwise.evaluation.wordings import alone, mean_of, together
 from branchwise.results import (
     AnswerRow,
     GroupRun,
@@ -43,7 +44,7 @@ GROUP_METRICS = (
     "edge_recall",
     "edge_turned",
 )
-AMOUNTS = frozenset(GROUP_METRICS) - {"edge_precision", "edge_recall", "edge_turned"}
+AMOUNTS = {"wordings", *GROUP_METRICS} - {"edge_precision", "edge_recall", "edge_turned"}
 
 
 def score_answer(
@@ -88,6 +89,23 @@ def score_answer(
     )
 
 
+def score_row(
+    row: AnswerRow, scorer: Scorer, verdict: Verdict | None = None, language: str = "en"
+) -> QuestionScore:
+    """The scores of a question: those of its answer, or the means over the answers to its wordings; with
+    what these say together, and how many wordings there were.
+    """
+    scores = score_answer(row, scorer, verdict, language)
+    if not row.wordings:
+        return scores
+    rows = alone(row)
+    singles = [score_answer(one, scorer, None, language) for one in rows]
+    if row.each:
+        scores = mean_of(singles)
+    more = together(singles, [one.answer for one in rows], PRIMARY[scorer])
+    return scores.model_copy(update={"more": {**scores.more, **more, "wordings": len(row.wordings)}})
+
+
 def score_group(run: GroupRun) -> GroupScore:
     """Counters of one group. What finding the dependencies cost is in them."""
     found = run.dependencies
@@ -124,7 +142,7 @@ def score_cell(
     ]:
         raise UserError("judged.json is of other answers", "delete it and judge again")
     language = scoring.settings.get("language", "en")
-    questions = [score_answer(row, scorer, v, language) for row, v in zip(rows, verdicts, strict=True)]
+    questions = [score_row(row, scorer, v, language) for row, v in zip(rows, verdicts, strict=True)]
     groups = [score_group(group) for group in run.groups]
     if {q.group for q in questions} != {g.group for g in groups}:
         raise UserError("answers.jsonl and run.json are of different groups", "make both anew")

@@ -10,12 +10,14 @@ TIMED_FIGURES = frozenset({"latency_by_size", "quality_latency", "dependency_cos
 """Those that show times: there are none of them where an experiment times no groups."""
 FIGURES_BY_SIZE = frozenset({"accuracy_by_size", "latency_by_size"})
 """Those over the size of groups: there are none of them where no data set has several sizes."""
+ENSEMBLE_FIGURES = ("by_wordings", "first_token")
 DEPENDENCY_FIGURES = ("dependency_cost", "dependency_gain", "dependency_edges", "dependency_graphs")
 
 
 def tables_of(experiment: Experiment) -> tuple[str, ...]:
     """Names of the tables that an experiment yields; the workflow plans its outputs from them."""
     tables = (*TABLES, "dependencies") if _follows_any(experiment) else TABLES
+    tables = (*tables, "ensembles") if _asks_wordings(experiment) else tables
     compares = any(contest.decoder is None for contest in contests(experiment))
     return (*tables, "decoders") if compares else tables
 
@@ -26,6 +28,7 @@ def figures_of(experiment: Experiment) -> tuple[str, ...]:
     if not experiment.timed_groups:
         left_out |= TIMED_FIGURES
     names = (*FIGURES, *DEPENDENCY_FIGURES) if _follows_any(experiment) else FIGURES
+    names = (*names, *ENSEMBLE_FIGURES) if _asks_wordings(experiment) else names
     return tuple(name for name in names if name not in left_out)
 
 
@@ -33,3 +36,9 @@ def _follows_any(experiment: Experiment) -> bool:
     """Whether some strategy follows dependencies."""
     strategies = (experiment.catalogues.strategies[name] for name in experiment.strategies)
     return any(strategy.dependencies for strategy in strategies)
+
+
+def _asks_wordings(experiment: Experiment) -> bool:
+    """Whether some strategy asks single wordings, beside which others can be shown."""
+    strategies = (experiment.catalogues.strategies[name] for name in experiment.strategies)
+    return any(strategy.module == "per_prompt" for strategy in strategies)

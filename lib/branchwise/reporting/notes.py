@@ -36,6 +36,11 @@ NOTES = {
     "the metric's authors leave out, and a judge's missing verdicts.",
     "dependencies": "Means over groups. Precision, recall and edges the wrong way round: of the edges "
     "followed, against those that the data states. Ideal: critical path on unbounded machines.",
+    "ensembles": "Per cent. Single: the mean of the wordings alone; gain: over it, paired over the same "
+    "questions, in points. Any right (the oracle), all right, consistency (pairs of wordings with equal "
+    "answers): of the wordings alone. Rescued: right here, of the questions that some but not all wordings "
+    "get right; new: of those that none does. Correlation: over questions, with the share of wordings that "
+    "are right. Passes and ms: a question's, groups asked one at a time for the ms.",
 }
 
 
@@ -48,9 +53,25 @@ def note_of(name: str, results: Results) -> str:
     if name in ("cost", "differences", "decoders"):
         notes += timing_notes(results)
     notes += [*style_notes(results, costs=name in ("cost", "decoders"))]
-    notes += [*_scoring_notes(results), *left_out_notes(results)]
+    notes += [*_scoring_notes(results), *left_out_notes(results), *wording_notes(results)]
     notes += [detectable_note(results), results.provenance]
     return " ".join(note for note in notes if note)
+
+
+def wording_notes(results: Results) -> list[str]:
+    """How many questions have fewer wordings than a strategy asks for."""
+    short: dict[str, list[int]] = {}
+    for cell, scores in results.scores.items():
+        wanted = scores.identity.settings["strategy"]["options"].get("wordings")
+        known = [question.more.get("wordings") for question in scores.questions]
+        fewer = sum(1 for number in known if number is not None and wanted and number < wanted)
+        if fewer:
+            label = f"{results.label('dataset', cell.dataset)}: of {wanted}"
+            short[label] = [fewer, len(known)]
+    if not short:
+        return []
+    listed = "; ".join(f"{label}, {fewer} of {total}" for label, (fewer, total) in short.items())
+    return [f"Questions that have fewer wordings than are asked for: {listed}."]
 
 
 def style_notes(results: Results, costs: bool) -> list[str]:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from branchwise.config import Cell
+from branchwise.evaluation.score import bounds_of
 from branchwise.files import write_text
 from branchwise.reporting.comparing import Comparison, corrected
+from branchwise.reporting.ensembles import rows_of
 from branchwise.reporting.frames import AXES, Results, metric_of_amounts, one_line, ordered, title
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.numbers import p_value, with_interval
@@ -222,7 +224,7 @@ def further(results: Results) -> pd.DataFrame:
                 continue
             judged = name.startswith("judge_")
             head = title(name.removeprefix("judge_"))
-            scale, digits = (1, 2) if judged else (100, 1)
+            scale, digits = (1, 2) if bounds_of(name) != (0.0, 1.0) else (100, 1)
             row = _counted(cell, metric)
             row["metric"] = f"{head} (judge, 1 to 5)" if judged else head
             row["value"] = with_interval(metric, scale, digits)
@@ -258,6 +260,14 @@ def dependencies(results: Results) -> pd.DataFrame:
     return _table(_without_empty(rows, _DEPENDENCIES.values()), results)
 
 
+def ensembles(results: Results) -> pd.DataFrame:
+    """Of every strategy that asks several wordings: its gain over single ones, what these say together,
+    and passes and milliseconds a question.
+    """
+    rows = _without_empty(rows_of(results), ("ms",))
+    return _table(rows, results, (*AXES, "groups", "questions", "wordings", "metric", "value", "gain"))
+
+
 MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "accuracy": accuracy,
     "cost": cost,
@@ -267,6 +277,7 @@ MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "kinds": kinds,
     "further": further,
     "dependencies": dependencies,
+    "ensembles": ensembles,
 }
 
 

@@ -8,6 +8,7 @@ from branchwise.prompts import Message, PromptStyle, Reading, reading_of
 
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
+    from branchwise.decoding.options import Layout
     from branchwise.decoding.requests import Rules
 
 Prompt = Sequence[Message] | Sequence[int] | str
@@ -25,12 +26,18 @@ class Reply:
     """
 
     def __init__(
-        self, index: int, text: str, ids: Sequence[int] = (), heard: Callable[[int], None] | None = None
+        self,
+        index: int,
+        text: str,
+        ids: Sequence[int] = (),
+        heard: Callable[[int], None] | None = None,
+        is_over: bool = True,
     ) -> None:
         self.index = index
         self._text = text
         self._ids = tuple(ids)
         self._heard = heard
+        self._is_over = is_over
 
     def __repr__(self) -> str:
         return f"Reply({self.index}, {self._text!r})"
@@ -47,21 +54,38 @@ class Reply:
         self._read()
         return self._ids
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the model ended it, or a stop text; not where the budget was used up."""
+        self._read()
+        return self._is_over
+
     def _read(self) -> None:
         if self._heard is not None:
             self._heard(self.index)
 
 
+class Worded(NamedTuple):
+    """A wording that a question was asked in, and the answer to it alone; None where it has none."""
+
+    text: str
+    reading: Reading | None = None
+
+
 class Answered(NamedTuple):
     """The answer to one question: as read, as said, and the numbers of all asks that made it.
 
-    At least one of these asked the question. Fused and outlined answers have many.
+    At least one of these asked the question. Fused and outlined answers have many. `wordings` are those
+    that it was asked in, where a strategy uses several; with `each` the answer stands for those to all
+    of them, and is scored by their mean.
     """
 
     question: Question
     reading: Reading
     raw: str
     asks: tuple[int, ...]
+    wordings: tuple[Worded, ...] = ()
+    each: bool = False
 
 
 class Desk(Protocol):
@@ -92,6 +116,17 @@ class Desk(Protocol):
         that waited for it. `rules` with a hook need a decoder that offers that.
         """
 
+    def rules(self, questions: Sequence[Question]) -> "Rules":
+        """The rules of an ask of these questions that states none: budget and stop texts."""
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The token ids of a prompt that asks one question, the beginning of its answer included."""
+
+    def shown_ids(self, messages: Sequence[Message]) -> list[list[int]]:
+        """The token ids that a prompt of one question begins with, cut into what stands before the shots
+        and each shot; one piece where there is none.
+        """
+
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
 
@@ -100,13 +135,18 @@ class Desk(Protocol):
         it, as token ids: text to fork or join with. Raises UserError where a template drops answers.
         """
 
-    def open(self, prompt: Prompt) -> "Branch":
+    def open(self, prompt: Prompt, like: Sequence[Message] = ()) -> "Branch":
         """A root branch that holds a prompt. This verb and the next four need a decoder that offers them;
-        a strategy that uses them says so in its catalogue entry (`needs`).
+        a strategy that uses them says so in its catalogue entry (`needs`). Token ids that begin `like`
+        the prompt of some messages have the shots of these computed once for all groups.
         """
 
-    def fork(self, branch: "Branch", texts: Sequence[Text]) -> "list[Branch]":
-        """Children that see their ancestors and not each other."""
+    def fork(
+        self, branch: "Branch", texts: Sequence[Text], positions: "Layout | None" = None
+    ) -> "list[Branch]":
+        """Children that see their ancestors and not each other; `positions`: where they stand (None: as
+        the decoder's entry says).
+        """
 
     def join(self, branches: "Sequence[Branch]", text: Text) -> "Branch":
         """A branch that sees all of the given branches."""
@@ -122,8 +162,11 @@ class Desk(Protocol):
         role: str | None = None,
         after: Sequence[Reply] = (),
         rules: "Rules | None" = None,
+        begun: Reply | None = None,
     ) -> Reply:
-        """Append tokens to `branch`; all else as in `ask`."""
+        """Append tokens to `branch`; all else as in `ask`. `begun`: a reply that this one goes on from, as
+        one answer.
+        """
 
 
 class Strategy(Protocol):
@@ -134,6 +177,10 @@ class Strategy(Protocol):
     """
 
     def __call__(self, group: Group, desk: Desk) -> AsyncIterator[Answered]: ...
+
+
+BEGINNING = "beginning"
+"""The role of an ask for the first tokens of an answer that another goes on from."""
 
 
 def answered(question: Question, reply: Reply, style: PromptStyle) -> Answered:

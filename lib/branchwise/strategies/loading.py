@@ -20,7 +20,7 @@ from branchwise.records import Record
 from branchwise.strategies.base import Strategy
 
 _ROOM = Path(__file__).parent
-_NOT_STRATEGIES = {"__init__", "base", "entry", "loading"}
+_NOT_STRATEGIES = {"__init__", "base", "entry", "loading", "wordings"}
 
 
 def load(module: str, options: Mapping[str, Any] | None = None) -> Strategy:

@@ -10,7 +10,7 @@ from branchwise.decoding.decoders.tree import TreeEntry
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.source import ModelSource
-from branchwise.decoding.requests import Completion, Rules
+from branchwise.decoding.requests import Completion, Hook, Rules
 from branchwise.dependencies.entries import LlmEntry
 from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
@@ -57,11 +57,11 @@ def _planned(
             if not entry.sees_passage
             else "set sees_passage: false, or use smaller groups",
         )
-    hook = None
+    hooks: tuple[Hook, ...] = ()
     if entry.constrained:
         pattern = reply_pattern(len(group), entry.reply)
-        hook = constrained_to(pattern, chat.tokenizer, decoder.stop_ids)
-    rules = Rules(entry.max_new_tokens, hook=hook)
+        hooks = (constrained_to(pattern, chat.tokenizer, decoder.stop_ids),)
+    rules = Rules(entry.max_new_tokens, hooks=hooks)
 
     async def plan() -> Completion:
         return await decoder.generate(decoder.open(ids, group.id), rules)

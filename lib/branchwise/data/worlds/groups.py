@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import wordings as words
 from branchwise.data.worlds.lexicon import NameSplit
+from branchwise.data.worlds.noise import add_noise
 from branchwise.data.worlds.questions import ASKERS, Draft
 from branchwise.data.worlds.wordings import WordingSplit
 from branchwise.data.worlds.world import make_world, tell
@@ -63,6 +65,15 @@ class WorldsSpec(Record):
     own_contexts: bool = Field(
         False, description="Each question is about a world of its own, as in HotpotQA."
     )
+    lost_words: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="paraphrase: share of the small words (a, the, is, of, ...) that each wording loses.",
+    )
+    wrong_letters: float = Field(
+        0, ge=0, lt=1, description="paraphrase: share of the letters that are wrong in each wording."
+    )
     order: Literal["natural", "reversed"] = Field(
         "natural", description="reversed: what a question needs comes after it."
     )
@@ -102,11 +113,24 @@ def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
             questions = questions[: spec.group_size]
             if spec.order == "reversed":
                 questions.reverse()
+            questions = [_noisy(question, spec, group_id) for question in questions]
             return Group(id=group_id, context=context, questions=tuple(questions))
     raise ValueError(
         f"no world of {spec.min_facts} to {spec.max_facts} facts allows {spec.group_size} different "
         f"questions of the kinds {', '.join(spec.kinds)}: raise max_facts or lower group_size"
     )
+
+
+def _noisy(question: Question, spec: WorldsSpec, group_id: str) -> Question:
+    """A question with several wordings, each with noise of its own; from a random stream of its own, so
+    that worlds with and without noise are the same.
+    """
+    if not question.paraphrases or not (spec.lost_words or spec.wrong_letters):
+        return question
+    rng = random.Random(f"worlds/{spec.seed}/{group_id}/{question.id}/noise")
+    noise = partial(add_noise, rng, lost_words=spec.lost_words, wrong_letters=spec.wrong_letters)
+    paraphrases = tuple(map(noise, question.paraphrases))
+    return question.model_copy(update={"text": noise(question.text), "paraphrases": paraphrases})
 
 
 def _own_contexts(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:

@@ -1,11 +1,12 @@
-"""Positions beyond one line: interleaved two-dimensional rotary positions.
+"""Where the children of a fork stand, and positions beyond one line: two-dimensional rotary ones.
 
-y is the time (a token's logical position), x the branch. Some rotary channels turn with x too; all
+Of these y is the time (a token's logical position), x the branch. Some rotary channels turn with x too; all
 others, and every channel of a branch at x = 0, turn as the model was trained to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -15,6 +16,14 @@ from transformers import PreTrainedModel
 from branchwise.decoding.options import Grid2D
 from branchwise.decoding.products.packed import replaced_forwards
 from branchwise.errors import UserError
+
+
+def starts_of(runs: Sequence[Sequence[int]], start: int, layout: str) -> list[int]:
+    """The position of each child's first token, its parent ending at `start`; see `options.Layout`."""
+    if layout == "consecutive":
+        return list(accumulate(map(len, runs), initial=start))[: len(runs)]
+    longest = max(map(len, runs), default=0)
+    return [start + (longest - len(run) if layout == "shared" else 0) for run in runs]
 
 
 def columns_of(grid: Grid2D, num_channels: int) -> list[int]:

@@ -1,0 +1,45 @@
+"""Every wording of a question on its own: what an ensemble has to beat, and the vote of its answers."""
+
+from asyncio import gather
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from pydantic import Field
+
+from branchwise.data.types import Group
+from branchwise.prompts import reading_of, single
+from branchwise.prompts.wordings import worded
+from branchwise.strategies.base import Answered, Desk, Worded
+from branchwise.strategies.vote import winner
+from branchwise.strategies.wordings import WordingOptions
+
+
+class Options(WordingOptions):
+    """Which wordings, and what is made of their answers."""
+
+    take: Literal["each", "vote"] = Field(
+        "each",
+        description="each: the answers to all wordings, scored by their mean; vote: the most frequent one.",
+    )
+
+
+async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[Answered]:
+    """As many asks as there are wordings, none waiting for another."""
+    texts = [options.of(question) for question in group]
+    asks = [
+        gather(
+            *(desk.ask(single(group, worded(question, text), desk.style), [question]) for text in some)
+        )
+        for question, some in zip(group, texts, strict=True)
+    ]
+    for question, some, replies in zip(group, texts, await gather(*asks), strict=True):
+        readings = [reading_of(reply.text, question, desk.style) for reply in replies]
+        taken = winner(readings) if options.take == "vote" else 0
+        yield Answered(
+            question,
+            readings[taken],
+            replies[taken].text,
+            tuple(reply.index for reply in replies),
+            tuple(Worded(text, reading) for text, reading in zip(some, readings, strict=True)),
+            each=options.take == "each",
+        )
