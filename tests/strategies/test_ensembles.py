@@ -21,6 +21,7 @@ from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
 from branchwise.trace import Tokens
 
+PLAIN = PromptStyle()
 GROUP = next(iter(make_groups(WorldsSpec(kinds=("paraphrase",), group_size=3, num_groups=1))))
 SHOT = Group(
     id="shot",
@@ -52,7 +53,7 @@ def asked(
     module: str,
     options: dict | None = None,
     group: Group = GROUP,
-    style: PromptStyle = PromptStyle(),
+    style: PromptStyle = PLAIN,
 ) -> Timed:
     return GroupRunner(load(module, options), decoder, source.chat, style, 8).once(group)
 

@@ -32,8 +32,8 @@ class Split(NamedTuple):
 
 
 def split(prompts: Sequence[Sequence[int]]) -> Split:
-    """Where several different prompts agree. Every part has a token at least: the trunk and the cue give
-    way to the middles, the cue last, since it is what sees all of them.
+    """Where several different prompts agree. Every part has a token at least: the trunk and the cue
+    give way to the middles, the cue last, since it is what sees all of them.
 
     By ids of whole prompts, so that put together again each is the prompt that it was. Raises ValueError
     where prompts are equal, or have no token in common at either end.

@@ -45,7 +45,7 @@ def module_of(scores: Scores) -> str:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A cell whose questions are asked in several wordings, beside the one that asks each of them alone."""
+    """A cell that asks questions in several wordings, beside the one that asks each of them alone."""
 
     results: Results
     cell: Cell

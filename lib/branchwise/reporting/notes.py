@@ -38,9 +38,9 @@ NOTES = {
     "followed, against those that the data states. Ideal: critical path on unbounded machines.",
     "ensembles": "Per cent. Single: the mean of the wordings alone; gain: over it, paired over the same "
     "questions, in points. Any right (the oracle), all right, consistency (pairs of wordings with equal "
-    "answers): of the wordings alone. Rescued: right here, of the questions that some but not all wordings "
-    "get right; new: of those that none does. Correlation: over questions, with the share of wordings that "
-    "are right. Passes and ms: a question's, groups asked one at a time for the ms.",
+    "answers): of the wordings alone. Rescued: right here, of the questions that some but not all "
+    "wordings get right; new: of those that none does. Correlation: over questions, with the share of "
+    "wordings that are right. Passes and ms: a question's; ms: of groups asked one at a time.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Paraphrase ensembles inside attention: wordings that do not see each other, and an answer that sees all.
+"""Paraphrase ensembles inside attention: wordings that do not see each other, an answer that sees all.
 
 The prompts of all wordings are cut where they differ: what they begin with is the trunk, each wording a
 branch, and what they end with (`Answer:`, the beginning of the model's turn) a cue that joins them.

@@ -19,7 +19,7 @@ class Options(WordingOptions):
 
     take: Literal["each", "vote"] = Field(
         "each",
-        description="each: the answers to all wordings, scored by their mean; vote: the most frequent one.",
+        description="each: the answers to all wordings, scored by their mean; vote: the most frequent.",
     )
 
 

@@ -1,7 +1,7 @@
 """Where the children of a fork stand, and positions beyond one line: two-dimensional rotary ones.
 
-Of these y is the time (a token's logical position), x the branch. Some rotary channels turn with x too; all
-others, and every channel of a branch at x = 0, turn as the model was trained to.
+Of these y is the time (a token's logical position), x the branch. Some rotary channels turn with x too;
+all others, and every channel of a branch at x = 0, turn as the model was trained to.
 """
 
 from collections.abc import Iterator, Sequence
