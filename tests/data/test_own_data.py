@@ -164,3 +164,12 @@ def test_a_shuffled_question_comes_after_what_it_needs(tmp_path: Path) -> None:
         for size in (1, 3, 8):
             assert order(size, seed).questions == whole[:size]  # no need was cut off
     assert len(orders) == 5
+
+
+def test_wordings_that_are_none_are_dropped_and_counted(tmp_path: Path) -> None:
+    said = ["Who?", " ", "Name them.", "Name them. ", "Who was it?"]
+    made, (found,), _ = prepared(tmp_path, group("g", question("a", paraphrases=said), question("b")))
+    assert [one.paraphrases for one in found] == [("Name them.", "Who was it?"), ()]
+    assert list(made.notes) == [
+        "line 1.questions[0]: question a: 3 paraphrases are empty or the same as one before"
+    ]

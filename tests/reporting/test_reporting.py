@@ -14,6 +14,7 @@ from branchwise.errors import UserError
 from branchwise.evaluation.score import score_cell
 from branchwise.reporting import (
     DEPENDENCY_FIGURES,
+    ENSEMBLE_FIGURES,
     FIGURES,
     TABLES,
     figures,
@@ -105,8 +106,8 @@ def results(experiment: Experiment) -> Results:
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
     promised = (*TABLES, "decoders")
     assert (tables_of(results.experiment), figures_of(results.experiment)) == (promised, FIGURES)
-    assert {*promised, "dependencies"} == set(tables.MAKERS) == set(notes.NOTES)
-    assert {*FIGURES, *DEPENDENCY_FIGURES} == set(figures.MAKERS)
+    assert {*promised, "dependencies", "ensembles"} == set(tables.MAKERS) == set(notes.NOTES)
+    assert {*FIGURES, *DEPENDENCY_FIGURES, *ENSEMBLE_FIGURES} == set(figures.MAKERS)
     for name in promised:
         tables.write_table(name, results, tmp_path)
         assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()

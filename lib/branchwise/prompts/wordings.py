@@ -24,7 +24,7 @@ def worded(question: Question, text: str) -> Question:
 
 
 class Split(NamedTuple):
-    """Prompts as ids: what all of them begin with, what each has of its own, what all of them end with."""
+    """Prompts as ids: what all of them begin with, what each has of its own, what all end with."""
 
     trunk: list[int]
     middles: list[list[int]]
@@ -35,8 +35,8 @@ def split(prompts: Sequence[Sequence[int]]) -> Split:
     """Where several different prompts agree. Every part has a token at least: the trunk and the cue
     give way to the middles, the cue last, since it is what sees all of them.
 
-    By ids of whole prompts, so that put together again each is the prompt that it was. Raises ValueError
-    where prompts are equal, or have no token in common at either end.
+    By ids of whole prompts, so that put together again each is the prompt that it was. Raises
+    ValueError where prompts are equal, or have no token in common at either end.
     """
     if len({tuple(prompt) for prompt in prompts}) < len(prompts):
         raise ValueError("some prompts are equal")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from branchwise.reporting import dependencies, ensembles
+from branchwise.reporting import dependencies, ensemble_figures
 from branchwise.reporting.fitting import height_in, legend_above, wrapped
 from branchwise.reporting.frames import Results, title
 from branchwise.reporting.look import (
@@ -244,7 +244,7 @@ MAKERS: dict[str, Callable[[Results], Figure]] = {
     "quality_latency": quality_latency,
     "tokens": tokens,
     **dependencies.MAKERS,
-    **ensembles.MAKERS,
+    **ensemble_figures.MAKERS,
 }
 
 

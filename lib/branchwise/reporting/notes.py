@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from branchwise.reporting.comparing import Comparison, detectable, family_size
+from branchwise.reporting.ensembles import options_of
 from branchwise.reporting.frames import Results
 from branchwise.reporting.numbers import above_zero, p_value, with_interval
 
@@ -62,7 +63,7 @@ def wording_notes(results: Results) -> list[str]:
     """How many questions have fewer wordings than a strategy asks for."""
     short: dict[str, list[int]] = {}
     for cell, scores in results.scores.items():
-        wanted = scores.identity.settings["strategy"]["options"].get("wordings")
+        wanted = options_of(scores).get("wordings")
         known = [question.more.get("wordings") for question in scores.questions]
         fewer = sum(1 for number in known if number is not None and wanted and number < wanted)
         if fewer:

@@ -37,8 +37,8 @@ class Options(WordingOptions):
     )
     isolated_shots: bool = Field(
         False,
-        description="Whether each solved question sees the instruction and itself alone; the wordings see "
-        "all of them.",
+        description="Whether each solved question sees the instruction and itself alone; the wordings "
+        "see all of them.",
     )
 
 

@@ -164,8 +164,8 @@ class Desk(Protocol):
         rules: "Rules | None" = None,
         begun: Reply | None = None,
     ) -> Reply:
-        """Append tokens to `branch`; all else as in `ask`. `begun`: a reply that this one goes on from, as
-        one answer.
+        """Append tokens to `branch`; all else as in `ask`. `begun`: a reply that this one goes on from,
+        as one answer.
         """
 
 

@@ -1,7 +1,7 @@
 """What all data sets that are read (not made) have in common: their settings, items and bad rows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -117,6 +117,20 @@ class Note(NamedTuple):
 
 Found = Item | BadRow | Note
 """What a data set makes of a row."""
+
+
+def with_wordings(item: Item, paraphrases: Iterable[str]) -> Iterator[Item | Note]:
+    """An item with the other wordings of its question, each once; a note says how many were none: empty,
+    or the same as one before.
+    """
+    own = item.question.text.strip()
+    texts = [text.strip() for text in paraphrases]
+    kept = tuple(dict.fromkeys(text for text in texts if text and text != own))
+    if dropped := len(texts) - len(kept):
+        what = "paraphrase is" if dropped == 1 else "paraphrases are"
+        name = item.question.id
+        yield Note(item.place, f"question {name}: {dropped} {what} empty or the same as one before")
+    yield item._replace(question=item.question.model_copy(update={"paraphrases": kept}))
 
 
 class Citation(NamedTuple):

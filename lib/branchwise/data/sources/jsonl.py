@@ -19,6 +19,7 @@ from branchwise.data.sources.base import (
     all_bad,
     reason,
     stated,
+    with_wordings,
     without_nulls,
 )
 from branchwise.data.types import LETTERS, Question
@@ -89,7 +90,8 @@ class JsonlDataset(FileDataset):
             if isinstance(found, BadRow | Note):
                 yield found
             else:
-                yield self._item(*found, group, place)
+                item = self._item(*found, group, place)
+                yield from with_wordings(item, item.question.paraphrases)
 
     def _item(self, place: str, question: Question, group: OwnGroup, group_place: str) -> Item:
         whole = self.grouping in ONE_PASSAGE

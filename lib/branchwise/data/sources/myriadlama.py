@@ -14,11 +14,13 @@ from branchwise.data.sources.base import (
     Hub,
     Id,
     Item,
+    Note,
     Row,
     ScoredAs,
     Split,
     Texts,
     reason,
+    with_wordings,
 )
 from branchwise.data.style import Instruction
 from branchwise.data.types import Question
@@ -86,7 +88,7 @@ class MyriadLamaDataset(FileDataset):
                 if isinstance(row, dict) and "template" not in row:
                     merged = _Merged.model_validate(row)
                     manual, auto = merged.manual_paraphrases, merged.auto_paraphrases
-                    yield self._item(place, merged.uuid, merged.answers, manual, auto)
+                    yield from self._item(place, merged.uuid, merged.answers, manual, auto)
                 else:
                     _gather(_Template.model_validate(row), place, facts, shared)
             except ValueError as error:
@@ -97,20 +99,22 @@ class MyriadLamaDataset(FileDataset):
                 for templates in (fact.manual, fact.auto)
             )
             try:
-                yield self._item(fact.place, uuid, fact.answers, manual, auto)
+                yield from self._item(fact.place, uuid, fact.answers, manual, auto)
             except ValueError as error:
                 yield BadRow(fact.place, reason(error))
 
-    def _item(self, place: str, uuid: str, answers: Any, manual: list[str], auto: list[str]) -> Item:
+    def _item(
+        self, place: str, uuid: str, answers: Any, manual: list[str], auto: list[str]
+    ) -> Iterator[Item | Note]:
         chosen = {"manual": manual, "auto": auto, "both": [*manual, *auto]}[self.templates]
-        texts = tuple(dict.fromkeys(text.strip() for text in chosen if text.strip()))
+        texts = [text.strip() for text in chosen]
+        first = next((text for text in texts if text), None)
         golds = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
-        if not texts or not golds:
+        if first is None or not golds:
             raise ValueError(f"no answer, or no template ({self.templates})")
-        question = Question(
-            id=uuid, text=texts[0], golds=golds, paraphrases=texts[1:], answer="cloze", kind="cloze"
-        )
-        return Item(place, question)
+        question = Question(id=uuid, text=first, golds=golds, answer="cloze", kind="cloze")
+        texts.remove(first)
+        yield from with_wordings(Item(place, question), texts)
 
 
 def _gather(row: _Template, place: str, facts: dict[str, _Fact], shared: dict[str, str]) -> None:

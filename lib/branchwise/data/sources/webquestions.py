@@ -18,6 +18,7 @@ from branchwise.data.sources.base import (
     Split,
     Texts,
     text_id,
+    with_wordings,
 )
 from branchwise.data.style import Instruction
 from branchwise.data.types import Question
@@ -62,11 +63,8 @@ class WebQuestionsDataset(FileDataset):
         golds.pop("", None)
         if not text or not golds:
             raise ValueError("an empty question, or no answer")
-        others = tuple(dict.fromkeys(p.strip() for p in found.paraphrases if p.strip() not in ("", text)))
-        question = Question(
-            id=text_id(text), text=text, golds=tuple(golds), paraphrases=others, kind="web"
-        )
-        yield Item(place, question)
+        question = Question(id=text_id(text), text=text, golds=tuple(golds), kind="web")
+        yield from with_wordings(Item(place, question), found.paraphrases)
 
 
 def _targets(value: str) -> list[str]:
