@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,7 +13,6 @@ from branchwise.reporting.ensembles import Ensemble, ensembles, module_of, optio
 from branchwise.reporting.fitting import height_in, legend_above, wrapped
 from branchwise.reporting.frames import Results
 from branchwise.reporting.look import (
-    Look,
     dataset_title,
     in_words,
     panels,
@@ -20,7 +20,7 @@ from branchwise.reporting.look import (
     row_labels,
     widen_per_cent,
 )
-from branchwise.reporting.style import COLUMN_IN
+from branchwise.reporting.style import COLUMN_IN, MARKERS
 
 
 def _method(ensemble: Ensemble) -> tuple[Any, ...]:
@@ -38,15 +38,16 @@ def by_wordings(results: Results) -> Figure:
     datasets = [d for d in results.experiment.datasets if len(_sizes(found, d)) > 1]
     if not datasets:
         return in_words("No ensemble of this experiment is there in several sizes to compare.")
-    look = Look(results)
     figure, axes = panels(len(datasets), 1, 1.9)
+    methods = list(dict.fromkeys(_method(one) for one in found if one.cell != one.single))
     shown: dict[tuple[Any, ...], Line2D] = {}
     for axis, dataset in zip(axes, datasets, strict=True):
         mine = [one for one in found if one.cell.dataset == dataset]
         _draw_alone(axis, [one for one in mine if one.cell == one.single])
-        for key in dict.fromkeys(_method(one) for one in mine if one.cell != one.single):
+        for number, key in enumerate(methods):
             line = sorted((one for one in mine if _method(one) == key), key=lambda one: one.wordings)
-            shown.setdefault(key, _draw_method(axis, line, look))
+            if line:
+                shown.setdefault(key, _draw_method(axis, line, number, len(methods)))
         axis.set_title(wrapped(dataset_title(results, dataset), COLUMN_IN - 0.6, 7))
         axis.set_ylabel(f"{quality_label(results, [dataset])}, %")
         axis.xaxis.set_major_locator(FixedLocator(_sizes(mine, dataset)))
@@ -74,19 +75,19 @@ def _draw_alone(axis: Axes, singles: list[Ensemble]) -> None:
         axis.plot([n for n, _ in known], [100 * v for _, v in known], color="0.45", linestyle=line, lw=1)
 
 
-def _draw_method(axis: Axes, line: list[Ensemble], look: Look) -> Line2D:
-    """A method's line with intervals; returns its handle for the legend."""
-    last = line[-1].cell
-    labels = [look.results.label("strategy", one.cell.strategy) for one in line]
+def _draw_method(axis: Axes, line: list[Ensemble], number: int, of: int) -> Line2D:
+    """A method's line with intervals, `number` of so many; returns its handle for the legend."""
+    labels = [one.results.label("strategy", one.cell.strategy) for one in line]
     values = [(one.wordings, one.value) for one in line]
-    known = [(number, value) for number, value in values if value is not None]
-    numbers = [number for number, _ in known]
+    known = [(place, value) for place, value in values if value is not None]
+    # Side by side, so that intervals of equal values can be told apart.
+    numbers = [place + 0.3 * ((number + 0.5) / of - 0.5) for place, _ in known]
     points = [100 * value.value for _, value in known]
     ends = [
         [100 * (v.value - (v.value if v.low is None else v.low)) for _, v in known],
         [100 * ((v.value if v.high is None else v.high) - v.value) for _, v in known],
     ]
-    colour, marker = look.colour[last.strategy], look.marker[last.strategy]
+    colour, marker = _COLOURS[number % len(_COLOURS)], MARKERS[number % len(MARKERS)]
     axis.errorbar(numbers, points, yerr=ends, color=colour, marker=marker, elinewidth=0.6)
     # Of "logit mean, 2" and "logit mean, 8" what they share.
     shared = {label.rpartition(", ")[0] for label in labels}
@@ -94,6 +95,8 @@ def _draw_method(axis: Axes, line: list[Ensemble], look: Look) -> Line2D:
     return Line2D([], [], color=colour, marker=marker, label=name or labels[-1])
 
 
+_COLOURS = [colour for place, colour in enumerate(sns.color_palette("colorblind", 10)) if place != 7]
+"""Without the grey that single wordings have."""
 _FIRST = {"joined": "of all wordings", "last": "of the last wording alone"}
 _PLACES = {"shared": "ending together", "path": "beginning together", "consecutive": "one after another"}
 
