@@ -50,12 +50,12 @@ def dependencies_code(experiment: Experiment, name: str) -> str:
 
 def paraphrases_code() -> str:
     """Hash of the code that made paraphrases depend on."""
-    return _code(LIBRARY / "cells/paraphrasing.py")
+    return _code(LIBRARY / "cells/paraphrasing.py", LIBRARY / "cells/staging.py")
 
 
 def confidence_code() -> str:
     """Hash of the code that confidences depend on, beside the paraphrases."""
-    return _code(LIBRARY / "cells/confiding.py")
+    return _code(LIBRARY / "cells/confiding.py", LIBRARY / "cells/staging.py")
 
 
 def groups_code(experiment: Experiment, dataset: str) -> str:
