@@ -20,6 +20,9 @@ wildcard_constraints:
     strategy=names_of("strategies"),
     decoder=names_of("decoders"),
     dependencies=names_of("dependencies"),
+    # Of confidences also those that the data give.
+    paraphrases=f"{names_of('paraphrases')}|{re.escape(stages.OF_DATA)}",
+    confidence=names_of("confidence"),
     settings="[0-9a-f]{8}",
     scoring="[0-9a-f]{8}",
 
@@ -34,6 +37,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/data.smk"
     include: "workflow/rules/training.smk"
     include: "workflow/rules/dependencies.smk"
+    include: "workflow/rules/wording.smk"
     include: "workflow/rules/generation.smk"
     include: "workflow/rules/timing.smk"
     include: "workflow/rules/evaluation.smk"

@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from branchwise.data.types import AnswerType
-from branchwise.dependencies.graph import Edge
 from branchwise.errors import UserError
 from branchwise.files import atomic_writer, value_hash, write_text
 from branchwise.records import Record
+from branchwise.stages import Before, GroupConfidence, GroupDependencies, GroupParaphrases
 from branchwise.trace import GroupTrace, Tokens
 
 SCHEMA_VERSION: Literal[4] = 4
@@ -52,30 +52,9 @@ class AnswerRow(Record):
         False,
         description="Whether it stands for the answers to all of its wordings: scored by their mean.",
     )
-    tokens: Tokens = Field(description="Its share of the group's ledger, the dependency stage included.")
+    tokens: Tokens = Field(description="Its share of the group's ledger, the stages before included.")
     start_s: float = Field(description="On the group's clock: its first token was computed.")
     end_s: float = Field(description="On the group's clock: its last token was known.")
-
-
-class GroupDependencies(Record):
-    """One line of a file of dependencies: what was found for a group, what was kept, and its cost."""
-
-    group: str
-    generator: str = Field(description="Name in the catalogue of dependencies.")
-    candidates: tuple[Edge, ...]
-    edges: tuple[tuple[str, str], ...] = Field(description="Kept: (needed, needing).")
-    known: tuple[tuple[str, str], ...] | None = Field(description="As the data states; null: unknown.")
-    tokens: Tokens
-    forward_passes: int
-    wall_s: float
-    fallback: str | None = Field(None, description="Why the heuristic's edges stand in; else null.")
-    raw: str = Field("", description="What a model said.")
-    num_dropped: int = Field(0, description="Items of a model's reply that were no edge.")
-    matrix: tuple[tuple[float, ...], ...] | None = Field(
-        None,
-        description="Of generators that weigh every pair: row i holds how strongly question i needs each "
-        "question, in the order of the group.",
-    )
 
 
 class GroupRun(Record):
@@ -90,6 +69,13 @@ class GroupRun(Record):
     dependencies: GroupDependencies | None = Field(
         None, description="Of strategies that follow any; their cost is in no other field here."
     )
+    paraphrases: GroupParaphrases | None = Field(None, description="The same of made paraphrases.")
+    confidence: GroupConfidence | None = Field(None, description="The same of confidences.")
+
+    @property
+    def before(self) -> Before:
+        """What was found for the group before it was asked."""
+        return tuple(one for one in (self.dependencies, self.paraphrases, self.confidence) if one)
 
 
 class GroupRecord(Record):
@@ -116,6 +102,13 @@ class Identity(Record):
     dependencies_code: str | None = Field(
         None, description="Hash of the code that found the dependencies, where any are followed."
     )
+    paraphrases_code: str | None = Field(None, description="The same of made paraphrases.")
+    confidence_code: str | None = Field(None, description="The same of confidences.")
+
+    @property
+    def codes(self) -> tuple[str | None, ...]:
+        """All hashes of code."""
+        return (self.code, self.dependencies_code, self.paraphrases_code, self.confidence_code)
 
     def about(self, cell: Mapping[str, str]) -> dict[str, str]:
         """What the first line of a cell's files of rows says: whose they are."""
@@ -148,9 +141,13 @@ class RunRecord(Record):
     left_out: tuple[LeftOut, ...] = Field((), description="Groups that do not fit the model.")
     totals: Tokens
     totals_by_role: dict[str, Tokens] = Field(
-        description="By the role of the model asked, and `dependencies`, the stage before."
+        description="By the role of the model asked, and the stages before: dependencies, "
+        "paraphrases, confidence."
     )
     forward_passes: int
+    paraphrases: dict[str, int] = Field(
+        {}, description="Of made ones: how many were kept, are missing, and were dropped, by reason."
+    )
     warnings: tuple[str, ...]
     groups: tuple[GroupRun, ...]
 
@@ -184,7 +181,7 @@ class QuestionScore(Record):
 
 
 class GroupScore(Record):
-    """Counters of one group, with what finding its dependencies cost."""
+    """Counters of one group, with what the stages before it cost."""
 
     group: str
     num_questions: int
@@ -195,12 +192,20 @@ class GroupScore(Record):
     generated: float
     padding: float
     dependency_s: float = Field(description="The dependency stage; 0 where there is none.")
+    wording_s: float | None = Field(
+        None, description="The stages of paraphrases and confidence; null where there are none."
+    )
     edges: float = Field(description="Dependencies that were followed, per question.")
     edge_pairs: tuple[tuple[str, str], ...] = ()
     known_pairs: tuple[tuple[str, str], ...] | None = None
     edge_precision: float | None = None
     edge_recall: float | None = None
     edge_turned: float | None = None
+
+    @property
+    def before_s(self) -> float:
+        """What all stages before took."""
+        return self.dependency_s + (self.wording_s or 0.0)
 
 
 class Throughput(Record):
@@ -232,6 +237,7 @@ class Scores(Record):
     fallbacks: dict[str, int] = Field(
         {}, description="Groups whose dependencies the heuristic stood in for, by reason."
     )
+    paraphrases: dict[str, int] = Field({}, description="See RunRecord.paraphrases.")
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]
     questions: tuple[QuestionScore, ...]

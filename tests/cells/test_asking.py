@@ -21,6 +21,7 @@ from branchwise.data.types import Group
 from branchwise.decoding.decoders.tree import TreeEntry
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.errors import DoesNotFit, UserError
+from branchwise.evaluation.score import score_group
 from branchwise.files import value_hash, write_text
 from branchwise.prompts import PromptStyle, single
 from branchwise.results import (
@@ -32,6 +33,13 @@ from branchwise.results import (
     read_json,
     read_rows,
     write_rows,
+)
+from branchwise.stages import (
+    GroupConfidence,
+    GroupParaphrases,
+    QuestionConfidence,
+    QuestionParaphrases,
+    WordingConfidence,
 )
 from branchwise.strategies import Answered, load
 from branchwise.strategies.base import Desk, answered
@@ -316,7 +324,7 @@ def test_files_and_strategy_go_together(tmp_path: Path) -> None:
     plain = CellFiles(files.groups, files.out, files.journal)
     made, known = groups_of(job_of("collab", "llm"), files)
     assert [question.needs for question in made[0]] == [(), ("q1",), ()]
-    assert known == {"g": found[0]}
+    assert known == {"g": (found[0],)}
     made, known = groups_of(job_of("collab"), plain)
     assert [question.needs for question in made[0]] == [(), (), ()]
     assert known == {}
@@ -347,3 +355,111 @@ def test_a_workshop_makes_what_jobs_share_once(monkeypatch: pytest.MonkeyPatch) 
     tuned, sources = workshop.runner_of(dataclasses.replace(job_of(), strategy=entry))
     assert tuned.decoder is not one.decoder
     assert sources["answerer"].checkpoint == Path("/adapter")
+
+
+# ----- stages of wordings -----
+
+
+def wordings_of_stages(group: Group) -> tuple[GroupParaphrases, GroupConfidence]:
+    """One paraphrase a question, another that is missing; costs that are told apart."""
+    paraphrases = GroupParaphrases(
+        group=group.id,
+        generator="p",
+        questions=tuple(
+            QuestionParaphrases(question=q.id, kept=(f"So {q.text}",), dropped={"empty": 3}, missing=1)
+            for q in group
+        ),
+        tokens=Tokens(sent=100, unique=60, cached=40, generated=8, padding=0),
+        forward_passes=7,
+        wall_s=0.5,
+    )
+    confidence = GroupConfidence(
+        group=group.id,
+        generator="c",
+        questions=tuple(
+            QuestionConfidence(
+                question=q.id,
+                wordings=(WordingConfidence(text=q.text, answer="yes", confidence=0.25),),
+            )
+            for q in group
+        ),
+        tokens=Tokens(sent=1000, unique=10, cached=990, generated=80, padding=0),
+        forward_passes=5,
+        wall_s=0.25,
+    )
+    return paraphrases, confidence
+
+
+def worded(folder: Path, groups, unfit: str | None = None) -> tuple[CellJob, CellFiles]:
+    settings = {
+        "groups": {"made": 1},
+        "dependencies": None,
+        "paraphrases": {"p": 1},
+        "confidence": {"c": 1},
+    }
+    strategy = StrategyEntry(
+        module="per_prompt", options={"wordings": 3}, paraphrases="p", confidence="c"
+    )
+    cell = {"dataset": "d", "model": "m", "strategy": "mine", "decoder": "tree"}
+    identity = Identity(settings=settings, code="c")
+    job = dataclasses.replace(job_of(), cell=cell, strategy=strategy, identity=identity)
+    rows = [wordings_of_stages(group) for group in groups]
+    files = files_of(folder, groups)
+    for number, name in enumerate(("paraphrases", "confidence")):
+        mine = [row[number] for row in rows]
+        if unfit and name == "confidence":
+            mine[0] = mine[0].model_copy(update={"unfit": unfit, "questions": ()})
+        write_rows(folder / f"{name}.jsonl", mine, {"settings": value_hash(settings[name])})
+        files = dataclasses.replace(files, **{name: folder / f"{name}.jsonl"})
+    return job, files
+
+
+def test_a_cells_totals_hold_what_its_wordings_cost(decoder: FakeDecoder, tmp_path: Path) -> None:
+    """Two groups of two questions in two wordings; ten tokens a prompt."""
+    groups = GROUPS[:2]
+    record, _ = ran(*worded(tmp_path, groups))
+    assert {role: tokens.sent for role, tokens in record.totals_by_role.items()} == {
+        "answerer": 80,
+        "paraphrases": 200,
+        "confidence": 2000,
+    }
+    assert record.totals.sent == 80 + 200 + 2000
+    assert record.forward_passes == sum(run.forward_passes for run in record.groups) + 2 * (7 + 5)
+    rows = list(read_rows(tmp_path / "cell/answers.jsonl", AnswerRow))
+    assert [len(row.wordings) for row in rows] == [2] * 4
+    assert rows[0].tokens.sent == 20 + (100 + 1000) / 2
+    assert Tokens.total(row.tokens for row in rows) == record.totals
+    assert record.paraphrases == {"kept": 4, "missing": 4, "cut_off": 0, "empty": 12}
+    assert record.warnings == ("4 paraphrases are missing: what was drawn for them was dropped",)
+    score = score_group(record.groups[0])
+    assert (score.dependency_s, score.wording_s, score.before_s) == (0, 0.75, 0.75)
+    assert (score.sent, score.forward_passes) == (40 + 1100, record.groups[0].forward_passes + 12)
+
+
+def test_groups_have_the_wordings_and_confidences_that_were_found(tmp_path: Path) -> None:
+    job, files = worded(tmp_path, GROUPS[:2])
+    made, known = groups_of(job, files)
+    (first, *_) = made[0]
+    assert first.paraphrases == (f"So {first.text}",)
+    assert first.confidences == {first.text: 0.25}
+    assert [row.stage for row in known["a"]] == ["paraphrases", "confidence"]
+    with pytest.raises(UserError, match="mine asks p paraphrases; give --paraphrases, the file of"):
+        groups_of(job, dataclasses.replace(files, paraphrases=None))
+    with pytest.raises(UserError, match="weighs by c confidence; give --confidence"):
+        groups_of(job, dataclasses.replace(files, confidence=None))
+    with pytest.raises(UserError, match="asks no paraphrases; leave out --paraphrases"):
+        groups_of(job_of(), dataclasses.replace(files, confidence=None))
+    with pytest.raises(UserError, match="is of settings"):
+        groups_of(job, dataclasses.replace(files, paraphrases=files.confidence))
+    other = job.strategy.model_copy(update={"paraphrases": "o"})
+    with pytest.raises(UserError, match="holds paraphrases p, not o"):
+        groups_of(dataclasses.replace(job, strategy=other), files)
+
+
+def test_a_group_whose_confidence_could_not_be_asked_is_left_out(
+    decoder: FakeDecoder, tmp_path: Path
+) -> None:
+    record, said = ran(*worded(tmp_path, GROUPS[:2], unfit="group a: a prompt of 9 tokens"))
+    assert [one.group for one in record.left_out] == ["a"]
+    assert record.num_groups == 1
+    assert "warning: left out: group a: a prompt of 9 tokens" in said

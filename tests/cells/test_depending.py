@@ -8,11 +8,13 @@ from tests.fakes import Clock, group_of
 from branchwise.cells import depending as depending_module
 from branchwise.cells.depending import Depending, check_control, find_all, states_needs
 from branchwise.cells.generators.base import FREE, Found
+from branchwise.cells.staging import Kept
 from branchwise.dependencies.controls import control_edges
 from branchwise.dependencies.entries import ControlEntry, HeuristicEntry
 from branchwise.dependencies.graph import Edge
 from branchwise.dependencies.selection import Selection
 from branchwise.errors import UserError
+from branchwise.stages import GroupDependencies
 from branchwise.trace import Tokens
 
 GROUP = group_of(3, q3="q1")
@@ -105,18 +107,22 @@ def test_the_first_is_found_once_before_and_what_is_known_is_not_found_again(tmp
         return Found(EDGES[:1], tokens=TOKENS, forward_passes=len(asked))
 
     groups = [group_of(3, name) for name in "abc"]
-    depending, journal = by_hand(heuristic(), generate), tmp_path / "journal.jsonl"
-    first = find_all(groups[:2], depending, lambda *done: progress.append(done), journal, "i")
+    depending = by_hand(heuristic(), generate)
+
+    def kept(identity: str = "i") -> Kept[GroupDependencies]:
+        return Kept(GroupDependencies, tmp_path / "journal.jsonl", identity)
+
+    first = find_all(groups[:2], depending, lambda *done: progress.append(done), kept())
     assert asked == ["a", "a", "b"]
     # The warm-up's result is not the one that counts.
     assert [found.forward_passes for found in first] == [2, 3]
     asked.clear()
-    again = find_all(groups, depending, lambda *done: progress.append(done), journal, "i")
+    again = find_all(groups, depending, lambda *done: progress.append(done), kept())
     assert asked == ["c", "c"]
     assert again[:2] == first
     assert progress == [(1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
     asked.clear()
-    find_all(groups, depending, lambda *done: None, journal, "another")
+    find_all(groups, depending, lambda *done: None, kept("another"))
     assert asked == ["a", "a", "b", "c"]
     asked.clear()
     find_all(groups[:1], depending, lambda *done: None)

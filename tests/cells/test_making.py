@@ -13,6 +13,7 @@ from branchwise.data.types import Group, Question
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.prompts import PromptStyle
+from branchwise.strategies.entry import StrategyEntry
 
 PASSAGE = "The mill stood by the river until the flood of the year in which the bridge was built."
 GROUP = Group(id="g1", context=PASSAGE, questions=(Question(id="q", text="Where?", golds=("x",)),))
@@ -24,7 +25,7 @@ def job_with(shots: tuple[Group, ...]) -> CellJob:
         CellJob,
         SimpleNamespace(
             style=PromptStyle(shots=shots),
-            strategy=SimpleNamespace(dependencies=None),
+            strategy=StrategyEntry(module="batch"),
             identity=SimpleNamespace(settings={"groups": "mine"}),
             cell={"strategy": "batch"},
         ),

@@ -22,10 +22,10 @@ def runner_of(strategy, decoder: FakeDecoder, budget: int = 8, others=None) -> G
     return GroupRunner(strategy, decoder, decoder.chat, PromptStyle(), budget, None, others or {})
 
 
-def recorded(strategy, decoder: FakeDecoder, budget: int = 8, others=None, found=None, group=GROUP):
+def recorded(strategy, decoder: FakeDecoder, budget: int = 8, others=None, before=(), group=GROUP):
     said: list[str] = []
     done = runner_of(strategy, decoder, budget, others).once(group)
-    return record_of(group, done, said.append, found), said, done
+    return record_of(group, done, said.append, before), said, done
 
 
 # ----- the clock -----
@@ -117,7 +117,7 @@ def test_a_record_by_hand() -> None:
         FakeDecoder(lambda request: "one two three"),
     )
     others = {"planner": Asked(planner, None)}
-    record, said, _ = recorded(planned, answerer, others=others, found=DEPENDENCIES)
+    record, said, _ = recorded(planned, answerer, others=others, before=(DEPENDENCIES,))
     run = record.run
     assert (run.id, run.num_questions, run.num_asks) == ("g", 3, 3)
     assert said == ["group g: the strategy left 1 questions without an answer"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from branchwise.cells import depending
-from branchwise.config.identity import dependencies_name
+from branchwise.config.stages import dependencies_name
 from branchwise.data.groups_file import read_groups
 from branchwise.results import GroupDependencies, read_rows
 from tests.commands.small import STATED, Small, told

@@ -30,16 +30,15 @@ from branchwise.config.identity import (
     cell_settings,
     check_models,
     check_present,
-    dependencies_name,
-    dependency_settings,
     differing,
     groups_name,
-    groups_settings,
     scores_path,
     scoring_identity,
     scoring_settings,
 )
 from branchwise.config.imports import closure
+from branchwise.config.parts import groups_settings
+from branchwise.config.stages import dependencies_name, dependency_settings
 from branchwise.config.timing import (
     BETWEEN,
     contest_of,

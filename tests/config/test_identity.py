@@ -14,11 +14,10 @@ from branchwise.config.identity import (
     cell_identity,
     cell_settings,
     check_present,
-    dependency_entry,
-    dependency_model,
     differing,
     scores_path,
 )
+from branchwise.config.stages import dependency_entry, dependency_model
 from branchwise.config.timing import contests, times_path
 from branchwise.errors import UserError
 

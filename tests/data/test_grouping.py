@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branchwise.config.identity import entry_settings
+from branchwise.config.parts import entry_settings
 from branchwise.data import similarity
 from branchwise.data.prepare import groups_of, prepare_groups
 from branchwise.data.similarity import clusters

@@ -276,7 +276,7 @@ def test_what_finding_dependencies_cost_is_in_the_rows(root: Path) -> None:
     tokens = Tokens(sent=510, unique=400, cached=110, generated=20, padding=0)
     facts = {"candidates": (), "edges": (), "known": None, "forward_passes": 3, "wall_s": 0.1}
     found = GroupDependencies(group=GROUPS[0].id, generator="llm", tokens=tokens, **facts)
-    made = record_of(GROUPS[0], runner(root, "tree", fused).once(GROUPS[0]), pytest.fail, found)
+    made = record_of(GROUPS[0], runner(root, "tree", fused).once(GROUPS[0]), pytest.fail, (found,))
     whole = Tokens.total([made.run.tokens, tokens])
     for name in Tokens.model_fields:
         summed = sum(getattr(row.tokens, name) for row in made.answers)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from branchwise.config import Cell, hashing, identity, timing
+from branchwise.config import Cell, hashing, identity, stages, timing
 from branchwise.config.load import load_experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
@@ -167,10 +167,20 @@ def judged(wildcards):
     return f"{CELL_FOLDER}/{{scoring}}/judged.json"
 
 
-def dependencies_of(wildcards):
-    """The file of dependencies that a strategy follows, if it follows any."""
-    name = EXPERIMENT.catalogues.strategies[wildcards.strategy].dependencies
-    return found_dependencies(wildcards, name) if name else []
+def made_by(needed, wildcards):
+    """The file of a stage that a strategy or another stage uses."""
+    path = stages.stage_file(EXPERIMENT, needed, wildcards.dataset, wildcards.model)
+    return f"{RESULTS}/{path}"
+
+
+def of_stage(stage):
+    """An input: the file of a stage that a strategy uses, if it uses any."""
+
+    def path(wildcards):
+        needed = stages.needed_by(EXPERIMENT, wildcards.strategy)
+        return [made_by(one, wildcards) for one in needed if one.stage == stage]
+
+    return path
 
 
 def contest_of(wildcards):
@@ -179,33 +189,32 @@ def contest_of(wildcards):
     return timing.contest_of(EXPERIMENT, wildcards.dataset, wildcards.model, decoder)
 
 
-def followed(wildcards):
-    """Names of the dependencies that strategies of a timing job follow."""
+def timed_needs(wildcards, stage):
+    """What strategies of a timing job use of a stage."""
     strategies = (cell.strategy for cell in contest_of(wildcards).cells)
-    names = (EXPERIMENT.catalogues.strategies[name].dependencies for name in strategies)
-    return list(dict.fromkeys(name for name in names if name))
+    every = (one for name in strategies for one in stages.needed_by(EXPERIMENT, name))
+    return list(dict.fromkeys(one for one in every if one.stage == stage))
 
 
-def found_dependencies(wildcards, name):
-    """The file of dependencies of a name."""
-    model = identity.dependency_model(EXPERIMENT, name, wildcards.model)
-    file = identity.dependencies_name(
-        EXPERIMENT, name, wildcards.dataset, wildcards.model
-    )
-    return f"{RESULTS}/dependencies/{wildcards.dataset}/{model}/{name}/{file}.jsonl"
+def timed_of_stage(stage):
+    """An input: the files of a stage that a timing job uses."""
+
+    def paths(wildcards):
+        return [made_by(one, wildcards) for one in timed_needs(wildcards, stage)]
+
+    return paths
 
 
-def timed_dependencies(wildcards):
-    """The files of dependencies that a timing job follows."""
-    return [found_dependencies(wildcards, name) for name in followed(wildcards)]
+def timed_options(stage):
+    """A param: the same as options of the command."""
 
+    def options(wildcards, input):
+        pairs = zip(timed_needs(wildcards, stage), input[stage])
+        return " ".join(
+            f"--{stage} {shlex.quote(f'{one.key}={file}')}" for one, file in pairs
+        )
 
-def dependency_options(wildcards, input):
-    """The same as options of the command."""
-    pairs = zip(followed(wildcards), input.dependencies)
-    return " ".join(
-        f"--dependencies {shlex.quote(f'{name}={file}')}" for name, file in pairs
-    )
+    return options
 
 
 def timed_decoder(wildcards):
@@ -223,6 +232,27 @@ def times_code(wildcards):
 def dependencies_code(wildcards):
     """Hash of the code that finds dependencies."""
     return hashing.dependencies_code(EXPERIMENT, wildcards.dependencies)
+
+
+def confided(wildcards):
+    """The paraphrases whose confidence a job finds; None where they are those that the data give."""
+    made = wildcards.paraphrases != stages.OF_DATA
+    return stages.Needed("paraphrases", wildcards.paraphrases) if made else None
+
+
+def confided_paraphrases(wildcards):
+    """The file of these paraphrases, if they are made."""
+    needed = confided(wildcards)
+    return made_by(needed, wildcards) if needed else []
+
+
+def confided_option(wildcards, input):
+    """The same as an option of the command."""
+    if not input.paraphrases:
+        return ""
+    return (
+        f"--paraphrases {shlex.quote(f'{confided(wildcards).key}={input.paraphrases}')}"
+    )
 
 
 def answers_code(wildcards):

@@ -1,7 +1,9 @@
 rule generate:
     input:
         groups=groups_of,
-        dependencies=dependencies_of,
+        dependencies=of_stage("dependencies"),
+        paraphrases=of_stage("paraphrases"),
+        confidence=of_stage("confidence"),
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         trace=f"{CELL_FOLDER}/trace.jsonl",
@@ -19,6 +21,8 @@ rule generate:
         config=CONFIG,
         code=answers_code,
         dependencies=option_if_any("dependencies"),
+        paraphrases=option_if_any("paraphrases"),
+        confidence=option_if_any("confidence"),
         out=subpath(output.run, parent=True),
         journal=f"{RESULTS}/journal/{CELL}.jsonl",
     message:
@@ -28,4 +32,4 @@ rule generate:
         "--model {wildcards.model:q} --strategy {wildcards.strategy:q} "
         "--decoder {wildcards.decoder:q} --settings {wildcards.settings} "
         "--groups {input.groups:q} --out {params.out:q} --journal {params.journal:q} "
-        "{params.dependencies} 2> {log:q}"
+        "{params.dependencies} {params.paraphrases} {params.confidence} 2> {log:q}"

@@ -1,7 +1,9 @@
 rule time:
     input:
         groups=groups_of,
-        dependencies=timed_dependencies,
+        dependencies=timed_of_stage("dependencies"),
+        paraphrases=timed_of_stage("paraphrases"),
+        confidence=timed_of_stage("confidence"),
     output:
         f"{TIMES}/{{dataset}}/{{model}}/{{contest}}/{{settings}}.json",
     log:
@@ -23,11 +25,13 @@ rule time:
         code=times_code,
         decoder=timed_decoder,
         journal=f"{RESULTS}/journal/times/{{dataset}}/{{model}}/{{contest}}/{{settings}}.jsonl",
-        dependencies=dependency_options,
+        dependencies=timed_options("dependencies"),
+        paraphrases=timed_options("paraphrases"),
+        confidence=timed_options("confidence"),
     message:
         "timing {wildcards.dataset} on {wildcards.contest}, alone on the machine"
     shell:
         "python -m branchwise time {params.config} --dataset {wildcards.dataset:q} "
         "--model {wildcards.model:q} {params.decoder} --settings {wildcards.settings} "
         "--groups {input.groups:q} --out {output:q} --journal {params.journal:q} "
-        "{params.dependencies} 2> {log:q}"
+        "{params.dependencies} {params.paraphrases} {params.confidence} 2> {log:q}"

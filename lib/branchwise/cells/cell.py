@@ -6,13 +6,15 @@ here, since all that they decide is in the job.
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
 from branchwise.cells import provenance
-from branchwise.cells.flight import Flight, run_groups
+from branchwise.cells.flight import Flight, Found, run_groups
+from branchwise.cells.found import unfit_of
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.journal import Journal
 from branchwise.cells.making import Workshop, groups_of
@@ -23,6 +25,7 @@ from branchwise.errors import UserError
 from branchwise.files import file_hash
 from branchwise.locks import alone
 from branchwise.results import RunRecord, read_json, write_json, write_rows
+from branchwise.stages import STAGES, GroupDependencies, GroupParaphrases, StageRow
 from branchwise.trace import ANSWERER, Tokens
 
 Progress = Callable[[int, int], None]
@@ -57,7 +60,7 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
 
     torch.set_num_threads(job.threads)
     started = time.perf_counter()
-    runner, sources = Workshop().runner_of(job)
+    runner, sources = Workshop().runner_of(job, unfit_of(found))
     load_s = time.perf_counter() - started
     for source in sources.values():
         for note in source.loaded.notes if source.is_loaded else ():
@@ -69,8 +72,8 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
         warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
     flight = run_groups(runner, groups, journal, progress, warn, found, job.groups_in_flight, job.strict)
     _check_some_fit(job, flight)
-    if fallbacks := sum(bool(one.fallback) for one in found.values()):
-        warn(f"the heuristic stood in for the dependencies of {fallbacks} of {len(found)} groups")
+    for message in _shortcomings(found):
+        warn(message)
     if flight.num_resumed:
         say(f"resumed: {flight.num_resumed} of {len(groups)} groups came from the journal")
     records = flight.records
@@ -80,6 +83,25 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
     facts = {"load_s": load_s, "warnings": tuple(warnings)}
     write_json(files.out / "run.json", _run_record(job, files, sources, runner.decoder, flight, facts))
     journal.remove()
+
+
+def _shortcomings(found: Found) -> Iterator[str]:
+    """What a reader must know of what the stages before have found."""
+    rows = [one for before in found.values() for one in before]
+    dependencies = [one for one in rows if isinstance(one, GroupDependencies)]
+    if fallbacks := sum(bool(one.fallback) for one in dependencies):
+        yield f"the heuristic stood in for the dependencies of {fallbacks} of {len(dependencies)} groups"
+    if missing := _paraphrase_counts(rows).get("missing"):
+        yield f"{missing} paraphrases are missing: what was drawn for them was dropped"
+
+
+def _paraphrase_counts(rows: Iterable[StageRow]) -> dict[str, int]:
+    """How many paraphrases were kept, are missing, and were dropped, by reason."""
+    counts: Counter[str] = Counter()
+    for one in rows:
+        if isinstance(one, GroupParaphrases):
+            counts.update(one.counts())
+    return dict(counts)
 
 
 def _check_some_fit(job: CellJob, flight: Flight) -> None:
@@ -101,7 +123,7 @@ def _request(job: CellJob, files: CellFiles, sources: dict[str, ModelSource]) ->
         "devices": {
             role: str(source.loaded.model.device) for role, source in sources.items() if source.is_loaded
         },
-        "dependencies": file_hash(files.dependencies) if files.dependencies else None,
+        **{one.stage: file_hash(path) for one in STAGES if (path := files.of_stage(one.stage))},
     }
 
 
@@ -118,7 +140,7 @@ def _run_record(
     facts: dict[str, Any],
 ) -> RunRecord:
     runs = tuple(record.run for record in flight.records)
-    found = [run.dependencies for run in runs if run.dependencies]
+    before = [one for run in runs for one in run.before]
     commit, dirty = provenance.commit()
     resolved = {"device": str(decoder.device), **decoder.facts()}
     answerer = sources[ANSWERER]
@@ -129,8 +151,8 @@ def _run_record(
     by_role = [run.tokens_by_role for run in runs]
     roles = dict.fromkeys(role for one in by_role for role in one)
     totals = {role: Tokens.total(one[role] for one in by_role if role in one) for role in roles}
-    if found:
-        totals["dependencies"] = Tokens.total(one.tokens for one in found)
+    for stage in dict.fromkeys(one.stage for one in before):
+        totals[stage] = Tokens.total(one.tokens for one in before if one.stage == stage)
     return RunRecord(
         cell=job.cell,
         identity=job.identity,
@@ -153,7 +175,8 @@ def _run_record(
         left_out=flight.left_out,
         totals=Tokens.total(totals.values()),
         totals_by_role=totals,
-        forward_passes=sum(run.forward_passes for run in runs) + sum(one.forward_passes for one in found),
+        forward_passes=sum(one.forward_passes for one in (*runs, *before)),
+        paraphrases=_paraphrase_counts(before),
         groups=runs,
         **facts,
     )

@@ -1,21 +1,19 @@
 """The dependency stage: finds and chooses the edges of every group, with what that cost."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from branchwise.cells.clock import collector_off, set_aside
 from branchwise.cells.generators.base import Generator
+from branchwise.cells.staging import Kept
 from branchwise.data.types import Group
 from branchwise.dependencies.entries import ControlEntry, DependencyEntry
 from branchwise.dependencies.graph import known_edges
 from branchwise.dependencies.selection import select
 from branchwise.errors import UserError
-from branchwise.files import append_journal, read_journal
-from branchwise.results import GroupDependencies
+from branchwise.stages import GroupDependencies
 
 
 def generator_of(entry: DependencyEntry, source: Any) -> Generator:
@@ -82,28 +80,24 @@ def find_all(
     groups: Sequence[Group],
     depending: Depending,
     progress: Callable[[int, int], None],
-    journal: Path | None = None,
-    identity: str = "",
+    kept: Kept[GroupDependencies] | None = None,
 ) -> list[GroupDependencies]:
     """The dependencies of all groups; the first one that is to be found is done once before, untimed.
 
-    What is found goes to the journal at once, under a hash of `identity` and the group, so a stage that
-    was stopped goes on from there.
+    What is found is `kept` at once, so that a stage that was stopped goes on from there.
     """
-    known, _ = read_journal(journal) if journal else ({}, 0)
+    kept = kept or Kept(GroupDependencies)
     found: list[GroupDependencies] = []
     warm = False
     for number, group in enumerate(groups, start=1):
-        key = hashlib.sha256(f"{identity}\n{group.model_dump_json()}".encode()).hexdigest()
-        if key in known:
-            found.append(GroupDependencies.model_validate(known[key]))
-        else:
+        row = kept.get(group)
+        if row is None:
             if not warm:
                 depending.find(group)
                 set_aside()
                 warm = True
-            found.append(depending.find(group))
-            if journal is not None:
-                append_journal(journal, key, found[-1].model_dump(mode="json"))
+            row = depending.find(group)
+            kept.add(group, row)
+        found.append(row)
         progress(number, len(groups))
     return found

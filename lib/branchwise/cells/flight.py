@@ -15,9 +15,10 @@ from branchwise.cells.runner import GroupRunner, record_of
 from branchwise.data.types import Group
 from branchwise.decoding.loop import run
 from branchwise.errors import DoesNotFit
-from branchwise.results import GroupDependencies, GroupRecord, LeftOut
+from branchwise.results import GroupRecord, LeftOut
+from branchwise.stages import Before
 
-Found = Mapping[str, GroupDependencies]
+Found = Mapping[str, Before]
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def run_groups(
 ) -> Flight:
     """Ask all groups, so many at once; finished ones go to the journal and are not asked again.
 
-    `found` holds what is known of the groups' dependencies, by group. The first group that is not in the
-    journal warms the decoder up. A group that does not fit the model is left out, and `warn` hears why;
-    with `strict` its DoesNotFit is raised.
+    `found` holds what stages before had found for each group. The first group that is not in the journal
+    warms the decoder up. A group that does not fit the model is left out, and `warn` hears why; with
+    `strict` its DoesNotFit is raised.
     """
     done = {group.id: record for group in groups if (record := journal.get(group))}
     num_resumed = len(done)
@@ -58,7 +59,7 @@ def run_groups(
 
     async def ask(group: Group) -> None:
         try:
-            record = record_of(group, await runner.ask(group), warn, found.get(group.id))
+            record = record_of(group, await runner.ask(group), warn, found.get(group.id, ()))
         except (DoesNotFit, ExceptionGroup) as raised:
             error = _unfit(raised)
             if strict or error is None:

@@ -37,9 +37,17 @@ class CellJob:
 
 @dataclass(frozen=True)
 class CellFiles:
-    """What a cell reads and writes: groups, dependencies if it follows any, its folder, its journal."""
+    """What a cell reads and writes: groups, its folder, its journal, and a file of each stage (see
+    `branchwise.stages`) that its strategy uses.
+    """
 
     groups: Path
     out: Path
     journal: Path
     dependencies: Path | None = None
+    paraphrases: Path | None = None
+    confidence: Path | None = None
+
+    def of_stage(self, stage: str) -> Path | None:
+        """The file of a stage, by its name."""
+        return getattr(self, stage)

@@ -1,9 +1,11 @@
-"""What a cell's job is made into: its groups with their dependencies, and the runner that asks them."""
+"""What a cell's job is made into: its groups with what was found for them, and what asks them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from branchwise.cells.desk import Asked
-from branchwise.cells.found import read_dependencies, with_found
+from branchwise.cells.flight import Found
+from branchwise.cells.found import read_found, row_of, with_found
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.runner import GroupRunner
 from branchwise.data.groups_file import read_groups
@@ -13,34 +15,37 @@ from branchwise.decoding.contract import Decoder
 from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
-from branchwise.dependencies.graph import with_edges
 from branchwise.errors import UserError
 from branchwise.files import value_hash
-from branchwise.results import GroupDependencies
+from branchwise.stages import STAGES, StageRow
 from branchwise.strategies import load
 from branchwise.trace import ANSWERER
 
 
-def groups_of(job: CellJob, files: CellFiles) -> tuple[list[Group], dict[str, GroupDependencies]]:
-    """The groups with the dependencies that are to be followed, and how these were found.
+def groups_of(job: CellJob, files: CellFiles) -> tuple[list[Group], Found]:
+    """The groups with what stages before have found for them, and that itself, by group.
 
     Raises UserError where files and strategy do not go together.
     """
     groups = _without_shots(job, files)
-    name = job.strategy.dependencies
-    if (name is None) != (files.dependencies is None):
+    known = [(kind, rows) for kind in STAGES if (rows := _found(job, files, kind)) is not None]
+    found = {group.id: tuple(row_of(group, rows, kind) for kind, rows in known) for group in groups}
+    return [with_found(group, found[group.id]) for group in groups], found if known else {}
+
+
+def _found(job: CellJob, files: CellFiles, kind: type[StageRow]) -> dict[str, StageRow] | None:
+    """What a stage has found, by group; None where the strategy has no use for it."""
+    name, path = job.strategy.of_stage(kind.stage), files.of_stage(kind.stage)
+    if (name is None) != (path is None):
         raise UserError(
-            f"strategy {job.cell['strategy']} follows {name or 'no'} dependencies",
-            "give --dependencies, the file of `branchwise depend`"
+            f"strategy {job.cell['strategy']} {kind.verb} {name or 'no'} {kind.stage}",
+            f"give --{kind.stage}, the file of `branchwise {kind.command}`"
             if name
-            else "leave out --dependencies",
+            else f"leave out --{kind.stage}",
         )
-    if name is None or files.dependencies is None:
-        # Without a stage there are none: what the data states is not to be followed by the way.
-        return [with_edges(group, []) for group in groups], {}
-    wanted = value_hash(job.identity.settings["dependencies"])
-    found = read_dependencies(files.dependencies, name, wanted)
-    return [with_found(group, found) for group in groups], found
+    if name is None or path is None:
+        return None
+    return read_found(path, kind, name, value_hash(job.identity.settings[kind.stage]))
 
 
 def _without_shots(job: CellJob, files: CellFiles) -> list[Group]:
@@ -61,8 +66,10 @@ class Workshop:
         self._sources: list[ModelSource] = []
         self._decoders: list[tuple[ModelSource, DecoderSettings, Decoder]] = []
 
-    def runner_of(self, job: CellJob) -> tuple[GroupRunner, Sources]:
-        """The runner of a job, and its models by role."""
+    def runner_of(
+        self, job: CellJob, unfit: Mapping[str, str] | None = None
+    ) -> tuple[GroupRunner, Sources]:
+        """The runner of a job, and its models by role; `unfit` groups it refuses to ask."""
         checkpoint = Path(job.strategy.checkpoint) if job.strategy.checkpoint else None
         sources = {ANSWERER: self._source(job.model, checkpoint)}
         sources |= {role: self._source(entry, None) for role, entry in job.roles.items()}
@@ -78,6 +85,7 @@ class Workshop:
             job.max_new_tokens,
             frozenset(job.strategy.needs),
             {role: Asked(decoder, sources[role].chat) for role, decoder in decoders.items()},
+            unfit or {},
         )
         return runner, sources
 

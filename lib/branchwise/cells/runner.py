@@ -11,10 +11,11 @@ from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder, Verb
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
-from branchwise.errors import UserError
+from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Reading
 from branchwise.prompts.style import PromptStyle
-from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, GroupRun, WordingRow
+from branchwise.results import AnswerRow, GroupRecord, GroupRun, WordingRow
+from branchwise.stages import Before
 from branchwise.strategies import Answered, Strategy
 from branchwise.strategies.base import BEGINNING, Worded
 from branchwise.trace import (
@@ -55,7 +56,7 @@ class GroupRunner:
     """Runs groups with everything else held fixed.
 
     `needs` are the verbs that the strategy's entry states (None: any); `others` the models of further
-    roles, with their decoders.
+    roles, with their decoders; `unfit` says of groups why they cannot be asked.
     """
 
     strategy: Strategy
@@ -65,6 +66,7 @@ class GroupRunner:
     max_new_tokens: int
     needs: frozenset[Verb] | None = None
     others: Mapping[str, Asked] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     async def ask(self, group: Group, on_token: OnToken | None = None) -> Done:
         """Ask `group`, other groups of the same decoder beside it or not.
@@ -72,6 +74,8 @@ class GroupRunner:
         Raises UserError where the strategy gives an answer that no ask of its question made, and
         DoesNotFit where a prompt is longer than the model's context.
         """
+        if group.id in self.unfit:
+            raise DoesNotFit(self.unfit[group.id], "use a model with a longer context, or smaller groups")
         desk = GroupDesk(
             group,
             self.decoder,
@@ -134,10 +138,8 @@ class GroupRunner:
         replace(self, max_new_tokens=1).once(group)
 
 
-def record_of(
-    group: Group, done: Done, warn: Callable[[str], None], found: GroupDependencies | None = None
-) -> GroupRecord:
-    """The record of a group that was asked; `found`: how its dependencies were found."""
+def record_of(group: Group, done: Done, warn: Callable[[str], None], before: Before = ()) -> GroupRecord:
+    """The record of a group that was asked; `before`: what stages before had found for it."""
     asks = done.trace.asks
     if left_out := len(group) - len(done.answers):
         warn(f"group {group.id}: the strategy left {left_out} questions without an answer")
@@ -148,9 +150,9 @@ def record_of(
         num_asks=len(asks),
         tokens=total_tokens(asks),
         tokens_by_role=tokens_by_role(asks),
-        dependencies=found,
+        **{one.stage: one for one in before},
     )
-    return GroupRecord(answers=tuple(_rows(group, done, found)), run=group_run, trace=done.trace)
+    return GroupRecord(answers=tuple(_rows(group, done, before)), run=group_run, trace=done.trace)
 
 
 def _check_answers(group: Group, answers: Sequence[Answered], asks: Sequence[Ask]) -> None:
@@ -190,11 +192,12 @@ def _check_made_by(group: Group, answered: Answered, asks: Sequence[Ask]) -> Non
         )
 
 
-def _rows(group: Group, done: Done, found: GroupDependencies | None) -> list[AnswerRow]:
+def _rows(group: Group, done: Done, before: Before) -> list[AnswerRow]:
     """Answers in the order of the group's questions, each with its share of the ledger."""
     by_question = {answered.question.id: answered for answered in done.answers}
     made_by = {q.id: by_question[q.id].asks if q.id in by_question else () for q in group}
-    tokens = question_tokens(done.trace.asks, made_by, found.tokens if found else None)
+    spent = Tokens.total(one.tokens for one in before) if before else None
+    tokens = question_tokens(done.trace.asks, made_by, spent)
     return [
         _row(group, question, by_question.get(question.id), done.trace, tokens[question.id])
         for question in group

@@ -20,6 +20,7 @@ import torch
 
 from branchwise.cells import provenance
 from branchwise.cells.clock import set_aside
+from branchwise.cells.found import unfit_of
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.making import Workshop, groups_of
 from branchwise.cells.runner import GroupRunner
@@ -133,8 +134,8 @@ def _contestants(job: TimingJob) -> list[_Contestant]:
     workshop = Workshop()
     found = []
     for one, files in zip(job.jobs, job.files, strict=True):
-        groups, _ = groups_of(one, files)
-        runner, _ = workshop.runner_of(one)
+        groups, before = groups_of(one, files)
+        runner, _ = workshop.runner_of(one, unfit_of(before))
         found.append(_Contestant(one.cell["strategy"], one.cell["decoder"], False, runner, groups))
     reference = next(one for one in found if one.strategy == job.reference)
     again = _Contestant(reference.strategy, reference.decoder, True, reference.runner, reference.groups)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from branchwise.commands.asking import dataset_entry, dataset_group, given_group
+from branchwise.commands.asking import dataset_entry, dataset_group, found_before, given_group
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
 from branchwise.config.catalogues import missing_verbs
@@ -73,33 +73,30 @@ def ask(
     model_entry = _model(experiment, model)
     console = Console(stderr=True)
     with console.status("loading the model"):
-        from branchwise.cells.found import with_found
+        from branchwise.cells.found import unfit_of, with_found
         from branchwise.cells.runner import GroupRunner, record_of
         from branchwise.commands.prompting import style_of
         from branchwise.decoding.models.source import ModelSource
-        from branchwise.dependencies.graph import with_edges
         from branchwise.strategies import load
 
         checkpoint = Path(strategy_entry.checkpoint) if strategy_entry.checkpoint else None
         source = ModelSource(model_entry, checkpoint)
+        style = style_of(experiment, entry, model_entry)
+        language = entry.language if entry else "en"
+        before = found_before(experiment, strategy_entry, source, style, language, asked)
+        asked = with_found(asked, before)
         runner = GroupRunner(
             load(strategy_entry.module, strategy_entry.options),
             decoder_entry.make(source),
             source.chat,
-            style_of(experiment, entry, model_entry),
+            style,
             max_new_tokens,
             needs=frozenset(strategy_entry.needs),
+            unfit=unfit_of({asked.id: before}),
         )
-        found = None
-        if strategy_entry.dependencies:
-            found = _depend(experiment, strategy_entry.dependencies, source, asked)
-            asked = with_found(asked, {asked.id: found})
-        else:
-            # What the data state is followed by strategies that ask for it, and by no other.
-            asked = with_edges(asked, [])
         runner.warm_up(asked)
     timed = _run(runner, asked)
-    record = record_of(asked, timed, lambda text: console.print(text, markup=False), found)
+    record = record_of(asked, timed, lambda text: console.print(text, markup=False), before)
     scores = _scores(record, entry)
     _tell(record, timed.wall_s, scores, _primary(entry), known=entry is not None)
     if show:
@@ -153,17 +150,6 @@ def _primary(entry: Any) -> str:
     from branchwise.evaluation.metrics import PRIMARY
 
     return "em" if entry is None else PRIMARY[entry.scorer]
-
-
-def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> Any:
-    """What the strategy's dependencies are for this group."""
-    from branchwise.cells.depending import Depending, generator_of
-    from branchwise.config.identity import dependency_entry
-
-    entry = dependency_entry(experiment, name)
-    chat = source.loaded.chat
-    generate = generator_of(entry, source)
-    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
 
 
 def _show(
@@ -272,6 +258,9 @@ def _ledger(run: Any, wall_s: float) -> Table:
         )
         edges = f"dependencies [bold]{len(found.edges)}[/]"
         ledger.add_row(edges, stage, escape(found.fallback or ""))
+    for one in run.before[bool(run.dependencies) :]:
+        took = f"[bold]{1000 * one.wall_s:.0f} ms[/], sent [bold]{one.tokens.sent:.0f}[/]"
+        ledger.add_row(one.stage, took, "")
     passes = f"forward passes [bold]{run.forward_passes}[/]"
     wall = f"wall [bold]{1000 * wall_s:.0f} ms[/]"
     ledger.add_row(f"prompts [bold]{run.num_asks}[/]", passes, wall)

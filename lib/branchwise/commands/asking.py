@@ -1,4 +1,6 @@
-"""The group that `branchwise ask` asks: typed in, from a file, or one of a data set."""
+"""The group that `branchwise ask` asks, typed in, from a file, or one of a data set; and what its
+strategy is to know of it before.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,12 @@ from branchwise.data.types import Group, Question, Record
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
+    from branchwise.config import Experiment
     from branchwise.data.entries import DatasetEntry
+    from branchwise.decoding.models.source import ModelSource
+    from branchwise.prompts.style import PromptStyle
+    from branchwise.stages import Before, GroupDependencies, StageRow
+    from branchwise.strategies.entry import StrategyEntry
 
 _MOST_NAMED = 5
 
@@ -120,3 +127,43 @@ def _read(file: Path) -> tuple[str, tuple[str, ...]]:
             f"{file}: {place}: {first['msg']}", "write `context:` and a list `questions:`"
         ) from None
     return content.context, content.questions
+
+
+def found_before(
+    experiment: "Experiment",
+    strategy: "StrategyEntry",
+    source: "ModelSource",
+    style: "PromptStyle",
+    language: str,
+    group: Group,
+) -> "Before":
+    """What the stages that a strategy uses find for one group, asked of the model that answers."""
+    from branchwise.cells.confiding import confiding
+    from branchwise.cells.found import with_found
+    from branchwise.cells.paraphrasing import paraphrasing
+    from branchwise.cells.staging import find_alone
+
+    found: list[StageRow] = []
+    if name := strategy.dependencies:
+        found.append(_depend(experiment, name, source, group))
+    if name := strategy.paraphrases:
+        paraphrases = paraphrasing(name, experiment.catalogues.paraphrases[name], source, language)
+        found.append(find_alone(group, paraphrases))
+    if name := strategy.confidence:
+        entry = experiment.catalogues.confidence[name]
+        asked = with_found(group, tuple(found))
+        found.append(find_alone(asked, confiding(name, entry, source, style, language)))
+    return tuple(found)
+
+
+def _depend(
+    experiment: "Experiment", name: str, source: "ModelSource", group: Group
+) -> "GroupDependencies":
+    """What the strategy's dependencies are for this group."""
+    from branchwise.cells.depending import Depending, generator_of
+    from branchwise.config.stages import dependency_entry
+
+    entry = dependency_entry(experiment, name)
+    chat = source.loaded.chat
+    generate = generator_of(entry, source)
+    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)

@@ -9,11 +9,10 @@ from branchwise.commands.main import command
 from branchwise.commands.options import (
     ConfigOption,
     SetOption,
-    check_settings,
     experiment_from,
     named,
-    progress_bar,
 )
+from branchwise.commands.staging import checked_settings, run_stage, source_of
 
 
 @command("depend")
@@ -33,13 +32,7 @@ def depend(
 
     A planner (`roles.planner` of the experiment) takes the model's place in kind llm.
     """
-    from branchwise.config.hashing import dependencies_code
-    from branchwise.config.identity import (
-        as_param,
-        dependency_entry,
-        dependency_model,
-        dependency_settings,
-    )
+    from branchwise.config.stages import Needed, dependency_entry
     from branchwise.data.groups_file import read_groups
     from branchwise.files import value_hash
 
@@ -48,10 +41,9 @@ def depend(
     named(experiment, "dataset", dataset)
     named(experiment, "model", model)
     entry = dependency_entry(experiment, dependencies)
-    wanted = dependency_settings(experiment, dependencies, dataset, model)
-    check_settings(settings, wanted, f"dependencies {dependencies} of {dataset}")
+    needed = Needed("dependencies", dependencies)
+    wanted = checked_settings(experiment, needed, dataset, model, settings)
     found_groups = read_groups(groups, value_hash(wanted["groups"]))
-    import torch
 
     from branchwise.cells.depending import (
         Depending,
@@ -60,26 +52,17 @@ def depend(
         generator_of,
         states_needs,
     )
-    from branchwise.decoding.models.source import ModelSource
-    from branchwise.results import write_rows
+    from branchwise.stages import GroupDependencies
 
     check_control(entry, dependencies, found_groups)
-    torch.set_num_threads(experiment.threads)
-    source = ModelSource(named(experiment, "model", dependency_model(experiment, dependencies, model)))
+    source = source_of(experiment, needed, model)
     generate = generator_of(entry, source)
     chat = source.loaded.chat
     depending = Depending(
         dependencies, entry, generate, lambda text: len(chat.encode(text)), states_needs(found_groups)
     )
-    # Of a hub model the files that were loaded count, whatever revision the entry names.
-    identity = {
-        "settings": wanted,
-        "code": dependencies_code(experiment, dependencies),
-        "files": source.files_hash,
-        "device": str(source.loaded.model.device),
-    }
-    journal = out.with_name(f".{out.name}.journal.jsonl")
-    with progress_bar(f"dependencies {dependencies} of {dataset}") as progress:
-        found = find_all(found_groups, depending, progress, journal, as_param(identity))
-    write_rows(out, found, {"settings": value_hash(wanted)})
-    journal.unlink(missing_ok=True)
+    run_stage(
+        GroupDependencies,
+        lambda kept, progress: find_all(found_groups, depending, progress, kept),
+        *(needed, experiment, dataset, wanted, source, out),
+    )

@@ -35,6 +35,12 @@ def generate(
     dependencies: Annotated[
         Path | None, typer.Option(help="File of `branchwise depend`, for strategies that follow any.")
     ] = None,
+    paraphrases: Annotated[
+        Path | None, typer.Option(help="File of `branchwise paraphrase`, for strategies that name one.")
+    ] = None,
+    confidence: Annotated[
+        Path | None, typer.Option(help="File of `branchwise confide`, for strategies that name one.")
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop at a group that does not fit instead of leaving it out."),
@@ -57,7 +63,8 @@ def generate(
     check_models(experiment, [model])
     check_settings(settings, cell_settings(experiment, cell), str(cell))
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
-    run(experiment, cell, CellFiles(groups, out, journal, dependencies), strict)
+    files = CellFiles(groups, out, journal, dependencies, paraphrases, confidence)
+    run(experiment, cell, files, strict)
 
 
 def run(experiment: Experiment, cell: Cell, files: "CellFiles", strict: bool = False) -> None:

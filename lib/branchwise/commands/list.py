@@ -23,6 +23,8 @@ class Catalogue(StrEnum):
     strategies = "strategies"
     decoders = "decoders"
     dependencies = "dependencies"
+    paraphrases = "paraphrases"
+    confidence = "confidence"
     styles = "styles"
 
 

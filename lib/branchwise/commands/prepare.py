@@ -40,8 +40,8 @@ def prepare(
     and in every run.json that is made of it. A file that cannot be read to its end is an error.
     """
     from branchwise.commands.prompting import style_of
-    from branchwise.config.identity import entry_settings, groups_settings
     from branchwise.config.load import revised
+    from branchwise.config.parts import entry_settings, groups_settings
     from branchwise.data.groups_file import read_groups
     from branchwise.data.prepare import prepare_groups
     from branchwise.decoding.models.fitting import length_warnings

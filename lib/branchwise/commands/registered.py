@@ -3,7 +3,8 @@
 from importlib import import_module
 
 NAMES = (
-    *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "read", "evaluate"),
+    *("ask", "prepare", "data_card", "depend", "paraphrase", "confide", "generate", "time"),
+    *("judge", "read", "evaluate"),
     *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
     *("coverage", "doctor", "document"),
 )

@@ -1,5 +1,6 @@
 """`branchwise time`: how long the strategies of an experiment take, interleaved in one process."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,12 @@ from branchwise.commands.options import (
     named,
     progress_bar,
 )
-from branchwise.config import Experiment
+from branchwise.commands.staging import files_by_key
+from branchwise.config import Cell, Experiment
+from branchwise.config.stages import needed_by
 from branchwise.config.timing import Contest
 from branchwise.errors import UserError
+from branchwise.stages import STAGES
 
 
 @command("time")
@@ -38,6 +42,16 @@ def time(
     dependencies: Annotated[
         list[str], typer.Option(help="NAME=FILE of `branchwise depend`, for each that is followed.")
     ] = [],  # noqa: B006 (typer copies it)
+    paraphrases: Annotated[
+        list[str], typer.Option(help="NAME=FILE of `branchwise paraphrase`, for each that is asked.")
+    ] = [],  # noqa: B006
+    confidence: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME=FILE of `branchwise confide`, for each that is weighed by; NAME/PARAPHRASES=FILE "
+            "where paraphrases are made."
+        ),
+    ] = [],  # noqa: B006
     settings: Annotated[
         str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
     ] = None,
@@ -65,24 +79,37 @@ def time(
         )
     check_models(experiment, [model])
     check_settings(settings, times_settings(experiment, contest), f"the times of {contest}")
-    found = _files(dependencies)
+    given = {"dependencies": dependencies, "paraphrases": paraphrases, "confidence": confidence}
+    found = {stage: files_by_key(stage, pairs) for stage, pairs in given.items()}
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
     _run(experiment, contest, groups, found, out, journal)
 
 
-def _files(given: list[str]) -> dict[str, Path]:
-    """NAME=FILE by name. Raises UserError where one is not of this form."""
-    pairs = [one.partition("=") for one in given]
-    if wrong := [one for one, pair in zip(given, pairs, strict=True) if not (pair[0] and pair[2])]:
-        raise UserError(f"--dependencies {wrong[0]} is not NAME=FILE", "write gold=found.jsonl, say")
-    return {name: Path(file) for name, _, file in pairs}
+def _of_stages(
+    experiment: Experiment, cell: Cell, found: Mapping[str, Mapping[str, Path]]
+) -> dict[str, Path]:
+    """The file of each stage that a cell uses, of those found by stage and key.
+
+    Raises UserError where one is missing.
+    """
+    kinds = {kind.stage: kind for kind in STAGES}
+    files = {}
+    for needed in needed_by(experiment, cell.strategy):
+        if needed.key not in found[needed.stage]:
+            kind = kinds[needed.stage]
+            raise UserError(
+                f"strategy {cell.strategy} {kind.verb} the {needed.stage} {needed.name}",
+                f"give --{needed.stage} {needed.key}=FILE, the file of `branchwise {kind.command}`",
+            )
+        files[needed.stage] = found[needed.stage][needed.key]
+    return files
 
 
 def _run(
     experiment: Experiment,
     contest: Contest,
     groups: Path,
-    dependencies: dict[str, Path],
+    found: Mapping[str, Mapping[str, Path]],
     out: Path,
     journal: Path,
 ) -> None:
@@ -92,18 +119,13 @@ def _run(
     from branchwise.commands.jobs import job_of
     from branchwise.config.timing import times_identity
 
-    files = []
-    for cell in contest.cells:
-        name = experiment.catalogues.strategies[cell.strategy].dependencies
-        if name is not None and name not in dependencies:
-            raise UserError(
-                f"strategy {cell.strategy} follows the dependencies {name}",
-                f"give --dependencies {name}=FILE, the file of `branchwise depend`",
-            )
-        files.append(CellFiles(groups, out.parent, journal, dependencies.get(name) if name else None))
+    files = tuple(
+        CellFiles(groups, out.parent, journal, **_of_stages(experiment, cell, found))
+        for cell in contest.cells
+    )
     job = TimingJob(
         jobs=tuple(job_of(experiment, cell) for cell in contest.cells),
-        files=tuple(files),
+        files=files,
         reference=contest.reference,
         identity=times_identity(experiment, contest),
         timed_groups=experiment.timed_groups,

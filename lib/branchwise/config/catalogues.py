@@ -15,13 +15,14 @@ from branchwise.dependencies.entries import DependencyEntry
 from branchwise.prompts.entry import StyleEntry
 from branchwise.records import Record
 from branchwise.strategies.entry import StrategyEntry
+from branchwise.wordings.entries import GeneratedEntry, SelfAgreementEntry
 
 ROOT = Path(__file__).parents[3]
 """The repository: catalogues, shipped models and the default experiment lie below it."""
 
 AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
 """Axes of a grid, and the catalogues that they choose from."""
-CATALOGUES = (*AXES.values(), "dependencies", "styles")
+CATALOGUES = (*AXES.values(), "dependencies", "paraphrases", "confidence", "styles")
 
 PATHS = {
     "datasets": ("path",),
@@ -58,6 +59,8 @@ class Catalogues(Record):
     strategies: dict[str, StrategyEntry] = {}
     decoders: dict[str, DecoderEntry] = {}
     dependencies: dict[str, DependencyEntry] = {}
+    paraphrases: dict[str, GeneratedEntry] = {}
+    confidence: dict[str, SelfAgreementEntry] = {}
     styles: dict[str, StyleEntry] = {}
 
 

@@ -14,7 +14,10 @@ from branchwise.data.rows import mentions
 from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.dependencies.entries import ControlEntry
 from branchwise.errors import UserError
-from branchwise.strategies.loading import load
+from branchwise.stages import STAGES
+from branchwise.strategies.entry import StrategyEntry
+from branchwise.strategies.loading import load, options_model
+from branchwise.strategies.wordings import WordingOptions
 
 _NAME = re.compile(r"[\w(\[][\w .+()\[\]=@,-]*")
 """Names of entries are names of folders: spaces, plus signs and brackets are fine, slashes are not."""
@@ -41,7 +44,7 @@ def check_names(experiment: Experiment, source: str) -> None:
         for name in used:
             if name not in known:
                 raise UserError(f"{source}: unknown {axis} {name}", _instead(axis, name, list(known)))
-    _check_dependencies(experiment)
+    _check_stages(experiment)
     _check_roles(experiment, source)
     _check_judged(experiment, source)
     if experiment.baseline not in experiment.strategies:
@@ -57,16 +60,17 @@ def _instead(axis: str, name: str, known: list[str]) -> str:
     return nearest(name, known)
 
 
-def _check_dependencies(experiment: Experiment) -> None:
-    known = experiment.catalogues.dependencies
-    for strategy, entry in experiment.catalogues.strategies.items():
-        name = entry.dependencies
-        if name is not None and name not in known:
-            raise UserError(
-                f"{experiment.origin('strategies', strategy)}: strategy {strategy} has unknown "
-                f"dependencies {name}",
-                nearest(name, list(known)),
-            )
+def _check_stages(experiment: Experiment) -> None:
+    for kind in STAGES:
+        known = getattr(experiment.catalogues, kind.stage)
+        for strategy, entry in experiment.catalogues.strategies.items():
+            name = entry.of_stage(kind.stage)
+            if name is not None and name not in known:
+                raise UserError(
+                    f"{experiment.origin('strategies', strategy)}: strategy {strategy} has unknown "
+                    f"{kind.stage} {name}",
+                    nearest(name, list(known)),
+                )
 
 
 def _check_roles(experiment: Experiment, source: str) -> None:
@@ -123,6 +127,7 @@ def check_strategies(experiment: Experiment, names: Sequence[str]) -> None:
         entry = experiment.catalogues.strategies[name]
         try:
             load(entry.module, entry.options)
+            _check_confidence(experiment, entry)
         except UserError as error:
             where = experiment.origin("strategies", name)
             raise UserError(f"{where}: strategy {name}: {error.problem}", error.remedy) from None
@@ -133,6 +138,28 @@ def check_strategies(experiment: Experiment, names: Sequence[str]) -> None:
                 "adapter_config.json",
                 "give the folder that peft's save_pretrained wrote",
             )
+
+
+def _check_confidence(experiment: Experiment, entry: StrategyEntry) -> None:
+    """Raises UserError for a strategy that weighs wordings by confidences that nobody finds."""
+    model = options_model(entry.module)
+    options = model.model_validate(entry.options) if model else None
+    if not isinstance(options, WordingOptions) or not options.weighs:
+        return
+    known = list(experiment.catalogues.confidence)
+    if entry.confidence is None:
+        raise UserError(
+            "it weighs wordings by confidence, and names none",
+            f"give it a `confidence:`, one of {', '.join(known)}",
+        )
+    found = experiment.catalogues.confidence[entry.confidence]
+    if options.wordings > found.wordings or options.seed != found.seed:
+        raise UserError(
+            f"it asks {options.wordings} wordings by seed {options.seed}, and confidence "
+            f"{entry.confidence} knows {found.wordings} by seed {found.seed}",
+            f"give it an entry of confidence with `wordings: {options.wordings}` and "
+            f"`seed: {options.seed}`",
+        )
 
 
 def check_control(experiment: Experiment, cell: Cell, source: str) -> None:

@@ -24,6 +24,7 @@ from branchwise.evaluation.entries import JudgeEntry
 from branchwise.prompts.entry import StyleEntry
 from branchwise.strategies.entry import StrategyEntry
 from branchwise.strategies.loading import names, options_model
+from branchwise.wordings.entries import GeneratedEntry, SelfAgreementEntry
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     "An experiment (`config/*.yaml`)": (
@@ -49,6 +50,8 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
         ("`kind: attention`", AttentionEntry),
         ("`selection`", Selection),
     ),
+    "Paraphrases (`config/catalogues/paraphrases.yaml`)": (("`kind: generated`", GeneratedEntry),),
+    "Confidence (`config/catalogues/confidence.yaml`)": (("`kind: self_agreement`", SelfAgreementEntry),),
     "Prompt styles (`config/catalogues/styles.yaml`)": (("", StyleEntry),),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),

@@ -48,6 +48,16 @@ def dependencies_code(experiment: Experiment, name: str) -> str:
     return _code(LIBRARY / "cells/depending.py", LIBRARY / f"cells/generators/{entry.generator}.py")
 
 
+def paraphrases_code() -> str:
+    """Hash of the code that made paraphrases depend on."""
+    return _code(LIBRARY / "cells/paraphrasing.py", LIBRARY / "cells/staging.py")
+
+
+def confidence_code() -> str:
+    """Hash of the code that confidences depend on, beside the paraphrases."""
+    return _code(LIBRARY / "cells/confiding.py", LIBRARY / "cells/staging.py")
+
+
 def groups_code(experiment: Experiment, dataset: str) -> str:
     """Hash of the code that a data set's groups depend on."""
     entry = experiment.catalogues.datasets[dataset]

@@ -3,91 +3,26 @@
 Settings are JSON data. Of them a folder's name is made (`settings` of a cell, `scoring` of its scores,
 the file name of groups and dependencies), so results of different settings lie beside each other and
 the same ones are shared. Code is no part of the name: a result whose code has changed is made anew in
-its place. Data and models count by their content, so that their paths do not matter.
+its place.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from branchwise.config.hashing import (
-    answers_code,
-    dependencies_code,
-    encoder_of,
-    model_hash,
-    scores_code,
-)
+from branchwise.config.hashing import answers_code, scores_code
+from branchwise.config.parts import groups_settings, model_settings, plain
+from branchwise.config.stages import needed_by, stage_code, stage_settings
 from branchwise.config.styles import style_settings
 from branchwise.config.types import Cell, Experiment
-from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
-from branchwise.data.style import Wording
 from branchwise.decoding.models.files import folder_hash
 from branchwise.decoding.models.gguf import check_file
-from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
 from branchwise.errors import UserError
-from branchwise.files import content_hash, value_hash
-from branchwise.records import Record
+from branchwise.files import value_hash
 from branchwise.results import Identity
 from branchwise.strategies.loading import options_model, split
-
-NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
-"""Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
-
-
-NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style"})
-"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it
-is asked (a setting of its own)."""
-
-
-def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
-    """What the groups of a data set depend on."""
-    return entry_settings(experiment.catalogues.datasets[dataset])
-
-
-def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
-    """What the groups of an entry depend on: the entry, and the content of what it is read from."""
-    settings = {k: v for k, v in _plain(entry).items() if k not in Wording.model_fields}
-    if isinstance(entry, FileDataset):
-        path = local_path(entry)
-        settings |= {"file": content_hash(path) if path else None}
-        if path:
-            # What is read from a file comes from no hub.
-            for key in ("hub", "hub_config", "revision", "split"):
-                settings.pop(key, None)
-        if entry.encoder:
-            settings |= {"encoder": _named_or_hashed(entry.encoder)}
-    return settings
-
-
-def dependency_settings(experiment: Experiment, name: str, dataset: str, model: str) -> dict[str, Any]:
-    """What found dependencies depend on: entry, groups, and the model that is asked."""
-    entry = dependency_entry(experiment, name)
-    settings = {
-        "entry": _plain(entry),
-        "groups": groups_settings(experiment, dataset),
-        "model": _model(experiment, dependency_model(experiment, name, model)),
-    }
-    if isinstance(entry, AttentionEntry):
-        settings["entry"] |= {"encoder": _named_or_hashed(entry.encoder or "")}
-    return settings
-
-
-def dependency_model(experiment: Experiment, name: str, model: str) -> str:
-    """The model that dependencies are found with: the planner, where one is asked and named."""
-    entry = experiment.catalogues.dependencies[name]
-    planner = experiment.roles.planner if isinstance(entry, LlmEntry) else None
-    return planner or model
-
-
-def dependency_entry(experiment: Experiment, name: str) -> DependencyEntry:
-    """An entry of dependencies with the experiment's encoder where it names none."""
-    entry = experiment.catalogues.dependencies[name]
-    if isinstance(entry, AttentionEntry):
-        return entry.model_copy(update={"encoder": encoder_of(experiment, entry)})
-    return entry
 
 
 def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
@@ -101,19 +36,20 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     }
     if entry.checkpoint:
         strategy |= {"checkpoint": folder_hash(Path(entry.checkpoint))}
-    name = entry.dependencies
     settings = {
         "groups": groups_settings(experiment, cell.dataset),
         "style": style_settings(experiment, cell.dataset, cell.model),
-        "model": _model(experiment, cell.model),
+        "model": model_settings(experiment, cell.model),
         "strategy": strategy,
-        "dependencies": dependency_settings(experiment, name, cell.dataset, cell.model) if name else None,
-        "decoder": _plain(catalogues.decoders[cell.decoder]),
+        "dependencies": None,
+        "decoder": plain(catalogues.decoders[cell.decoder]),
         "max_new_tokens": experiment.max_new_tokens,
         "threads": experiment.threads,
     }
+    for needed in needed_by(experiment, cell.strategy):
+        settings[needed.stage] = stage_settings(experiment, needed, cell.dataset, cell.model)
     roles = {role: getattr(experiment.roles, role) for role in entry.asks}
-    if named := {role: _model(experiment, model) for role, model in roles.items() if model}:
+    if named := {role: model_settings(experiment, model) for role, model in roles.items() if model}:
         settings["roles"] = named
     return settings
 
@@ -130,12 +66,12 @@ def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
 
 
 def cell_identity(experiment: Experiment, cell: Cell) -> Identity:
-    """What a cell is: settings, code, and the code of the dependencies that it follows."""
-    name = experiment.catalogues.strategies[cell.strategy].dependencies
+    """What a cell is: settings, code, and the code of the stages that it uses."""
+    stages = needed_by(experiment, cell.strategy)
     return Identity(
         settings=cell_settings(experiment, cell),
         code=answers_code(experiment, cell),
-        dependencies_code=dependencies_code(experiment, name) if name else None,
+        **{f"{needed.stage}_code": stage_code(experiment, needed) for needed in stages},
     )
 
 
@@ -158,11 +94,6 @@ def scores_path(experiment: Experiment, cell: Cell) -> Path:
 def groups_name(experiment: Experiment, dataset: str) -> str:
     """The name of a data set's file of groups, without its ending."""
     return value_hash(groups_settings(experiment, dataset))
-
-
-def dependencies_name(experiment: Experiment, name: str, dataset: str, model: str) -> str:
-    """The name of a file of dependencies, without its ending."""
-    return value_hash(dependency_settings(experiment, name, dataset, model))
 
 
 def differing(recorded: Any, wanted: Any, at: str = "") -> list[str]:
@@ -229,18 +160,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _model(experiment: Experiment, name: str) -> dict[str, Any]:
-    entry = experiment.catalogues.models[name]
-    plain = {k: v for k, v in _plain(entry).items() if k not in NOT_MODEL}
-    return {**plain, "files": model_hash(experiment, name)}
-
-
-def _named_or_hashed(encoder: str) -> str:
-    """An encoder by the content of its folder, or by its name where it is none."""
-    folder = Path(encoder).expanduser()
-    return (folder_hash(folder) or encoder) if folder.is_dir() else encoder
-
-
 def _options(experiment: Experiment, strategy: str) -> dict[str, Any]:
     """A strategy's options, defaults filled in: a default that is written out is no other setting."""
     entry = experiment.catalogues.strategies[strategy]
@@ -248,10 +167,3 @@ def _options(experiment: Experiment, strategy: str) -> dict[str, Any]:
     if model is None:
         return dict(entry.options)
     return model.model_validate(entry.options).model_dump(mode="json")
-
-
-@cache
-def _plain(entry: Record) -> dict[str, Any]:
-    """An entry as JSON data, without what no answer depends on."""
-    content = entry.model_dump(mode="json", by_alias=True)
-    return {key: value for key, value in content.items() if key not in NOT_COMPUTED}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from branchwise.config.mistakes import nearest
+from branchwise.config.parts import entry_settings
 from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.shots import made_shots
@@ -52,9 +53,6 @@ def _content(entry: StyleEntry, dataset: DatasetEntry) -> dict[str, Any]:
     """What decides which shots are shown: those themselves, or the file that they are drawn from."""
     if entry.shots_from == "made":
         return {"made": _made_hash(dataset)}
-    # Not at the top: the two modules know each other.
-    from branchwise.config.identity import entry_settings
-
     return {"drawn": entry_settings(training_entry(entry, dataset))}
 
 

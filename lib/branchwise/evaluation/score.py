@@ -39,6 +39,7 @@ GROUP_METRICS = (
     "generated",
     "padding",
     "dependency_s",
+    "wording_s",
     "edges",
     "edge_precision",
     "edge_recall",
@@ -107,21 +108,23 @@ def score_row(
 
 
 def score_group(run: GroupRun) -> GroupScore:
-    """Counters of one group. What finding the dependencies cost is in them."""
+    """Counters of one group. What the stages before it cost is in them."""
     found = run.dependencies
-    tokens = Tokens.total([run.tokens, found.tokens]) if found else run.tokens
+    tokens = Tokens.total([run.tokens, *(one.tokens for one in run.before)])
+    wordings = [one.wall_s for one in run.before if one is not found]
     quality = edge_scores(found.edges, found.known) if found and found.known is not None else {}
     return GroupScore(
         group=run.id,
         num_questions=run.num_questions,
         dependency_s=found.wall_s if found else 0.0,
+        wording_s=sum(wordings) if wordings else None,
         edges=len(found.edges) / run.num_questions if found else 0.0,
         edge_pairs=found.edges if found else (),
         known_pairs=found.known if found else None,
         edge_precision=quality.get("precision"),
         edge_recall=quality.get("recall"),
         edge_turned=quality.get("turned"),
-        forward_passes=run.forward_passes + (found.forward_passes if found else 0),
+        forward_passes=run.forward_passes + sum(one.forward_passes for one in run.before),
         **tokens.model_dump(),
     )
 
@@ -167,6 +170,7 @@ def score_cell(
         fallbacks=Counter(
             g.dependencies.fallback for g in run.groups if g.dependencies and g.dependencies.fallback
         ),
+        paraphrases=run.paraphrases,
         metrics=metrics,
         by_kind=by_kind,
         questions=tuple(questions),

@@ -140,10 +140,7 @@ def provenance(
 
 def _is_of_this_code(experiment: Experiment, cell: Cell, scores: Scores) -> bool:
     here = cell_identity(experiment, cell)
-    same = (here.code, here.dependencies_code) == (
-        scores.identity.code,
-        scores.identity.dependencies_code,
-    )
+    same = here.codes == scores.identity.codes
     return same and scores.scoring.code == scoring_identity(experiment, cell.dataset).code
 
 

@@ -78,13 +78,13 @@ class Results:
         }
 
     def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
-        """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what finding
-        the dependencies took, `answer_s` and `ideal_answer_s` without.
+        """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what the
+        stages before took, `answer_s` and `ideal_answer_s` without.
         """
         groups = self.times.by_cell.get(cell)
         if not groups:
             return {}
-        finding = {group.group: group.dependency_s for group in self.scores[cell].groups}
+        finding = {group.group: group.before_s for group in self.scores[cell].groups}
         groups = {name: one for name, one in groups.items() if name in finding}
         return {
             "wall_s": {name: one.wall_s + finding[name] for name, one in groups.items()},

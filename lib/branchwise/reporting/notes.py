@@ -55,6 +55,7 @@ def note_of(name: str, results: Results) -> str:
         notes += timing_notes(results)
     notes += [*style_notes(results, costs=name in ("cost", "decoders"))]
     notes += [*_scoring_notes(results), *left_out_notes(results), *wording_notes(results)]
+    notes += stage_notes(results)
     notes += [detectable_note(results), results.provenance]
     return " ".join(note for note in notes if note)
 
@@ -73,6 +74,32 @@ def wording_notes(results: Results) -> list[str]:
         return []
     listed = "; ".join(f"{label}, {fewer} of {total}" for label, (fewer, total) in short.items())
     return [f"Questions that have fewer wordings than are asked for: {listed}."]
+
+
+def stage_notes(results: Results) -> list[str]:
+    """How paraphrases came about, and what the stages of wordings are in the times."""
+    counts: dict[str, dict[str, int]] = {}
+    for cell, scores in results.scores.items():
+        if scores.paraphrases:
+            name = results.experiment.catalogues.strategies[cell.strategy].paraphrases or ""
+            where = ", ".join(results.label(axis, getattr(cell, axis)) for axis in ("dataset", "model"))
+            counts[f"{name} of {where}"] = scores.paraphrases
+    notes = []
+    if counts:
+        listed = "; ".join(f"{name}: {_counted(of)}" for name, of in counts.items())
+        notes.append(f"Paraphrases made by a model: {listed}.")
+    if any(group.wording_s is not None for scores in results.scores.values() for group in scores.groups):
+        notes.append(
+            "Paraphrases and confidences are found for many groups at once; of their time each group has "
+            "its share by tokens computed, in the wall time of strategies that use them."
+        )
+    return notes
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Paraphrases kept and missing, and those dropped by reason."""
+    reasons = [f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number]
+    return ", ".join(reasons)
 
 
 def style_notes(results: Results, costs: bool) -> list[str]:

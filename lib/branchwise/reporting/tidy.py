@@ -57,6 +57,9 @@ def _metrics(question: QuestionScore) -> dict[str, float | None]:
 def _times(results: Results, cell: Cell) -> dict[str, dict[str, float]]:
     """By group, of the whole group in seconds: repeated in each of its rows, empty where untimed."""
     found = {g.group: {"group_dependency_s": g.dependency_s} for g in results.scores[cell].groups}
+    for one in results.scores[cell].groups:
+        if one.wording_s is not None:
+            found[one.group]["group_wording_s"] = one.wording_s
     for name, values in results.seconds(cell).items():
         for group, seconds in values.items():
             found[group][f"group_{name}"] = seconds

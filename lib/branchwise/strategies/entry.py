@@ -34,4 +34,18 @@ class StrategyEntry(Record):
     dependencies: str | None = Field(
         None, description="Name in the catalogue of dependencies: which question waits for which."
     )
+    paraphrases: str | None = Field(
+        None,
+        description="Name in the catalogue of paraphrases: who makes the other wordings of questions; "
+        "default: those that the data give.",
+    )
+    confidence: str | None = Field(
+        None,
+        description="Name in the catalogue of confidence: how sure the model is of its answer to each "
+        "wording. (The model as it is, without a `checkpoint`.)",
+    )
     label: str | None = Field(None, description="Name in tables and figures; default: the key.")
+
+    def of_stage(self, stage: str) -> str | None:
+        """The entry of a stage before answering (see `branchwise.stages`) that it uses, if any."""
+        return getattr(self, stage)

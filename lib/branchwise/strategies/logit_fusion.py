@@ -25,6 +25,11 @@ class Options(WordingOptions):
         "wording alone.",
     )
 
+    @property
+    def weighs(self) -> bool:
+        """Whether wordings count by confidence."""
+        return self.rule.startswith("weighted")
+
 
 async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[Answered]:
     """The wordings of a question in lockstep, one forward pass a token for all of them."""
@@ -55,7 +60,7 @@ async def _fused(group: Group, question: Question, desk: Desk, options: Options)
 
 def _weight(question: Question, text: str, options: Options) -> float:
     """How much a wording counts. Raises UserError where nothing is known of one that is to."""
-    if not options.rule.startswith("weighted"):
+    if not options.weighs:
         return 1.0
     if text not in question.confidences:
         raise UserError(

@@ -20,6 +20,11 @@ class WordingOptions(Record):
         0, ge=0, description="Which paraphrases: those of a smaller number are among those of a larger."
     )
 
+    @property
+    def weighs(self) -> bool:
+        """Whether wordings count by confidence."""
+        return False
+
     def of(self, question: Question) -> list[str]:
         """The wordings of a question, its own first."""
         return wordings_of(question, self.wordings, self.seed)

@@ -1,0 +1,64 @@
+"""What settings are made of: entries as JSON data, with the content of the files that they name.
+
+Data and models count by their content, so that their paths do not matter.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from branchwise.config.hashing import model_hash
+from branchwise.config.types import Experiment
+from branchwise.data.entries import DatasetEntry
+from branchwise.data.sources.base import FileDataset, local_path
+from branchwise.data.style import Wording
+from branchwise.decoding.models.files import folder_hash
+from branchwise.files import content_hash
+from branchwise.records import Record
+
+NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
+"""Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
+
+NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style"})
+"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it
+is asked (a setting of its own)."""
+
+
+def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
+    """What the groups of a data set depend on."""
+    return entry_settings(experiment.catalogues.datasets[dataset])
+
+
+def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
+    """What the groups of an entry depend on: the entry, and the content of what it is read from."""
+    settings = {k: v for k, v in plain(entry).items() if k not in Wording.model_fields}
+    if isinstance(entry, FileDataset):
+        path = local_path(entry)
+        settings |= {"file": content_hash(path) if path else None}
+        if path:
+            # What is read from a file comes from no hub.
+            for key in ("hub", "hub_config", "revision", "split"):
+                settings.pop(key, None)
+        if entry.encoder:
+            settings |= {"encoder": named_or_hashed(entry.encoder)}
+    return settings
+
+
+def model_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """What anything depends on that a model is asked for: its entry, and the content of its files."""
+    entry = experiment.catalogues.models[name]
+    kept = {k: v for k, v in plain(entry).items() if k not in NOT_MODEL}
+    return {**kept, "files": model_hash(experiment, name)}
+
+
+def named_or_hashed(encoder: str) -> str:
+    """An encoder by the content of its folder, or by its name where it is none."""
+    folder = Path(encoder).expanduser()
+    return (folder_hash(folder) or encoder) if folder.is_dir() else encoder
+
+
+@cache
+def plain(entry: Record) -> dict[str, Any]:
+    """An entry as JSON data, without what no answer depends on."""
+    content = entry.model_dump(mode="json", by_alias=True)
+    return {key: value for key, value in content.items() if key not in NOT_COMPUTED}

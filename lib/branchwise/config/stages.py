@@ -1,0 +1,123 @@
+"""Stages before answering: which a strategy uses, what their files depend on, and where these lie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from branchwise.config.hashing import confidence_code, dependencies_code, encoder_of, paraphrases_code
+from branchwise.config.parts import groups_settings, model_settings, named_or_hashed, plain
+from branchwise.config.styles import style_settings
+from branchwise.config.types import Experiment
+from branchwise.dependencies.entries import AttentionEntry, DependencyEntry, LlmEntry
+from branchwise.files import value_hash
+from branchwise.stages import STAGES
+
+OF_DATA = "+data"
+"""The folder of confidences in the paraphrases that the data give; no name of an entry begins so."""
+
+
+class Needed(NamedTuple):
+    """A file that a strategy uses: of which stage, by which entry of its catalogue; of a confidence, by
+    which entry the paraphrases are made (None: those that the data give).
+    """
+
+    stage: str
+    name: str
+    paraphrases: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What options of commands call it, `KEY=FILE`."""
+        return f"{self.name}/{self.paraphrases}" if self.paraphrases else self.name
+
+    @property
+    def before(self) -> "Needed | None":
+        """What it needs in turn."""
+        return Needed("paraphrases", self.paraphrases) if self.paraphrases else None
+
+
+def needed_by(experiment: Experiment, strategy: str) -> Iterator[Needed]:
+    """What a strategy uses, in the order in which it is made."""
+    entry = experiment.catalogues.strategies[strategy]
+    for kind in STAGES:
+        if name := entry.of_stage(kind.stage):
+            yield Needed(kind.stage, name, entry.paraphrases if kind.stage == "confidence" else None)
+
+
+def stage_settings(experiment: Experiment, needed: Needed, dataset: str, model: str) -> dict[str, Any]:
+    """What a stage's file depends on: entry, groups, the model that is asked, and of the stages of
+    wordings the language; of confidence also how questions are put, and their paraphrases.
+    """
+    if needed.stage == "dependencies":
+        return dependency_settings(experiment, needed.name, dataset, model)
+    settings = {
+        "entry": plain(getattr(experiment.catalogues, needed.stage)[needed.name]),
+        "groups": groups_settings(experiment, dataset),
+        "model": model_settings(experiment, stage_model(experiment, needed, model)),
+        # It says how words are normalised before they are compared.
+        "language": experiment.catalogues.datasets[dataset].language,
+    }
+    if needed.stage == "confidence":
+        settings["style"] = style_settings(experiment, dataset, model)
+        if needed.before:
+            settings["paraphrases"] = stage_settings(experiment, needed.before, dataset, model)
+    return settings
+
+
+def stage_model(experiment: Experiment, needed: Needed, model: str) -> str:
+    """The model that a stage asks for a cell of `model`: planner or paraphraser, where one is named."""
+    if needed.stage == "dependencies":
+        return dependency_model(experiment, needed.name, model)
+    return (experiment.roles.paraphraser or model) if needed.stage == "paraphrases" else model
+
+
+def stage_code(experiment: Experiment, needed: Needed) -> str:
+    """Hash of the code that a stage's file depends on."""
+    match needed.stage:
+        case "dependencies":
+            return dependencies_code(experiment, needed.name)
+        case "paraphrases":
+            return paraphrases_code()
+        case _:
+            return confidence_code()
+
+
+def stage_file(experiment: Experiment, needed: Needed, dataset: str, model: str) -> Path:
+    """Where a stage's file lies, below the folder of results."""
+    folder = Path(needed.stage, dataset, stage_model(experiment, needed, model), needed.name)
+    if needed.stage == "confidence":
+        folder /= needed.paraphrases or OF_DATA
+    return folder / f"{value_hash(stage_settings(experiment, needed, dataset, model))}.jsonl"
+
+
+def dependency_settings(experiment: Experiment, name: str, dataset: str, model: str) -> dict[str, Any]:
+    """What found dependencies depend on: entry, groups, and the model that is asked."""
+    entry = dependency_entry(experiment, name)
+    settings = {
+        "entry": plain(entry),
+        "groups": groups_settings(experiment, dataset),
+        "model": model_settings(experiment, dependency_model(experiment, name, model)),
+    }
+    if isinstance(entry, AttentionEntry):
+        settings["entry"] |= {"encoder": named_or_hashed(entry.encoder or "")}
+    return settings
+
+
+def dependency_model(experiment: Experiment, name: str, model: str) -> str:
+    """The model that dependencies are found with: the planner, where one is asked and named."""
+    entry = experiment.catalogues.dependencies[name]
+    planner = experiment.roles.planner if isinstance(entry, LlmEntry) else None
+    return planner or model
+
+
+def dependency_entry(experiment: Experiment, name: str) -> DependencyEntry:
+    """An entry of dependencies with the experiment's encoder where it names none."""
+    entry = experiment.catalogues.dependencies[name]
+    if isinstance(entry, AttentionEntry):
+        return entry.model_copy(update={"encoder": encoder_of(experiment, entry)})
+    return entry
+
+
+def dependencies_name(experiment: Experiment, name: str, dataset: str, model: str) -> str:
+    """The name of a file of dependencies, without its ending."""
+    return value_hash(dependency_settings(experiment, name, dataset, model))
