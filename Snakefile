@@ -20,6 +20,7 @@ wildcard_constraints:
     strategy=names_of("strategies"),
     decoder=names_of("decoders"),
     dependencies=names_of("dependencies"),
+    group="[^/]+",
     settings="[0-9a-f]{8}",
     scoring="[0-9a-f]{8}",
 
@@ -39,6 +40,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"
     include: "workflow/rules/pages.smk"
+    include: "workflow/rules/masks.smk"
 
 
 include: "workflow/rules/reporting.smk"

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from branchwise.commands.asking import dataset_entry, dataset_group, given_group
+from branchwise.commands.asking import dataset_entry, dataset_group, dependencies_of, given_group
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
 from branchwise.config.catalogues import missing_verbs
@@ -92,7 +92,7 @@ def ask(
         )
         found = None
         if strategy_entry.dependencies:
-            found = _depend(experiment, strategy_entry.dependencies, source, asked)
+            found = dependencies_of(experiment, strategy_entry.dependencies, source, asked)
             asked = with_found(asked, {asked.id: found})
         else:
             # What the data state is followed by strategies that ask for it, and by no other.
@@ -153,17 +153,6 @@ def _primary(entry: Any) -> str:
     from branchwise.evaluation.metrics import PRIMARY
 
     return "em" if entry is None else PRIMARY[entry.scorer]
-
-
-def _depend(experiment: Any, name: str, source: Any, group: QuestionGroup) -> Any:
-    """What the strategy's dependencies are for this group."""
-    from branchwise.cells.depending import Depending, generator_of
-    from branchwise.config.identity import dependency_entry
-
-    entry = dependency_entry(experiment, name)
-    chat = source.loaded.chat
-    generate = generator_of(entry, source)
-    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
 
 
 def _show(

@@ -14,6 +14,7 @@ from branchwise.errors import UserError
 
 if TYPE_CHECKING:
     from branchwise.data.entries import DatasetEntry
+    from branchwise.results import GroupDependencies
 
 _MOST_NAMED = 5
 
@@ -97,6 +98,17 @@ def dataset_group(entry: "DatasetEntry", dataset: str, wanted: str | None) -> Gr
         f"data set {dataset} has no group {wanted} among its {len(ids)}",
         f"the nearest: {', '.join(near)}; without --group the first one is asked",
     )
+
+
+def dependencies_of(experiment: Any, name: str, source: Any, group: Group) -> "GroupDependencies":
+    """What dependencies of a name are for one group, found now; `source` is the answerer."""
+    from branchwise.cells.depending import Depending, generator_of
+    from branchwise.config.identity import dependency_entry
+
+    entry = dependency_entry(experiment, name)
+    chat = source.loaded.chat
+    generate = generator_of(entry, source)
+    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
 
 
 def _typed(what: str) -> str:

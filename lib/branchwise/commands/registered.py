@@ -4,7 +4,7 @@ from importlib import import_module
 
 NAMES = (
     *("ask", "prepare", "data_card", "depend", "generate", "time", "judge", "read", "evaluate"),
-    *("tabulate", "draw", "show", "pages", "train", "cells", "list", "bench", "speed"),
+    *("tabulate", "draw", "show", "pages", "mask", "train", "cells", "list", "bench", "speed"),
     *("coverage", "doctor", "document"),
 )
 
