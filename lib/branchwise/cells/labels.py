@@ -43,7 +43,7 @@ class Labels:
         questions = list(dict.fromkeys(q.id for ask in asks for q in ask.questions))
         number = self._own.get(node)
         if len(questions) == 1:
-            return self._prefixed(questions[0], self._of_one(questions[0], number, asks, text))
+            return self._prefixed(questions[0], self._of_one(questions[0], node, asks, text))
         if number is not None and (place := self._place(number)) and self.style.shots:
             return f"shot {place}"
         found = self._contents(text)
@@ -70,16 +70,17 @@ class Labels:
 
     # ----- what was asked -----
 
-    def _of_one(self, name: str, number: int | None, asks: Sequence[Ask], text: str) -> str:
+    def _of_one(self, name: str, node: Node, asks: Sequence[Ask], text: str) -> str:
         """A part that one question alone sees."""
+        number = self._own.get(node)
         if number is not None:
             record = self.branches[number]
             if place := self._place(number):
                 above = self._place(record.parents[0])
                 return f"wording {above}, end" if above else f"wording {place}"
             if record.verb == "join" and not self._questions_in(text):
-                begun = [ask.raw for ask in self.asks if ask.role == BEGINNING]
-                return "first token" if text.strip() and text.strip() in begun else "cue"
+                begun = [ask.completion.ids for ask in self.asks if ask.role == BEGINNING]
+                return "first token" if node.tokens in begun else "cue"
         alike = self._asks_of(name)
         if len(alike) > 1 and len(asks) == 1 and asks[0] in alike:
             what = "wording" if self._num_wordings.get(name, 0) > 1 else "sample"

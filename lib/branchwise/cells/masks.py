@@ -1,6 +1,6 @@
 """The attention mask of one group as its cell's decoder used it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -92,7 +92,7 @@ def mask_record(
         window=recording.window,
         windows=tuple(sorted(recording.windows)),
         segments=tuple(segments),
-        tokens=tuple(chat.tokenizer.decode([token.id]) for token in tokens),
+        tokens=tuple(_texts(recording, chat)),
         ids=tuple(token.id for token in tokens),
         segment=tuple(place[token.node] for token in tokens),
         positions=tuple(token.position for token in tokens),
@@ -108,3 +108,18 @@ def _parents(node: Node, place: dict[Node, int]) -> tuple[int, ...]:
     for parent in node.parents:
         found |= dict.fromkeys((place[parent],) if parent in place else _parents(parent, place))
     return tuple(found)
+
+
+def _texts(recording: Recording, chat: ChatTokenizer) -> Iterator[str]:
+    """The text of every token, with the blank that it begins with where another stands before it."""
+    before: dict[Node, int] = {}
+    for token in recording.tokens:
+        last = before.get(token.node)
+        before[token.node] = token.id
+        alone = chat.tokenizer.decode([token.id])
+        if last is None:
+            yield alone
+            continue
+        pair, ahead = chat.tokenizer.decode([last, token.id]), chat.tokenizer.decode([last])
+        # Of a character whose bytes are parted the pair says another thing.
+        yield pair.removeprefix(ahead) if pair.startswith(ahead) else alone

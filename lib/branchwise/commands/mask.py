@@ -47,6 +47,9 @@ def mask(
     made: Annotated[
         Path | None, typer.Option("--from", help="Only draw this file of an earlier call, without torch.")
     ] = None,
+    order: Annotated[
+        str, typer.Option(help="Of rows and columns: by `segments`, or token by token as `computed`.")
+    ] = "segments",
     settings: Annotated[
         str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
     ] = None,
@@ -60,8 +63,12 @@ def mask(
     parts say their text where the pointer rests.
     """
     from branchwise.masks import MaskRecord
+    from branchwise.reporting.mask_rows import ORDERS
     from branchwise.results import read_json, write_json
 
+    ordered = next((one for one in ORDERS if one == order), None)
+    if ordered is None:
+        raise UserError(f"--order {order} is none", f"there are: {', '.join(ORDERS)}")
     if made is None:
         if dataset is None:
             raise UserError("no group is named", "give --dataset, or --from a file made before")
@@ -76,7 +83,7 @@ def mask(
     if not record_only:
         from branchwise.reporting.mask_figure import write_mask
 
-        write_mask(read_json(made, MaskRecord), out)
+        write_mask(read_json(made, MaskRecord), out, ordered)
         _say(f"figure in {out}.svg, .pdf and .png")
 
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 from branchwise.masks import MaskRecord
 from branchwise.reporting.fitting import height_in, width_in, wrapped
 from branchwise.reporting.mask_labels import LABEL_PT, LINE_PT, Mark, marks_of, spread
-from branchwise.reporting.mask_rows import Part, bin_size, binned, matrix, order_of, parts
+from branchwise.reporting.mask_rows import Order, Part, bin_size, binned, matrix, order_of, parts
 from branchwise.reporting.style import COLUMN_IN, hover, save, styled
 
 _SMALL_PT = 5.0
@@ -28,14 +28,18 @@ _AXIS_IN = 0.14
 # What XML cannot hold; tokens of bytes may hold anything.
 _NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_ORDERED: dict[Order, str] = {
+    "segments": "by segment of the token tree, segments in the order in which they were computed.",
+    "computed": "in the order in which they were computed; lines part segments of the token tree.",
+}
 Colour = tuple[float, float, float]
 
 
-def draw_mask(record: MaskRecord) -> Figure:
-    """One column wide: rows are queries, columns keys, both segment by segment; labels stand beside the
+def draw_mask(record: MaskRecord, order: Order = "segments") -> Figure:
+    """One column wide: rows are queries, columns keys, both in the same order; labels stand beside the
     rows. Keys of prompts and generated ones have colours that nobody takes for each other.
     """
-    places = parts(record)
+    places = parts(record, order)
     marks = marks_of(record, places)
     lines = [line for mark in marks for line in mark.text.split("\n")]
     widest = max((width_in(line, LABEL_PT) for line in lines), default=0.0)
@@ -44,7 +48,7 @@ def draw_mask(record: MaskRecord) -> Figure:
     room = max(side + _AXIS_IN, len(lines) * LINE_PT / 72)
     title = wrapped(_title(record), COLUMN_IN - 0.1, 7)
     caption = wrapped(
-        _caption(record, sum(mark.num_segments for mark in marks)), COLUMN_IN - 0.1, _SMALL_PT
+        _caption(record, order, sum(mark.num_segments for mark in marks)), COLUMN_IN - 0.1, _SMALL_PT
     )
     above = height_in([title], 7) + 0.2
     below = height_in([caption], _SMALL_PT) + 0.16
@@ -57,18 +61,18 @@ def draw_mask(record: MaskRecord) -> Figure:
         (left / COLUMN_IN, (top - side) / height, side / COLUMN_IN, side / height), label="mask"
     )
     beside = figure.add_axes((0, below / height, left / COLUMN_IN, room / height), label="labels")
-    _matrix(figure, axis, record, places)
+    _matrix(figure, axis, record, order)
     _labels(figure, beside, record, marks, side / len(record.tokens), (left, room))
     _legend(figure, left, 1 - (height_in([title], 7) + 0.02) / height)
     return figure
 
 
-def write_mask(record: MaskRecord, stem: Path) -> None:
+def write_mask(record: MaskRecord, stem: Path, order: Order = "segments") -> None:
     """Draw a record to `stem` with each format's suffix."""
     commit = f"commit {record.commit[:10]}" if record.commit else "outside of git"
     changed = ", changed since" if record.dirty else ""
     with styled():
-        save(draw_mask(record), stem, f"{'/'.join(record.cell.values())}, {commit}{changed}")
+        save(draw_mask(record, order), stem, f"{'/'.join(record.cell.values())}, {commit}{changed}")
 
 
 # ----- the matrix -----
@@ -80,11 +84,10 @@ def _colours() -> tuple[Colour, Colour]:
     return palette[0], palette[3]
 
 
-def _matrix(figure: Figure, axis: Axes, record: MaskRecord, places: Sequence[Part]) -> None:
-    seen_TT = matrix(record)
+def _matrix(figure: Figure, axis: Axes, record: MaskRecord, order: Order) -> None:
+    places, seen_TT = parts(record, order), matrix(record, order)
     size = len(seen_TT)
-    order = order_of(record)
-    kinds = [record.segments[record.segment[number]].kind for number in order]
+    kinds = [record.segments[record.segment[n]].kind for n in order_of(record, order)]
     is_made_T = np.array([kind == "generated" for kind in kinds], dtype=bool)
     step = bin_size(size)
     picture = np.ones((-(-size // step),) * 2 + (3,))
@@ -118,11 +121,12 @@ def _said(record: MaskRecord, place: Part, seen_TT: np.ndarray, places: Sequence
     """What stands on hover: what a segment is, what it sees, and its tokens' text."""
     segment = record.segments[place.segment]
     rows = seen_TT[place.first : place.end]
-    others = [one for one in places if one is not place and rows[:, one.first : one.end].any()]
-    sees = ", ".join(record.segments[one.segment].label for one in others) or "nothing before it"
+    seen = dict.fromkeys(one.segment for one in places if rows[:, one.first : one.end].any())
+    others = [record.segments[number].label for number in seen if number != place.segment]
+    sees = ", ".join(others) or "nothing before it"
     passes = [record.passes[n] for n, one in enumerate(record.segment) if one == place.segment]
     when = f"pass {min(passes) + 1}" + (f" to {max(passes) + 1}" if max(passes) > min(passes) else "")
-    facts = f"{segment.label} ({segment.kind}, {place.end - place.first} tokens, {when}); sees: {sees}"
+    facts = f"{segment.label} ({segment.kind}, {len(passes)} tokens, {when}); sees: {sees}"
     return _NO_TEXT.sub("\ufffd", f"{facts}\n{segment.text}")
 
 
@@ -160,13 +164,10 @@ def _title(record: MaskRecord) -> str:
     return f"{cell['strategy']} on {cell['dataset']}, group {record.group}"
 
 
-def _caption(record: MaskRecord, num_labelled: int) -> str:
+def _caption(record: MaskRecord, order: Order, num_labelled: int) -> str:
     """What one has to know to read the picture."""
     size = len(record.tokens)
-    lines = [
-        "Rows are queries, columns keys: tokens by segment of the token tree, segments in the order in "
-        "which they were computed."
-    ]
+    lines = ["Rows are queries, columns keys, both", _ORDERED[order]]
     step = bin_size(size)
     if step > 1:
         lines.append(f"{size} tokens in bins of {step}: a bin's shade is the share of allowed pairs.")

@@ -29,7 +29,7 @@ class Mark(NamedTuple):
     @property
     def num_segments(self) -> int:
         """How many segments have this label."""
-        return len(self.places)
+        return len({place.segment for place in self.places})
 
     @property
     def num_lines(self) -> int:
@@ -62,7 +62,7 @@ def _mark(record: MaskRecord, places: Sequence[Part]) -> Mark:
         alike = last and {_NUMBER.sub("", one.label) for one in segments} == {_NUMBER.sub("", text)}
         base = _NUMBER.sub("", text).rstrip()
         run = f"{text.removeprefix(base).strip()} to {last[0]}" if last else ""
-        text = f"{base}s {run}" if alike else f"{len(places)} answers"
+        text = f"{base}s {run}" if alike else f"{len({place.segment for place in places})} answers"
     is_made = all(one.kind == "generated" for one in segments)
     text = wrapped(text, MOST_LABEL_IN, LABEL_PT)
     return Mark(text, places[0].first, places[-1].end, is_made, tuple(places))

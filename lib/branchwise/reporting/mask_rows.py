@@ -3,7 +3,8 @@
 Shape legend: T tokens, B bins of tokens.
 """
 
-from typing import NamedTuple
+from itertools import groupby
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -13,38 +14,49 @@ MOST_ROWS = 400
 """Tokens that are drawn one by one; of more, several share a bin."""
 
 
+Order = Literal["segments", "computed"]
+"""segments: token by token of a segment, segments in the order in which they began. computed: as they
+were computed; branches that generate side by side take turns. What a token saw stands before it in both.
+"""
+
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+
 class Part(NamedTuple):
-    """A segment's place in the picture: its number, its first token there, and the one after its last."""
+    """Rows of one segment: its number, the first row, and the one after the last. In order `computed` a
+    segment may have several.
+    """
 
     segment: int
     first: int
     end: int
 
 
-def order_of(record: MaskRecord) -> list[int]:
-    """The tokens as they stand in the picture: segment by segment in the order in which these began,
-    inside of one in the order of computing. What a token saw stands before it then, too.
-    """
-    return sorted(range(len(record.tokens)), key=lambda number: (record.segment[number], number))
+def order_of(record: MaskRecord, order: Order = "segments") -> list[int]:
+    """The tokens as they stand in the picture."""
+    numbers = list(range(len(record.tokens)))
+    if order == "computed":
+        return numbers
+    return sorted(numbers, key=lambda number: (record.segment[number], number))
 
 
-def matrix(record: MaskRecord) -> np.ndarray:
+def matrix(record: MaskRecord, order: Order = "segments") -> np.ndarray:
     """Which token (row) saw which, bool (T, T), in the order of the picture."""
     size = len(record.tokens)
     seen_TT = np.zeros((size, size), dtype=bool)
     for row, runs in enumerate(record.seen):
         for first, end in runs:
             seen_TT[row, first:end] = True
-    order = order_of(record)
-    return seen_TT[np.ix_(order, order)]
+    numbers = order_of(record, order)
+    return seen_TT[np.ix_(numbers, numbers)]
 
 
-def parts(record: MaskRecord) -> list[Part]:
+def parts(record: MaskRecord, order: Order = "segments") -> list[Part]:
     """The segments from the first row to the last."""
     found, first = [], 0
-    for number in range(len(record.segments)):
-        end = first + record.segment.count(number)
-        found.append(Part(number, first, end))
+    for segment, run in groupby(record.segment[number] for number in order_of(record, order)):
+        end = first + len(list(run))
+        found.append(Part(segment, first, end))
         first = end
     return found
 
