@@ -23,6 +23,7 @@ wildcard_constraints:
     # Of confidences also those that the data give.
     paraphrases=f"{names_of('paraphrases')}|{re.escape(stages.OF_DATA)}",
     confidence=names_of("confidence"),
+    group="[^/]+",
     settings="[0-9a-f]{8}",
     scoring="[0-9a-f]{8}",
 
@@ -43,6 +44,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/evaluation.smk"
     include: "workflow/rules/benchmark.smk"
     include: "workflow/rules/pages.smk"
+    include: "workflow/rules/masks.smk"
 
 
 include: "workflow/rules/reporting.smk"

@@ -265,8 +265,19 @@ def answers_code(wildcards):
     )
 
 
-def paged_cell(wildcards):
-    """The cell that a folder of pages is about."""
+def masks_code(wildcards):
+    """Hash of the code that a recorded mask depends on; all else is in the name of its folder."""
+    return hashing.masks_code(EXPERIMENT, named_cell(wildcards))
+
+
+def recorded_mask(wildcards):
+    """The file of the mask that a picture shows."""
+    folder = identity.cell_folder(EXPERIMENT, named_cell(wildcards))
+    return f"{RESULTS}/masks/{folder}/{wildcards.group}.json"
+
+
+def named_cell(wildcards):
+    """The cell that a path names, whatever its settings are."""
     return Cell(
         wildcards.dataset, wildcards.model, wildcards.strategy, wildcards.decoder
     )
@@ -276,7 +287,7 @@ def paged_file(name):
     """An input: a file of the cell that a folder of pages is about."""
 
     def path(wildcards):
-        folder = identity.cell_folder(EXPERIMENT, paged_cell(wildcards))
+        folder = identity.cell_folder(EXPERIMENT, named_cell(wildcards))
         return f"{CELLS}/{folder}/{name}"
 
     return path
@@ -284,7 +295,7 @@ def paged_file(name):
 
 def paged_scores(wildcards):
     """The scores of the cell that a folder of pages is about."""
-    return f"{CELLS}/{identity.scores_path(EXPERIMENT, paged_cell(wildcards))}"
+    return f"{CELLS}/{identity.scores_path(EXPERIMENT, named_cell(wildcards))}"
 
 
 def paged_times(wildcards):

@@ -118,6 +118,11 @@ class GroupDesk:
         return GroupTrace(group=self.group.id, asks=asks, branches=tuple(self._branches))
 
     @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that the strategy has held, in the order of the trace."""
+        return tuple(self._held)
+
+    @property
     def num_forward_passes(self) -> int:
         """Passes that the group took part in, each once, whatever else was in them."""
         taken = {(ask.by, number) for ask in self.asks for number in ask.passes}

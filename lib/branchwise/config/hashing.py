@@ -94,6 +94,16 @@ def pages_code() -> str:
     return value_hash([_code(LIBRARY / "commands/pages.py"), *map(_content, templates)])
 
 
+def masks_code(experiment: Experiment, cell: Cell) -> str:
+    """Hash of the code that a cell's recorded masks depend on."""
+    return _code(LIBRARY / "cells/masks.py", *_answers_roots(experiment, cell))
+
+
+def mask_figure_code() -> str:
+    """Hash of the code that the picture of a mask depends on."""
+    return _code(LIBRARY / "reporting/mask_figure.py")
+
+
 def training_code() -> str:
     """Hash of the code that the tiny model depends on."""
     return _code(LIBRARY / "training/tiny.py")

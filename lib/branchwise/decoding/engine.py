@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from transformers import PreTrainedModel
 
+from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.branches import Branch, Run
 from branchwise.decoding.checks import check_choices, check_reach, check_rules, checked_options
 from branchwise.decoding.contract import Verb
@@ -301,6 +302,17 @@ class TreeEngine:
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""
         synchronize(self.device)
+
+    # ----- whoever looks on -----
+
+    def observe(self, observer: Callable[[Kernel], None] | None) -> None:
+        """Show `observer` the kernel after every forward pass from now on; None: nobody."""
+        self._forward.observer = observer
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The groups in flight and their branches; another one after an error."""
+        return self._scheduler
 
     # ----- pieces -----
 

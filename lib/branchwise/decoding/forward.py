@@ -3,7 +3,7 @@
 Shape legend: N tokens of a step, R rows whose logits are asked for, V words of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -38,7 +38,8 @@ class Outcome(NamedTuple):
 
 class ForwardPass:
     """Runs a model over a token tree. `num_passes` and `num_rows` count what it did; `weights` says in
-    which layout it multiplies by them.
+    which layout it multiplies by them. `observer`, where there is one, is shown the kernel after each
+    pass, while that still has the step and what was made for it.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ForwardPass:
         self.num_rows = 0
         self.peak_tokens = 0
         self.peak_copied_bytes = 0
+        self.observer: Callable[[Kernel], None] | None = None
         self._rotary = GridRotary(model, options.grid) if options.positions == "grid2d" else None
         self.weights = PackedWeights(model if packed_weights else None, self._compiles)
         self._seat = seat_of(model)
@@ -126,6 +128,8 @@ class ForwardPass:
             "tree_kernel": self.kernel,
         }
         logits_RV, broken = self._logits(inputs, pending)
+        if self.observer is not None:
+            self.observer(self.kernel)
         self.num_passes += 1
         self.num_rows += len(pending.tokens)
         self.peak_tokens = max(self.peak_tokens, tree.slots.num_used)

@@ -32,6 +32,17 @@ class Dense(Kernel):
             out = explicit(rows, key, value, scoring, mask)[0].to(query.dtype)
         return out.reshape(1, num_heads, num_queries, value.shape[-1]).transpose(1, 2)
 
+    def taken(self) -> dict[int | None, Tensor]:
+        """What the attention of this step took, by window (None: no window), bool (N, S); all ones where
+        it masked nothing.
+        """
+        assert self.step is not None, "begin() comes before every forward pass"
+        shape = len(self.step.pending.tokens), self.step.num_slots
+        # One row of heads for all: they share the mask.
+        masks = {window: mask[: shape[0]] for (window, _), mask in self._masks.items()}
+        free = [window for window, is_free in self._unmasked.items() if is_free]
+        return masks | {window: self.step.slots_N.new_ones(shape, dtype=torch.bool) for window in free}
+
     def _mask(self, window: int | None, heads_per_kv: int) -> Tensor:
         """The step's mask once for each group of query heads, bool (G*N, S)."""
         name = (window, heads_per_kv)

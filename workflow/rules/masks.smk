@@ -1,0 +1,70 @@
+"""Attention masks as they were used, on request: `snakemake figures/masks/<cell>/<group>.svg`."""
+
+DRAWN = "{dataset}/{model}/{strategy}/{decoder}/{group}"
+
+
+rule record_mask:
+    input:
+        groups=groups_of,
+        dependencies=of_stage("dependencies"),
+        paraphrases=of_stage("paraphrases"),
+        confidence=of_stage("confidence"),
+    output:
+        f"{RESULTS}/masks/{CELL}/{{group}}.json",
+    log:
+        f"logs/record_mask/{CELL}/{{group}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: EXPERIMENT.threads
+    resources:
+        mem_mb=EXPERIMENT.memory_mb,
+        runtime=EXPERIMENT.runtime_min,
+        gpu=EXPERIMENT.gpus,
+    params:
+        config=CONFIG,
+        code=masks_code,
+        dependencies=option_if_any("dependencies"),
+        paraphrases=option_if_any("paraphrases"),
+        confidence=option_if_any("confidence"),
+        stem=subpath(output[0], strip_suffix=".json"),
+    message:
+        "recording {output}"
+    shell:
+        "python -m branchwise mask {params.config} --dataset {wildcards.dataset:q} "
+        "--model {wildcards.model:q} --strategy {wildcards.strategy:q} "
+        "--decoder {wildcards.decoder:q} --settings {wildcards.settings} "
+        "--group {wildcards.group:q} --groups {input.groups:q} {params.dependencies} {params.paraphrases} {params.confidence} "
+        "--out {params.stem:q} --record-only 2> {log:q}"
+
+
+rule mask:
+    input:
+        recorded_mask,
+    output:
+        report(
+            f"{EXPERIMENT.figures}/masks/{DRAWN}.svg",
+            caption="../report/mask.rst",
+            category="Masks",
+            labels={
+                "data set": "{dataset}",
+                "model": "{model}",
+                "strategy": "{strategy}",
+                "decoder": "{decoder}",
+                "group": "{group}",
+            },
+        ),
+        multiext(f"{EXPERIMENT.figures}/masks/{DRAWN}", ".pdf", ".png"),
+    log:
+        f"logs/mask/{DRAWN}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=hashing.mask_figure_code(),
+        stem=subpath(output[0], strip_suffix=".svg"),
+    message:
+        "drawing {output[0]}"
+    shell:
+        "python -m branchwise mask --from {input:q} --out {params.stem:q} 2> {log:q}"
