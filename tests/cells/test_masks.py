@@ -31,6 +31,16 @@ STRATEGIES = {
     if not missing_verbs(entry, CATALOGUES.decoders["tree"])
 }
 WORDED = next(iter(make_groups(WorldsSpec(kinds=("paraphrase",), group_size=2, num_groups=1))))
+WORDED = WORDED.model_copy(
+    update={
+        "questions": tuple(
+            question.model_copy(
+                update={"confidences": dict.fromkeys((question.text, *question.paraphrases), 0.5)}
+            )
+            for question in WORDED
+        )
+    }
+)
 NEEDING = next(iter(make_groups(WorldsSpec(kinds=("two_hop",), group_size=4, num_groups=1, min_facts=8))))
 SHOT = Group(
     id="shot",

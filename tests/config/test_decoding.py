@@ -27,7 +27,6 @@ def own(**decoder):
 
 
 CHOICE = {"kind": "tree", "constrain": "choice"}
-HOOKED = {"strategies": {"s": {"module": "batch", "needs": ["ask", "hook"]}}}
 
 
 @pytest.mark.parametrize(
@@ -44,10 +43,6 @@ HOOKED = {"strategies": {"s": {"module": "batch", "needs": ["ask", "hook"]}}}
         (
             {"datasets": ["cmb_exam_random_g5"], "decoders": ["tree_choice"]},
             ["tree_choice allows one letter", "set `several: true`"],
-        ),
-        (
-            {"define": HOOKED, "strategies": ["s"], "baseline": "s", "decoders": ["tree_json"]},
-            ["strategy s changes logits, and decoder tree_json holds answers to a form"],
         ),
         (own(kind="hf", constrain="json"), ["kind hf holds no answers to a form", "use kind tree"]),
         (own(kind="tree", constrain="jsn"), ["constrain", "jsn", "'choice', 'json' or 'regex'"]),
