@@ -77,6 +77,11 @@ class GroupRun(Record):
         """What was found for the group before it was asked."""
         return tuple(one for one in (self.dependencies, self.paraphrases, self.confidence) if one)
 
+    @property
+    def before_s(self) -> float | None:
+        """What that took; None where there is no stage before."""
+        return sum(one.wall_s for one in self.before) if self.before else None
+
 
 class GroupRecord(Record):
     """One finished group: its answers, how it ran, and all that was asked. What the journal keeps."""

@@ -39,11 +39,13 @@ TESTS = {
     "cells/making.py": "cells/test_asking.py",
     "cells/timing.py": "cells/test_turns.py",
     "cells/depending.py": "cells/test_depending.py",
+    "cells/found.py": "cells/test_asking.py",
     "cells/waits.py": "cells/test_desk.py cells/test_record.py",
     "trace.py": "cells/test_record.py test_trace.py",
     "times.py": "cells/test_turns.py",
     "config/hashing.py": "config/test_hashing.py",
     "config/identity.py": "config/test_hashing.py",
+    "config/parts.py": "config/test_hashing.py",
     "config/timing.py": "config/test_hashing.py",
     "config/styles.py": "config/test_style_entries.py",
     "decoding/models/chat.py": "decoding/models/test_plain.py",
@@ -64,13 +66,13 @@ FAULTS = (
     Fault(
         "dependency tokens left out of a group's totals",
         "evaluation/score.py",
-        "Tokens.total([run.tokens, found.tokens]) if found else run.tokens",
+        "Tokens.total([run.tokens, *(one.tokens for one in run.before)])",
         "run.tokens",
     ),
     Fault(
         "dependency passes left out of a group's passes",
         "evaluation/score.py",
-        "run.forward_passes + (found.forward_passes if found else 0)",
+        "run.forward_passes + sum(one.forward_passes for one in run.before)",
         "run.forward_passes",
     ),
     Fault(
@@ -144,14 +146,14 @@ FAULTS = (
     Fault(
         "dependencies are in no answer's share",
         "cells/runner.py",
-        "found.tokens if found else None",
+        "Tokens.total(one.tokens for one in before) if before else None",
         "None",
     ),
     Fault(
         "a cut answer may be well formed",
         "cells/runner.py",
-        'reading.well_formed and all(ask.stop == "stop" for ask in asks)',
-        "reading.well_formed",
+        'all(ask.stop == "stop" for ask in asks if ask.role != BEGINNING)',
+        "True",
     ),
     Fault(
         "an answer begins with its last ask",
@@ -180,20 +182,20 @@ FAULTS = (
     Fault(
         "a cell's passes are without its dependencies'",
         "cells/cell.py",
-        " + sum(one.forward_passes for one in found)",
-        "",
+        "sum(one.forward_passes for one in (*runs, *before))",
+        "sum(one.forward_passes for one in runs)",
     ),
     Fault(
         "a cell's totals are without its dependencies'",
         "cells/cell.py",
-        '        totals["dependencies"] = Tokens.total(one.tokens for one in found)\n',
+        "        totals[stage] = Tokens.total(one.tokens for one in before if one.stage == stage)\n",
         "        pass\n",
     ),
     Fault(
         "data's own edges are followed where none are to be",
-        "cells/making.py",
-        "return [with_edges(group, []) for group in groups], {}",
-        "return list(groups), {}",
+        "cells/found.py",
+        "return with_edges(group, edges)",
+        "return with_edges(group, edges) if edges else group",
     ),
     Fault(
         "what does not fit stops the run",
@@ -470,7 +472,7 @@ FAULTS = (
     ),
     Fault(
         "the path of data is a part of a cell",
-        "config/identity.py",
+        "config/parts.py",
         '"label", "scorer", "language", "path", "needs"',
         '"label", "scorer", "language", "needs"',
         "config/test_hashing.py config/test_identity.py",

@@ -8,9 +8,10 @@ import pytest
 
 from branchwise.api import TreeDecoder
 from branchwise.cells.depending import Depending, check_control, find_all, generator_of
-from branchwise.cells.found import with_found
+from branchwise.cells.found import row_of, with_found
 from branchwise.cells.generators.llm import planner
 from branchwise.cells.runner import GroupRunner
+from branchwise.cells.staging import Kept
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.constrained import constrained_to
@@ -25,6 +26,7 @@ from branchwise.dependencies.graph import Edge, known_edges, with_edges
 from branchwise.dependencies.llm import read_edges, reply_pattern
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle
+from branchwise.stages import GroupDependencies
 from branchwise.strategies import load
 from branchwise.trace import closure
 
@@ -188,11 +190,11 @@ def test_the_stage_knows_its_cost_and_its_quality(loaded, decoder) -> None:
     gold = find_all(GROUPS, depending(loaded, decoder, ControlEntry(kind="gold")), lambda a, b: None)
     assert all(set(found.edges) == set(found.known) for found in gold)
     assert all(found.tokens.sent == found.forward_passes == 0 for found in gold)
-    assert with_found(GROUPS[0], {gold[0].group: gold[0]}) == GROUPS[0]
+    assert with_found(GROUPS[0], (gold[0],)) == GROUPS[0]
     words = depending(loaded, decoder, HeuristicEntry(kind="heuristic")).find(GROUPS[0])
     assert words.wall_s > 0
     with pytest.raises(UserError, match="no dependencies are known"):
-        with_found(GROUPS[0], {})
+        row_of(GROUPS[0], {}, GroupDependencies)
 
 
 def test_controls_say_when_they_would_say_nothing() -> None:
@@ -216,9 +218,9 @@ def test_random_edges_are_as_many_as_stated() -> None:
 def test_a_stage_that_was_stopped_goes_on(loaded, decoder, tmp_path) -> None:
     stage = depending(loaded, decoder, HeuristicEntry(kind="heuristic"))
     journal = tmp_path / "journal.jsonl"
-    first = find_all(GROUPS[:2], stage, lambda a, b: None, journal, "x")
+    first = find_all(GROUPS[:2], stage, lambda a, b: None, Kept(GroupDependencies, journal, "x"))
     journal.write_text(journal.read_text() + '{"key": "cut o')
-    again = find_all(GROUPS, stage, lambda a, b: None, journal, "x")
+    again = find_all(GROUPS, stage, lambda a, b: None, Kept(GroupDependencies, journal, "x"))
     assert again[:2] == first
     assert len(journal.read_text().splitlines()) == 4
 

@@ -110,8 +110,8 @@ def _page(
     from branchwise.reporting.pages import make_page, times_of
 
     found = record.run.dependencies
-    finding_s = found.wall_s if found else None
-    times = times_of(timed.wall_s, timed.ideal_s, finding_s, alone=True) if timed else None
+    before_s = record.run.before_s
+    times = times_of(timed.wall_s, timed.ideal_s, before_s, alone=True) if timed else None
     followed = found.edges if found else ()
     group = with_edges(group, [Edge(source=a, target=b) for a, b in followed])
     if scored is None:

@@ -17,7 +17,8 @@ from branchwise.reporting.names import in_short, metric_name, short_names
 from branchwise.reporting.templating import rendered
 from branchwise.reporting.verdicts import Verdict, verdict_of
 from branchwise.reporting.waits import waited_for
-from branchwise.results import AnswerRow, GroupDependencies, GroupRecord, QuestionScore
+from branchwise.results import AnswerRow, GroupRecord, QuestionScore
+from branchwise.stages import Before, GroupDependencies
 from branchwise.trace import GroupTrace, ideal_latency_s
 
 _WIDTH = 1000.0
@@ -27,7 +28,7 @@ _STEP_X, _STEP_Y, _RADIUS = 92.0, 42.0, 16.0
 
 @dataclass(frozen=True)
 class Times:
-    """What a page says that a group took, in ms; `finding` None where no dependencies were found.
+    """What a page says that a group took, in ms; `finding` the stages before, None where there are none.
 
     `alone`: measured by itself; else on the clock of a run with other groups in flight, which is slower.
     """
@@ -39,7 +40,7 @@ class Times:
 
     @property
     def total(self) -> float:
-        """Finding the dependencies and answering."""
+        """The stages before, and answering."""
         return self.wall + (self.finding or 0.0)
 
     @property
@@ -136,6 +137,7 @@ class Page:
     height: float
     graph_box: tuple[float, float, float, float]
     found: GroupDependencies | None = None
+    wordings: Before = ()
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -184,7 +186,7 @@ def make_page(
     found = record.run.dependencies
     end_s = max((row.end_s for row in record.answers), default=0.0) or 1e-9
     if times is None:
-        times = times_of(end_s, ideal_latency_s(record.trace.asks), found.wall_s if found else None)
+        times = times_of(end_s, ideal_latency_s(record.trace.asks), record.run.before_s)
     points = places(layers(group), _STEP_X, _STEP_Y)
     shown = _shown(group, record, scores or {}, primary, end_s, points)
     arrows, box = _arrows(group, found, shown, points)
@@ -201,6 +203,7 @@ def make_page(
         height=len(shown) * _ROW,
         graph_box=box,
         found=found,
+        wordings=tuple(one for one in record.run.before if one is not found),
     )
 
 
