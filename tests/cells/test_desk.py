@@ -147,7 +147,7 @@ class Branching(FakeDecoder):
     def open(self, ids, group, num_shared=0):
         return _branch(ids)
 
-    def fork(self, branch, runs):
+    def fork(self, branch, runs, positions=None):
         return [_branch([*branch.token_ids, *run]) for run in runs]
 
     def join(self, branches, ids):

@@ -16,7 +16,6 @@ from branchwise.decoding.forms import pattern_of
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
 from branchwise.decoding.requests import Hook, Rules
-from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle, single
 from branchwise.strategies import load
 from branchwise.strategies.base import Answered, Desk, answered
@@ -68,7 +67,7 @@ def test_a_pattern_of_ones_own(source: ModelSource) -> None:
     assert all(regex.fullmatch("[0-9]{2} (?:km|龘)", ask.raw) for ask in done.asks)
 
 
-def test_asks_without_questions_are_free_and_a_hook_of_ones_own_is_refused(source: ModelSource) -> None:
+def test_asks_without_questions_are_free_and_a_hook_of_ones_own_comes_first(source: ModelSource) -> None:
     async def planned(group: Group, desk: Desk) -> AsyncIterator[Answered]:
         plan = await desk.ask(single(group, group.questions[0], desk.style), role="plan")
         assert not plan.text.strip().startswith("{")
@@ -80,11 +79,13 @@ def test_asks_without_questions_are_free_and_a_hook_of_ones_own_is_refused(sourc
     done = asked(source, planned, HOPS[0], budget=5, constrain="json")
     assert all(ask.raw.strip().startswith("{") for ask in done.asks[1:])
 
-    async def fused(group: Group, desk: Desk) -> AsyncIterator[Answered]:
-        rules = Rules(4, hooks=(Hook(lambda made, logits: logits),))
-        await desk.ask(single(group, group.questions[0], desk.style), group.questions[:1], rules=rules)
-        return
-        yield
+    async def turned(group: Group, desk: Desk) -> AsyncIterator[Answered]:
+        # What is likeliest otherwise comes last: of what the form allows the least likely is said.
+        rules = Rules(5, hooks=(Hook(lambda members, logits: -logits),))
+        question = group.questions[0]
+        reply = await desk.ask(single(group, question, desk.style), [question], rules=rules)
+        yield answered(question, reply, desk.style)
 
-    with pytest.raises(UserError, match="changes logits, and the decoder holds answers to a form"):
-        asked(source, fused, HOPS[0], constrain="json")
+    other = asked(source, turned, HOPS[0], budget=5, constrain="json")
+    assert other.asks[0].raw.strip().startswith("{")
+    assert other.asks[0].completion.ids != done.asks[1].completion.ids

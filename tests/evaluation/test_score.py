@@ -6,7 +6,8 @@ from branchwise.data.types import NO_ANSWER
 from branchwise.errors import UserError
 from branchwise.evaluation.judge import JudgeRecord, Verdict
 from branchwise.evaluation.metrics.edges import edge_scores
-from branchwise.evaluation.score import bounds_of, score_answer, score_cell, score_group
+from branchwise.evaluation.scales import bounds_of
+from branchwise.evaluation.score import score_answer, score_cell, score_group
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.results import (
     AnswerRow,

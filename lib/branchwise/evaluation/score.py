@@ -12,7 +12,8 @@ from branchwise.evaluation.metrics.drop import predicted_spans
 from branchwise.evaluation.metrics.edges import edge_scores
 from branchwise.evaluation.metrics.squad import tokens
 from branchwise.evaluation.metrics.squad_v2 import as_authors_have_it
-from branchwise.evaluation.statistics import Bounds, mean_interval
+from branchwise.evaluation.scales import GROUP_METRICS, bounds_of
+from branchwise.evaluation.statistics import mean_interval
 from branchwise.evaluation.verdicts import GRADES
 from branchwise.evaluation.wordings import alone, mean_of, together
 from branchwise.results import (
@@ -31,21 +32,6 @@ from branchwise.trace import ANSWERER, Tokens
 ANSWER_METRICS = ("em", "em_strict", "f1", "lenient", "well_formed")
 GUESSES = ("guess", "chain_guess")
 ABOUT_GOLDS = ("human_f1",)
-GROUP_METRICS = (
-    "forward_passes",
-    "sent",
-    "unique",
-    "cached",
-    "generated",
-    "padding",
-    "dependency_s",
-    "wording_s",
-    "edges",
-    "edge_precision",
-    "edge_recall",
-    "edge_turned",
-)
-AMOUNTS = {"wordings", *GROUP_METRICS} - {"edge_precision", "edge_recall", "edge_turned"}
 
 
 def score_answer(
@@ -218,13 +204,6 @@ def _question_metrics(questions: Sequence[QuestionScore]) -> dict[str, Metric]:
         pairs = [(value, q.group) for value, q in zip(column, questions, strict=True)]
         metrics |= _metric(name, pairs)
     return metrics
-
-
-def bounds_of(name: str) -> Bounds | None:
-    """The scale of a metric; None for amounts, such as seconds and tokens."""
-    if name.startswith("judge_"):
-        return (1.0, 5.0)
-    return None if name in AMOUNTS else (0.0, 1.0)
 
 
 def _metric(name: str, pairs: Sequence[tuple[float | None, str]]) -> dict[str, Metric]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from branchwise.config import Cell
-from branchwise.evaluation.score import bounds_of
+from branchwise.evaluation.scales import bounds_of
 from branchwise.files import write_text
 from branchwise.reporting.comparing import Comparison, corrected
 from branchwise.reporting.ensembles import rows_of
