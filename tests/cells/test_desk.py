@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from tests.fakes import FakeDecoder, Words, group_of
 
-from branchwise.cells.desk import Asked, GroupDesk
+from branchwise.cells.asks import Asked
+from branchwise.cells.desk import GroupDesk
 from branchwise.data.types import Group
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Completion, Hook, Rules, Sampling, TokenCount

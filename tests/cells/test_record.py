@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.fakes import Clock, FakeDecoder, Words, group_of
 
-from branchwise.cells.desk import Asked
+from branchwise.cells.asks import Asked
 from branchwise.cells.runner import Done, GroupRunner, record_of
 from branchwise.data.types import Group
 from branchwise.errors import UserError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from branchwise.cells.desk import Asked
+from branchwise.cells.asks import Asked
 from branchwise.cells.runner import GroupRunner, record_of
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
+from branchwise.cells.asks import Ask, Asked, OnToken, text_of
 from branchwise.cells.rules import DecodersRules
 from branchwise.cells.waits import Waits
 from branchwise.data.types import Group, Question
@@ -19,53 +20,7 @@ from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message, num_shown
 from branchwise.prompts.style import IN_ONE_TEXT, IN_TURNS, AnswerForm, PromptStyle, answer_form
 from branchwise.strategies.base import Prompt, Reply, Text
-from branchwise.trace import ANSWERER, AskRecord, BranchRecord, GroupTrace, Tokens
-
-OnToken = Callable[[tuple[Question, ...], int], None]
-"""Called with the questions that a prompt asks and each token id made for it."""
-
-
-class Asked(NamedTuple):
-    """A model that may be asked: its decoder, and its tokenizer where it is not a served one."""
-
-    decoder: Decoder
-    chat: ChatTokenizer | None
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One ask of a group: what it was for, what came back, and which asks it waited for."""
-
-    completion: Completion
-    questions: tuple[Question, ...]
-    after: tuple[int, ...]
-    prompt: str
-    raw: str = ""
-    role: str = "answer"
-    by: str = ANSWERER
-    messages: tuple[Message, ...] | None = None
-    branch: int | None = None
-    passes: range = range(0)
-    """The forward passes of its decoder that it took part in."""
-
-    def record(self, begin_s: float) -> AskRecord:
-        """As it is written; `begin_s` is the beginning of the group's clock."""
-        made = self.completion
-        return AskRecord(
-            role=self.role,
-            by=self.by,
-            questions=tuple(question.id for question in self.questions),
-            after=self.after,
-            messages=None if self.messages is None else tuple(dict(m) for m in self.messages),
-            branch=self.branch,
-            prompt=self.prompt,
-            raw=self.raw,
-            stop=made.stop,
-            tokens=Tokens(**made.tokens._asdict()),
-            num_steps=made.num_steps,
-            start_s=made.start_s - begin_s,
-            end_s=made.end_s - begin_s,
-        )
+from branchwise.trace import ANSWERER, BranchRecord, GroupTrace
 
 
 class _Held(NamedTuple):
@@ -369,7 +324,7 @@ class GroupDesk:
         self._asks.append(None)
         after = self._waits.begins(index, stated)
         made = await answer
-        raw = form.whole(_text(made, chat, said), cut=made.stop == "stop" and made.text is not None)
+        raw = form.whole(text_of(made, chat, said), cut=made.stop == "stop" and made.text is not None)
         role = role or ("answer" if asked else "intermediate")
         passes = self._passes(decoder, index, made.num_steps)
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)
@@ -401,11 +356,3 @@ class GroupDesk:
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
-
-
-def _text(made: Completion, chat: ChatTokenizer | None, said: tuple[int, ...]) -> str:
-    """What was said, with the tokens of an earlier reply before it."""
-    if chat is None:
-        return made.text or ""
-    text = made.text if made.text is None or not said else chat.decode(said) + made.text
-    return chat.answer_text([*said, *made.ids], text)

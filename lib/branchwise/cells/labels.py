@@ -7,7 +7,8 @@ none of these tells, a part is called by the number of its branch.
 from collections.abc import Sequence
 from functools import cached_property
 
-from branchwise.cells.desk import Ask, GroupDesk
+from branchwise.cells.asks import Ask
+from branchwise.cells.desk import GroupDesk
 from branchwise.cells.runner import Done
 from branchwise.data.types import Group
 from branchwise.decoding.held.tree import Node

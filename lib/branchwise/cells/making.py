@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from branchwise.cells.desk import Asked
+from branchwise.cells.asks import Asked
 from branchwise.cells.flight import Found
 from branchwise.cells.found import read_found, row_of, with_found
 from branchwise.cells.job import CellFiles, CellJob

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
+from branchwise.cells.asks import Ask, Asked, OnToken
 from branchwise.cells.clock import collector_off
-from branchwise.cells.desk import Ask, Asked, GroupDesk, OnToken
+from branchwise.cells.desk import GroupDesk
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder, Verb
 from branchwise.decoding.loop import run

@@ -1,0 +1,66 @@
+"""What was asked: a model that may be, one ask with what came back, and how it is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from branchwise.data.types import Question
+from branchwise.decoding.contract import Decoder
+from branchwise.decoding.models.chat import ChatTokenizer
+from branchwise.decoding.requests import Completion
+from branchwise.prompts import Message
+from branchwise.trace import ANSWERER, AskRecord, Tokens
+
+OnToken = Callable[[tuple[Question, ...], int], None]
+"""Called with the questions that a prompt asks and each token id made for it."""
+
+
+class Asked(NamedTuple):
+    """A model that may be asked: its decoder, and its tokenizer where it is not a served one."""
+
+    decoder: Decoder
+    chat: ChatTokenizer | None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One ask of a group: what it was for, what came back, and which asks it waited for."""
+
+    completion: Completion
+    questions: tuple[Question, ...]
+    after: tuple[int, ...]
+    prompt: str
+    raw: str = ""
+    role: str = "answer"
+    by: str = ANSWERER
+    messages: tuple[Message, ...] | None = None
+    branch: int | None = None
+    passes: range = range(0)
+    """The forward passes of its decoder that it took part in."""
+
+    def record(self, begin_s: float) -> AskRecord:
+        """As it is written; `begin_s` is the beginning of the group's clock."""
+        made = self.completion
+        return AskRecord(
+            role=self.role,
+            by=self.by,
+            questions=tuple(question.id for question in self.questions),
+            after=self.after,
+            messages=None if self.messages is None else tuple(dict(m) for m in self.messages),
+            branch=self.branch,
+            prompt=self.prompt,
+            raw=self.raw,
+            stop=made.stop,
+            tokens=Tokens(**made.tokens._asdict()),
+            num_steps=made.num_steps,
+            start_s=made.start_s - begin_s,
+            end_s=made.end_s - begin_s,
+        )
+
+
+def text_of(made: Completion, chat: ChatTokenizer | None, said: tuple[int, ...]) -> str:
+    """What was said, with the tokens of an earlier reply before it."""
+    if chat is None:
+        return made.text or ""
+    text = made.text if made.text is None or not said else chat.decode(said) + made.text
+    return chat.answer_text([*said, *made.ids], text)
