@@ -60,7 +60,7 @@ class Contest:
             name: FakeRunner(name, place + 1.0, self.seen, self.unfit.get(name, ""))
             for place, name in enumerate(self.names)
         }
-        workshop = SimpleNamespace(runner_of=lambda job: (self.runners[job.cell["strategy"]], {}))
+        workshop = SimpleNamespace(runner_of=lambda job, unfit: (self.runners[job.cell["strategy"]], {}))
         patch.setattr(timing_module, "Workshop", lambda: workshop)
         patch.setattr(timing_module, "groups_of", lambda job, files: (GROUPS, {}))
         patch.setattr(timing_module.torch, "set_num_threads", lambda count: None)
