@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from branchwise.results import RunRecord, read_json
@@ -46,6 +47,12 @@ def test_both_stages_run_once_for_all_that_use_them(project: Path, random_model_
     (run,) = (project / "results/cells/small_g2/random/both_avg").rglob("run.json")
     record = read_json(run, RunRecord)
     assert {"paraphrases", "confidence"} < set(record.totals_by_role)
+    tidy = pd.read_csv(project / "results/tables/trial/tidy.csv")
+    timed = tidy[(tidy["strategy"] == "both_avg") & tidy["group_wall_s"].notna()]
+    assert len(timed) == 2
+    both = timed["group_answer_s"] + timed["group_wording_s"]
+    assert timed["group_wall_s"].tolist() == pytest.approx(both.tolist())
+    assert (timed["group_wording_s"] > 0).all()
     note = (project / "results/tables/trial/cost.md").read_text()
     assert "Paraphrases made by a model: mine of small g2, random: " in note
     assert "share by tokens computed" in note

@@ -234,6 +234,16 @@ def dependencies_code(wildcards):
     return hashing.dependencies_code(EXPERIMENT, wildcards.dependencies)
 
 
+def paraphrases_code(wildcards):
+    """Hash of the code that makes paraphrases."""
+    return hashing.paraphrases_code()
+
+
+def confidence_code(wildcards):
+    """Hash of the code that finds confidences."""
+    return hashing.confidence_code()
+
+
 def confided(wildcards):
     """The paraphrases whose confidence a job finds; None where they are those that the data give."""
     made = wildcards.paraphrases != stages.OF_DATA

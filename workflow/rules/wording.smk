@@ -16,7 +16,7 @@ rule paraphrase:
         timing=1,
     params:
         config=CONFIG,
-        code=hashing.paraphrases_code(),
+        code=paraphrases_code,
     message:
         "making the paraphrases {wildcards.paraphrases} of {wildcards.dataset}"
     shell:
@@ -43,7 +43,7 @@ rule confide:
         timing=1,
     params:
         config=CONFIG,
-        code=hashing.confidence_code(),
+        code=confidence_code,
         paraphrases=confided_option,
     message:
         "finding the confidence {wildcards.confidence} of {wildcards.dataset}"
