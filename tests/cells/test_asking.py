@@ -441,7 +441,7 @@ def test_groups_have_the_wordings_and_confidences_that_were_found(tmp_path: Path
     made, known = groups_of(job, files)
     (first, *_) = made[0]
     assert first.paraphrases == (f"So {first.text}",)
-    assert first.confidences == {first.text: 0.25}
+    assert first.confidences == ((first.text, 0.25),)
     assert [row.stage for row in known["a"]] == ["paraphrases", "confidence"]
     with pytest.raises(UserError, match="mine asks p paraphrases; give --paraphrases, the file of"):
         groups_of(job, dataclasses.replace(files, paraphrases=None))

@@ -134,7 +134,7 @@ def test_what_is_found_weighs_the_wordings(source: ModelSource) -> None:
     row = find_alone(GROUPS[0], confiding("mine", entry(temperature=3.0), source, PromptStyle(), "en"))
     group = with_found(GROUPS[0], (row,))
     for question, one in zip(group, row.questions, strict=True):
-        assert question.confidences == {w.text: w.confidence for w in one.wordings}
+        assert dict(question.confidences) == {w.text: w.confidence for w in one.wordings}
     decoder = TreeEntry(kind="tree", kernel="dense").make(source)
     for rule in ("weighted_avg", "weighted_max"):
         strategy = load("logit_fusion", {"wordings": 3, "rule": rule})

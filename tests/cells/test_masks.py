@@ -35,7 +35,7 @@ WORDED = WORDED.model_copy(
     update={
         "questions": tuple(
             question.model_copy(
-                update={"confidences": dict.fromkeys((question.text, *question.paraphrases), 0.5)}
+                update={"confidences": tuple((t, 0.5) for t in (question.text, *question.paraphrases))}
             )
             for question in WORDED
         )

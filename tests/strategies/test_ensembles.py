@@ -7,15 +7,17 @@ import torch
 from tests.architectures import model_of
 
 from branchwise import TreeDecoder
+from branchwise.cells.asks import said_in
 from branchwise.cells.runner import GroupRunner, Timed, record_of
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.decoders.tree import TreeEntry
+from branchwise.decoding.fusion import FUSIONS
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
-from branchwise.decoding.requests import Hook, Rules
+from branchwise.decoding.requests import Completion, Hook, Rules, TokenCount
 from branchwise.errors import UserError
 from branchwise.prompts import PromptStyle
 from branchwise.strategies import load
@@ -28,10 +30,19 @@ SHOT = Group(
     context="Ada lives in Rome.",
     questions=(Question(id="s", text="Where does Ada live?", golds=("Rome",)),),
 )
+# Every wording is as sure as any other.
+GROUP = GROUP.model_copy(
+    update={
+        "questions": tuple(
+            one.model_copy(update={"confidences": tuple((t, 0.5) for t in (one.text, *one.paraphrases))})
+            for one in GROUP
+        )
+    }
+)
 FUSED = [
     ("per_prompt", {}),
     ("per_prompt", {"take": "vote"}),
-    *(("logit_fusion", {"rule": rule}) for rule in ("avg", "max", "prob_avg")),
+    *(("logit_fusion", {"rule": rule}) for rule in FUSIONS),
     *(("attention_fusion", {"positions": positions}) for positions in ("shared", "path", "consecutive")),
     ("attention_fusion", {"positions": "consecutive", "first_token": "last"}),
 ]
@@ -192,8 +203,9 @@ def test_positions_of_a_fork() -> None:
 
 
 def test_weights_that_nobody_found_are_told(source: ModelSource, decoder: Decoder) -> None:
+    bare = GROUP.model_copy(update={"questions": (Question(id="q", text="Where?", golds=("x",)),)})
     with pytest.raises(UserError, match="no confidence is known of its wording"):
-        asked(source, decoder, "logit_fusion", {"rule": "weighted_avg"})
+        asked(source, decoder, "logit_fusion", {"rule": "weighted_avg"}, bare)
 
 
 def test_the_surest_wording_decides_alone(source: ModelSource, decoder: Decoder) -> None:
@@ -201,7 +213,7 @@ def test_the_surest_wording_decides_alone(source: ModelSource, decoder: Decoder)
     questions = []
     for question, answer in zip(GROUP, alone.answers, strict=True):
         sure = {worded.text: 0.2 for worded in answer.wordings} | {answer.wordings[2].text: 0.9}
-        questions.append(question.model_copy(update={"confidences": sure}))
+        questions.append(question.model_copy(update={"confidences": tuple(sure.items())}))
     group = GROUP.model_copy(update={"questions": tuple(questions)})
     done = asked(source, decoder, "logit_fusion", {"wordings": 3, "rule": "weighted_max"}, group)
     for question in GROUP:
@@ -214,8 +226,74 @@ def test_the_surest_wording_decides_alone(source: ModelSource, decoder: Decoder)
 def test_no_paraphrases_and_fifty(
     module: str, options: dict, source: ModelSource, decoder: Decoder
 ) -> None:
-    bare = Question(id="q", text="Where?", golds=("x",))
-    many = bare.model_copy(update={"id": "p", "paraphrases": tuple(f"Where {n}?" for n in range(49))})
+    texts = ("Where?", *(f"Where {n}?" for n in range(49)))
+    bare = Question(id="q", text="Where?", golds=("x",), confidences=tuple((text, 0.5) for text in texts))
+    many = bare.model_copy(update={"id": "p", "paraphrases": texts[1:]})
     group = Group(id="g", context="Mara lives in Ashton.", questions=(bare, many))
     done = asked(source, decoder, module, {**options, "wordings": 50}, group)
     assert [len(one.wordings) for one in done.answers] == [1, 50]
+
+
+@pytest.mark.parametrize("options", [{}, {"first_token": "last"}])
+def test_attention_fusion_is_held_to_a_form_to_its_end(source: ModelSource, options: dict) -> None:
+    """Also where the first token comes from another ask than the rest."""
+    held = TreeEntry(kind="tree", kernel="dense", constrain="regex", pattern="[A-C]{2}[0-9]").make(source)
+    done = asked(source, held, "attention_fusion", {"wordings": 3, **options})
+    for answer in done.answers:
+        assert len(answer.raw) == 3
+        assert answer.raw[0] in "ABC"
+        assert answer.raw[2].isdigit()
+
+
+class Answers:
+    """A tokenizer to which a word is a token, written with the blank before it."""
+
+    WORDS = ("a", "dog", "in", "Rome", '"', '"}')
+
+    def decode(self, ids) -> str:
+        words = [self.WORDS[i] for i in ids]
+        return " ".join(words) if all(word.isalpha() for word in words) else "".join(words)
+
+    def answer_text(self, ids, text: str | None = None) -> str:
+        return self.decode(ids) if text is None else text
+
+
+def completion(ids: list[int], text: str | None, stop: str = "stop") -> Completion:
+    return Completion(ids, stop, TokenCount(1, 1, 0, len(ids), 0), 0.0, 1.0, 1, text)
+
+
+def test_an_answer_of_two_asks_reads_as_one() -> None:
+    chat = Answers()
+    assert said_in(completion([1, 2, 3], None), chat, (0,), ()) == ("a dog in Rome", False)
+    # What a stop text cut off the second part is cut off the whole.
+    assert said_in(completion([1, 2, 3], "dog in"), chat, (0,), ("Rome",)) == ("a dog in", True)
+    # A stop text that begins in the first part: nobody saw it while it was written.
+    assert said_in(completion([5], None, "length"), chat, (4,), ('""',)) == ("", True)
+    assert said_in(completion([1], "dog"), chat, (), ()) == ("dog", True)
+
+
+def test_a_wording_that_was_cut_off_is_not_well_formed_alone(
+    source: ModelSource, decoder: Decoder
+) -> None:
+    runner = GroupRunner(load("per_prompt", {"wordings": 3}), decoder, source.chat, PLAIN, 1)
+    done = runner.once(GROUP)
+    for row in record_of(GROUP, done, pytest.fail).answers:
+        stops = [done.asks[n].completion.stop == "stop" for n in row.asks]
+        assert [w.well_formed for w in row.wordings] <= stops
+        assert row.well_formed <= stops[0]
+    last = asked(source, decoder, "attention_fusion", {"wordings": 3, "first_token": "last"})
+    assert all(row.asks for row in record_of(GROUP, last, pytest.fail).answers)
+
+
+def test_a_listener_hears_each_answer_once(source: ModelSource, decoder: Decoder) -> None:
+    for module in ("per_prompt", "logit_fusion", "vote"):
+        heard: dict[str, list[int]] = {}
+        runner = GroupRunner(
+            load(module, {"samples": 3} if module == "vote" else None), decoder, source.chat, PLAIN, 8
+        )
+        done = runner.once(
+            GROUP,
+            lambda questions, token, heard=heard: heard.setdefault(questions[0].id, []).append(token),
+        )
+        first = {ask.questions[0].id: ask.completion.ids for ask in reversed(done.asks)}
+        assert heard == first

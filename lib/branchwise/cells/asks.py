@@ -1,6 +1,6 @@
 """What was asked: a model that may be, one ask with what came back, and how it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,9 +58,28 @@ class Ask:
         )
 
 
-def text_of(made: Completion, chat: ChatTokenizer | None, said: tuple[int, ...]) -> str:
-    """What was said, with the tokens of an earlier reply before it."""
+class Said(NamedTuple):
+    """A reply's text, and whether a stop text has cut it."""
+
+    text: str
+    cut: bool
+
+
+def said_in(
+    made: Completion, chat: ChatTokenizer | None, before: tuple[int, ...], stop_texts: Sequence[str]
+) -> Said:
+    """What was said, with the tokens `before` of an earlier reply that it goes on from."""
+    text, cut = made.text, made.stop == "stop" and made.text is not None
     if chat is None:
-        return made.text or ""
-    text = made.text if made.text is None or not said else chat.decode(said) + made.text
-    return chat.answer_text([*said, *made.ids], text)
+        return Said(text or "", cut)
+    ids = [*before, *made.ids]
+    if before:
+        # Decoded whole: what stands between two tokens is no token's own.
+        whole = chat.decode(ids)
+        lost = 0 if text is None else len(chat.decode(made.ids)) - len(text)
+        text = whole[: len(whole) - lost] if cut else None
+        # A stop text may begin in the earlier reply, where nobody saw it.
+        ends = [whole.index(stop) for stop in stop_texts if stop in whole]
+        if ends and (text is None or min(ends) < len(text)):
+            text, cut = whole[: min(ends)], True
+    return Said(chat.answer_text(ids, text), cut)

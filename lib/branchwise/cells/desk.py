@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
-from branchwise.cells.asks import Ask, Asked, OnToken, text_of
+from branchwise.cells.asks import Ask, Asked, OnToken, said_in
 from branchwise.cells.rules import DecodersRules
 from branchwise.cells.waits import Waits
 from branchwise.data.types import Group, Question
@@ -50,6 +50,7 @@ class GroupDesk:
     _asks: list[Ask | None] = field(default_factory=list)
     _held: dict[Branch, _Held] = field(default_factory=dict)
     _branches: list[BranchRecord] = field(default_factory=list)
+    _heard: set[tuple[str, ...]] = field(default_factory=set)
     _waits: Waits = field(default_factory=Waits)
 
     def __post_init__(self) -> None:
@@ -205,16 +206,17 @@ class GroupDesk:
         asked = tuple(questions)
         form = self._form(asked, None, self.chat)
         rules = self._rules(rules, asked, form)
-        self._check_length(self.decoder, branch.num_tokens, rules.max_new_tokens)
-        seen = branch.token_ids
-        rules = self._further.of(rules, self.decoder, self.chat, ANSWERER, seen, asked, form.begun)
+        # Positions count: branches that are joined stand side by side.
+        self._check_length(self.decoder, branch.tip.end, rules.max_new_tokens)
+        seen, said = branch.token_ids, () if begun is None else begun.ids
+        rules = self._further.of(rules, self.decoder, self.chat, ANSWERER, seen, asked, form.begun, said)
         prompt = self._tokenizer.tokenizer.decode(seen)
-        made = self._with_branches("fork").generate(branch, rules, self._hear(asked))
+        hear = self._hear(asked, goes_on=begun is not None)
+        made = self._with_branches("fork").generate(branch, rules, hear)
         held = self._held[branch]
         stated = [*held.asks, *(reply.index for reply in after)]
         held.asks.add(len(self._asks))
         facts = {"branch": held.number}
-        said = () if begun is None else begun.ids
         return await self._reply(
             made, self.decoder, self.chat, asked, role, stated, prompt, form, facts, said
         )
@@ -298,9 +300,14 @@ class GroupDesk:
             self._check_stated("hook")
         return given
 
-    def _hear(self, asked: tuple[Question, ...]) -> Callable[[int], None] | None:
-        if self.on_token is None:
+    def _hear(self, asked: tuple[Question, ...], goes_on: bool = False) -> Callable[[int], None] | None:
+        """Who hears the tokens of an ask: of several for the same questions (wordings, samples) the first
+        is heard, and what goes on from it.
+        """
+        ids = tuple(question.id for question in asked)
+        if self.on_token is None or (ids in self._heard and not goes_on):
             return None
+        self._heard.add(ids)
         hear = self.on_token
         return lambda token: hear(asked, token)
 
@@ -324,7 +331,8 @@ class GroupDesk:
         self._asks.append(None)
         after = self._waits.begins(index, stated)
         made = await answer
-        raw = form.whole(text_of(made, chat, said), cut=made.stop == "stop" and made.text is not None)
+        text, cut = said_in(made, chat, said, form.stop_texts)
+        raw = form.whole(text, cut)
         role = role or ("answer" if asked else "intermediate")
         passes = self._passes(decoder, index, made.num_steps)
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)

@@ -50,7 +50,7 @@ def with_found(group: Group, before: Before) -> Group:
                 group = _each(group, "paraphrases", {one.question: one.kept for one in row.questions})
             case GroupConfidence():
                 sure = {
-                    one.question: {worded.text: worded.confidence for worded in one.wordings}
+                    one.question: tuple((worded.text, worded.confidence) for worded in one.wordings)
                     for one in row.questions
                 }
                 group = _each(group, "confidences", sure)

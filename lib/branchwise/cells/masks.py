@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from branchwise.cells import provenance
+from branchwise.cells.found import unfit_of
 from branchwise.cells.job import CellJob
 from branchwise.cells.labels import Labels
 from branchwise.cells.making import Workshop
@@ -18,19 +19,21 @@ from branchwise.decoding.recording import Recording, recorded
 from branchwise.errors import UserError
 from branchwise.masks import MaskRecord, Segment, runs_of
 from branchwise.prompts.style import PromptStyle
+from branchwise.stages import Before
 
 RECORDED = "dense"
 """The kernel of which masks are recorded: it takes the matrix itself."""
 
 
-def record_mask(job: CellJob, group: Group, warn: Callable[[str], None]) -> MaskRecord:
-    """Ask one group as the cell does, alone, and note what every token saw.
+def record_mask(job: CellJob, group: Group, before: Before, warn: Callable[[str], None]) -> MaskRecord:
+    """Ask one group as the cell does, alone, and note what every token saw; `before` is what stages gave
+    for it.
 
     Raises UserError for a decoder without a tree, and for one whose entry names another kernel.
     """
     job = replace(job, decoder=_recordable(job))
     torch.set_num_threads(job.threads)
-    runner, _ = Workshop().runner_of(job)
+    runner, _ = Workshop().runner_of(job, unfit_of({group.id: before}))
     for note in runner.decoder.notes:
         warn(note)
     with recorded(runner.decoder) as recording:

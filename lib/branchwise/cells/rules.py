@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from torch import Tensor
+
 from branchwise.data.types import Question
 from branchwise.decoding.constrained import constrained_to
 from branchwise.decoding.contract import BranchingDecoder, Decoder
 from branchwise.decoding.models.chat import ChatTokenizer
-from branchwise.decoding.requests import Hook, Rules, Sampling
+from branchwise.decoding.requests import Hook, Member, Rules, Sampling
 from branchwise.decoding.sampling import for_ask
 
 
@@ -36,10 +38,11 @@ class DecodersRules:
         prompt_ids: Sequence[int],
         questions: Sequence[Question],
         begun: str = "",
+        said: Sequence[int] = (),
     ) -> Rules:
         """`rules` of a prompt of model `by`, whose answer begins with `begun`: drawn as the decoder's
         entry says unless they state a sampling of their own, and held to its form where it asks
-        `questions`, after the hooks that they have.
+        `questions`, after the hooks that they have. `said`: tokens of the answer that were made before.
         """
         if decoder.sampling is not None and rules.sampling == Sampling():
             rules = replace(
@@ -51,13 +54,16 @@ class DecodersRules:
         if (by, pattern) not in self._hooks:
             stop_ids = cast(BranchingDecoder, decoder).stop_ids
             self._hooks[by, pattern] = constrained_to(pattern, chat.tokenizer, stop_ids)
+        held = self._hooks[by, pattern]
         # The last word: what was fused is held to the form.
-        return replace(rules, hooks=(*rules.hooks, self._hooks[by, pattern]))
+        return replace(rules, hooks=(*rules.hooks, _behind(said, held) if said else held))
 
     def _sampling(
         self, sampling: Sampling, fusion: Hook | None, by: str, prompt_ids: Sequence[int]
     ) -> Sampling:
-        """The sampling of one ask. Those that move in one set draw alike, or they would part."""
+        """The sampling of one ask. Those that move in one set draw alike, or they would part: as the one
+        that is asked first.
+        """
         if fusion is not None and fusion in self._drawn:
             return self._drawn[fusion]
         place = (by, tuple(prompt_ids))
@@ -66,3 +72,12 @@ class DecodersRules:
         if fusion is not None:
             self._drawn[fusion] = drawn
         return drawn
+
+
+def _behind(said: Sequence[int], hook: Hook) -> Hook:
+    """A hook for branches whose answers began with these tokens."""
+
+    def change(members: Sequence[Member], logits_RV: Tensor) -> Tensor:
+        return hook.change([one._replace(ids=[*said, *one.ids]) for one in members], logits_RV)
+
+    return Hook(change)

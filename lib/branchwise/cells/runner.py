@@ -20,6 +20,7 @@ from branchwise.stages import Before
 from branchwise.strategies import Answered, Strategy
 from branchwise.strategies.base import BEGINNING, Worded
 from branchwise.trace import (
+    AskRecord,
     GroupTrace,
     Tokens,
     ideal_latency_s,
@@ -223,8 +224,7 @@ def _row(
         chain_guess=question.chain_guess,
         raw=answered.raw if answered else "",
         answer=reading.answer,
-        well_formed=reading.well_formed
-        and all(ask.stop == "stop" for ask in asks if ask.role != BEGINNING),
+        well_formed=reading.well_formed and _is_whole(answered, asks),
         rule=reading.rule,
         asks=numbers,
         wordings=tuple(_wording(one) for one in answered.wordings) if answered else (),
@@ -233,6 +233,16 @@ def _row(
         start_s=min((ask.start_s for ask in asks), default=0.0),
         end_s=max((ask.end_s for ask in asks), default=0.0),
     )
+
+
+def _is_whole(answered: Answered | None, asks: Sequence[AskRecord]) -> bool:
+    """Whether no ask that had to end an answer was cut off: of wordings that were answered alone it is
+    known of each, and a beginning that something goes on from has no end.
+    """
+    if answered is not None and any(one.reading is not None for one in answered.wordings):
+        return True
+    ends = [ask for ask in asks if ask.role != BEGINNING] or asks
+    return all(ask.stop == "stop" for ask in ends)
 
 
 def _wording(worded: Worded) -> WordingRow:

@@ -137,22 +137,34 @@ def found_before(
     language: str,
     group: Group,
 ) -> "Before":
-    """What the stages that a strategy uses find for one group, asked of the model that answers."""
+    """What the stages that a strategy uses find for one group, asked of planner and paraphraser where the
+    experiment names them, else of the answerer as it is, without a strategy's checkpoint.
+    """
     from branchwise.cells.confiding import confiding
     from branchwise.cells.found import with_found
     from branchwise.cells.paraphrasing import paraphrasing
     from branchwise.cells.staging import find_alone
+    from branchwise.decoding.models.source import ModelSource
+    from branchwise.dependencies.entries import LlmEntry
+
+    plain = source if source.checkpoint is None else ModelSource(source.entry, None)
+
+    def asked_of(name: str | None) -> ModelSource:
+        return plain if name is None else ModelSource(experiment.catalogues.models[name], None)
 
     found: list[StageRow] = []
     if name := strategy.dependencies:
-        found.append(_depend(experiment, name, source, group))
+        planned = isinstance(experiment.catalogues.dependencies[name], LlmEntry)
+        planner = asked_of(experiment.roles.planner if planned else None)
+        found.append(_depend(experiment, name, planner, group))
     if name := strategy.paraphrases:
-        paraphrases = paraphrasing(name, experiment.catalogues.paraphrases[name], source, language)
-        found.append(find_alone(group, paraphrases))
+        paraphraser = asked_of(experiment.roles.paraphraser)
+        entry = experiment.catalogues.paraphrases[name]
+        found.append(find_alone(group, paraphrasing(name, entry, paraphraser, language)))
     if name := strategy.confidence:
-        entry = experiment.catalogues.confidence[name]
+        sure = experiment.catalogues.confidence[name]
         asked = with_found(group, tuple(found))
-        found.append(find_alone(asked, confiding(name, entry, source, style, language)))
+        found.append(find_alone(asked, confiding(name, sure, plain, style, language)))
     return tuple(found)
 
 

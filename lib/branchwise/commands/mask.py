@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from branchwise.cells.job import CellJob
     from branchwise.data.types import Group
     from branchwise.masks import MaskRecord
+    from branchwise.stages import Before
 
 FIRST = "first"
 """In place of a group's id: the first one."""
@@ -122,19 +123,19 @@ def _record(
     if groups is None:
         if any(stages):
             raise UserError("a file of a stage stands without --groups", "give the groups that it is of")
-        return record_mask(job, _made(experiment, cell, wanted, job), _say)
+        return record_mask(job, *_made(experiment, cell, wanted, job), _say)
     from branchwise.cells.job import CellFiles
     from branchwise.cells.making import groups_of
 
-    found, _ = groups_of(job, CellFiles(groups, out, out, *stages))
+    found, before = groups_of(job, CellFiles(groups, out, out, *stages))
     for one in found:
         if wanted in (FIRST, one.id):
-            return record_mask(job, one, _say)
+            return record_mask(job, one, before.get(one.id, ()), _say)
     some = ", ".join(one.id for one in found[:5])
     raise UserError(f"{groups} has no group {wanted} among its {len(found)}", f"the first are: {some}")
 
 
-def _made(experiment: Experiment, cell: Cell, wanted: str, job: "CellJob") -> "Group":
+def _made(experiment: Experiment, cell: Cell, wanted: str, job: "CellJob") -> "tuple[Group, Before]":
     """The group by its id, made anew, with what the stages that the strategy uses find for it."""
     from branchwise.cells.found import with_found
     from branchwise.commands.asking import dataset_entry, dataset_group, found_before
@@ -144,4 +145,4 @@ def _made(experiment: Experiment, cell: Cell, wanted: str, job: "CellJob") -> "G
     group = dataset_group(entry, cell.dataset, None if wanted == FIRST else wanted)
     source = ModelSource(job.model, None)
     before = found_before(experiment, job.strategy, source, job.style, entry.language, group)
-    return with_found(group, before)
+    return with_found(group, before), before

@@ -53,9 +53,9 @@ class Question(Record):
     answer: AnswerType = "span"
     options: tuple[str, ...] = Field((), max_length=len(LETTERS))
     paraphrases: tuple[str, ...] = Field((), description="Other wordings of the same question.")
-    confidences: dict[str, float] = Field(
-        {},
-        description="How sure a model is of its answer to each wording, 0 to 1 (stage `confide`).",
+    confidences: tuple[tuple[str, float], ...] = Field(
+        (),
+        description="Wordings, each with how sure a model is of its answer to it, 0 to 1 (`confide`).",
     )
     needs: tuple[str, ...] = Field((), description="Ids of questions whose answers help here.")
     context: str | None = Field(None, description="Its own passage, where a group shares none.")

@@ -15,8 +15,8 @@ class Admission:
     A branch is let in with all that it can come to need, so that what runs always ends. Where nothing
     runs and nothing fits, the keys and values of all that neither runs nor is asked for now are given
     up (they are computed again when their branches go on); refused is only a branch that would not fit
-    with its own prompt alone. Under a budget, branches that move together are let in together, once all
-    of them have begun: none of them holds memory that the others wait for.
+    with its own prompt alone, or a set that moves together and would not with its own. Under a budget
+    such a set is let in whole, once all of it have begun: none of it holds memory that others wait for.
     """
 
     def __init__(self, tree: TokenTree, max_cache_tokens: int | None, sets: HookSets) -> None:

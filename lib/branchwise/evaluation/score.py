@@ -88,7 +88,10 @@ def score_row(
     rows = alone(row)
     singles = [score_answer(one, scorer, None, language) for one in rows]
     if row.each:
+        # A judge reads the answer of the row, which is the one to the question's own wording.
+        grades = {name: v for name, v in scores.more.items() if name.startswith("judge_")}
         scores = mean_of(singles)
+        scores = scores.model_copy(update={"more": scores.more | grades})
     more = together(singles, [one.answer for one in rows], PRIMARY[scorer])
     return scores.model_copy(update={"more": {**scores.more, **more, "wordings": len(row.wordings)}})
 

@@ -10,7 +10,7 @@ Same = Callable[[str, str], bool]
 
 
 def mean_of(scores: Sequence[QuestionScore]) -> QuestionScore:
-    """The scores of a question as the means of those of its wordings."""
+    """The scores of a question as the means of those of its wordings, a judge's grades not among them."""
     core = ("em", "em_strict", "f1", "lenient", "well_formed")
     more = {
         name: _mean([score.more.get(name) for score in scores])

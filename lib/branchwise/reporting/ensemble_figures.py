@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from branchwise.config import Cell
 from branchwise.reporting.ensembles import Ensemble, ensembles, module_of, options_of
 from branchwise.reporting.fitting import height_in, legend_above, wrapped
 from branchwise.reporting.frames import Results
@@ -26,8 +27,8 @@ from branchwise.reporting.style import COLUMN_IN, MARKERS
 def _method(ensemble: Ensemble) -> tuple[Any, ...]:
     """What is one line: everything about a strategy but the number of wordings."""
     options = {key: v for key, v in options_of(ensemble.scores).items() if key != "wordings"}
-    cell = ensemble.cell
-    return (cell.model, cell.decoder, module_of(ensemble.scores), tuple(sorted(options.items())))
+    made = str(ensemble.scores.identity.settings.get("paraphrases"))
+    return (module_of(ensemble.scores), tuple(sorted(options.items())), made)
 
 
 def by_wordings(results: Results) -> Figure:
@@ -35,22 +36,22 @@ def by_wordings(results: Results) -> Figure:
     wordings, and above it the share of questions that any of them gets right.
     """
     found = ensembles(results)
-    datasets = [d for d in results.experiment.datasets if len(_sizes(found, d)) > 1]
-    if not datasets:
+    places = [place for place in _places(found) if len(_sizes(_at(found, place))) > 1]
+    if not places:
         return in_words("No ensemble of this experiment is there in several sizes to compare.")
-    figure, axes = panels(len(datasets), 1, 1.9)
+    figure, axes = panels(len(places), 1, 1.9)
     methods = list(dict.fromkeys(_method(one) for one in found if one.cell != one.single))
     shown: dict[tuple[Any, ...], Line2D] = {}
-    for axis, dataset in zip(axes, datasets, strict=True):
-        mine = [one for one in found if one.cell.dataset == dataset]
+    for axis, place in zip(axes, places, strict=True):
+        mine = _at(found, place)
         _draw_alone(axis, [one for one in mine if one.cell == one.single])
         for number, key in enumerate(methods):
             line = sorted((one for one in mine if _method(one) == key), key=lambda one: one.wordings)
             if line:
                 shown.setdefault(key, _draw_method(axis, line, number, len(methods)))
-        axis.set_title(wrapped(dataset_title(results, dataset), COLUMN_IN - 0.6, 7))
-        axis.set_ylabel(f"{quality_label(results, [dataset])}, %")
-        axis.xaxis.set_major_locator(FixedLocator(_sizes(mine, dataset)))
+        axis.set_title(wrapped(_title(results, place, places), COLUMN_IN - 0.6, 7))
+        axis.set_ylabel(f"{quality_label(results, [place.dataset])}, %")
+        axis.xaxis.set_major_locator(FixedLocator(_sizes(mine)))
         axis.xaxis.set_minor_locator(NullLocator())
         widen_per_cent(axis, "y")
         axis.grid(lw=0.3)
@@ -63,8 +64,26 @@ def by_wordings(results: Results) -> Figure:
     return figure
 
 
-def _sizes(found: list[Ensemble], dataset: str) -> list[int]:
-    return sorted({one.wordings for one in found if one.cell.dataset == dataset})
+def _places(found: list[Ensemble]) -> list[Cell]:
+    """What a panel is about: data set, model and decoder."""
+    return list(dict.fromkeys(one.cell._replace(strategy="") for one in found))
+
+
+def _at(found: list[Ensemble], place: Cell) -> list[Ensemble]:
+    return [one for one in found if one.cell._replace(strategy="") == place]
+
+
+def _title(results: Results, place: Cell, places: list[Cell]) -> str:
+    """A data set, with model and decoder where there are several."""
+    parts = [dataset_title(results, place.dataset)]
+    for axis in ("model", "decoder"):
+        if len({getattr(one, axis) for one in places}) > 1:
+            parts.append(results.label(axis, getattr(place, axis)))
+    return ", ".join(parts)
+
+
+def _sizes(found: list[Ensemble]) -> list[int]:
+    return sorted({one.wordings for one in found})
 
 
 def _draw_alone(axis: Axes, singles: list[Ensemble]) -> None:
@@ -98,7 +117,11 @@ def _draw_method(axis: Axes, line: list[Ensemble], number: int, of: int) -> Line
 _COLOURS = [colour for place, colour in enumerate(sns.color_palette("colorblind", 10)) if place != 7]
 """Without the grey that single wordings have."""
 _FIRST = {"joined": "of all wordings", "last": "of the last wording alone"}
-_PLACES = {"shared": "ending together", "path": "beginning together", "consecutive": "one after another"}
+_POSITIONS = {
+    "shared": "ending together",
+    "path": "beginning together",
+    "consecutive": "one after another",
+}
 
 
 def first_token(results: Results) -> Figure:
@@ -107,18 +130,20 @@ def first_token(results: Results) -> Figure:
     """
     found = [one for one in ensembles(results) if module_of(one.scores) == "attention_fusion"]
     most = max((one.wordings for one in found), default=0)
+    # Isolated shots are another question than where wordings stand.
     found = [one for one in found if one.wordings == most]
-    datasets = [d for d in results.experiment.datasets if d in {one.cell.dataset for one in found}]
-    if not datasets or len({options_of(one.scores)["first_token"] for one in found}) < 2:
+    found = [one for one in found if not options_of(one.scores)["isolated_shots"]]
+    places = _places(found)
+    if not places or len({options_of(one.scores)["first_token"] for one in found}) < 2:
         return in_words("No attention fusion is there with both kinds of a first token to compare.")
-    places = [p for p in _PLACES if p in {options_of(one.scores)["positions"] for one in found}]
-    labels = row_labels([_PLACES[place] for place in places])
-    titles = [wrapped(dataset_title(results, name), COLUMN_IN - 1.3, 7) for name in datasets]
-    height = max(0.26, height_in(labels, 6.5)) * len(places) + 0.3
-    figure, axes = panels(len(datasets), 1, height)
+    rows = [p for p in _POSITIONS if p in {options_of(one.scores)["positions"] for one in found}]
+    labels = row_labels([_POSITIONS[row] for row in rows])
+    titles = [wrapped(_title(results, place, places), COLUMN_IN - 1.3, 7) for place in places]
+    height = max(0.26, height_in(labels, 6.5)) * len(rows) + 0.3
+    figure, axes = panels(len(places), 1, height)
     look = {"joined": ("#0173b2", "o"), "last": ("#de8f05", "s")}
-    for axis, dataset, heading in zip(axes, datasets, titles, strict=True):
-        mine = [one for one in found if one.cell.dataset == dataset]
+    for axis, place, heading in zip(axes, places, titles, strict=True):
+        mine = _at(found, place)
         mean = mine[0].alone.metrics["mean_single"].value
         axis.axvline(100 * mean, color="0.55", lw=1.2)
         for one in mine:
@@ -126,15 +151,17 @@ def first_token(results: Results) -> Figure:
             if value is None or value.low is None or value.high is None:
                 continue
             colour, marker = look[options["first_token"]]
-            y = places.index(options["positions"]) + (0.12 if options["first_token"] == "last" else -0.12)
+            y = rows.index(options["positions"]) + (0.12 if options["first_token"] == "last" else -0.12)
             ends = [[100 * (value.value - value.low)], [100 * (value.high - value.value)]]
             axis.errorbar([100 * value.value], [y], xerr=ends, fmt=marker, color=colour, lw=0.8)
-        axis.set_yticks(range(len(places)), labels)
-        axis.set_ylim(len(places) - 0.5, -0.5)
+        axis.set_yticks(range(len(rows)), labels)
+        axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_title(heading)
         widen_per_cent(axis, "x")
         axis.grid(axis="x", lw=0.3)
-    axes[-1].set_xlabel(f"{quality_label(results, datasets)}, %  (grey: single wordings, mean)")
+    axes[-1].set_xlabel(
+        f"{quality_label(results, [place.dataset for place in places])}, %  (grey: single wordings, mean)"
+    )
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=f"first token: {_FIRST[name]}")
         for name, (colour, marker) in look.items()

@@ -15,6 +15,8 @@ from branchwise.results import Metric, Scores
 
 SINGLE = "per_prompt"
 """The module that answers every wording alone."""
+MODULES = (SINGLE, "logit_fusion", "attention_fusion")
+"""Those that ask several wordings by the same options."""
 
 
 def options_of(scores: Scores) -> Mapping[str, Any]:
@@ -25,6 +27,13 @@ def options_of(scores: Scores) -> Mapping[str, Any]:
 def module_of(scores: Scores) -> str:
     """Its module."""
     return scores.identity.settings.get("strategy", {}).get("module", "")
+
+
+def asked_of(scores: Scores) -> tuple[Any, ...]:
+    """What decides which wordings a cell asks, and of which weights."""
+    settings, options = scores.identity.settings, options_of(scores)
+    checkpoint = settings.get("strategy", {}).get("checkpoint")
+    return options["wordings"], options["seed"], settings.get("paraphrases"), checkpoint
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,7 @@ def ensembles(results: Results) -> list[Ensemble]:
     """All cells that ask several wordings and have one beside them that asks the same ones alone."""
     found = []
     for cell, scores in results.scores.items():
-        options = options_of(scores)
-        if "wordings" not in options:
+        if module_of(scores) not in MODULES:
             continue
         single = next(
             (
@@ -106,7 +114,7 @@ def ensembles(results: Results) -> list[Ensemble]:
                 if other._replace(strategy="") == cell._replace(strategy="")
                 and module_of(theirs) == SINGLE
                 and options_of(theirs)["take"] == "each"
-                and all(options_of(theirs)[key] == options[key] for key in ("wordings", "seed"))
+                and asked_of(theirs) == asked_of(scores)
             ),
             None,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from branchwise.data.types import Group, Question
+from branchwise.errors import UserError
 from branchwise.prompts import Message, single
 from branchwise.prompts.wordings import Split, split, worded
 from branchwise.strategies.base import BEGINNING, Answered, Desk, Reply, Worded, answered
@@ -38,7 +39,7 @@ class Options(WordingOptions):
     isolated_shots: bool = Field(
         False,
         description="Whether each solved question sees the instruction and itself alone; the wordings "
-        "see all of them.",
+        "see all of them. They are computed, and paid for, with every group.",
     )
 
 
@@ -60,7 +61,7 @@ async def _fused(
         # Cut anywhere it is the same prompt; the cue is its last token.
         parts = Split(list(prompts[0][:-1]), [], list(prompts[0][-1:]))
     else:
-        parts = split(prompts)
+        parts = _split(prompts)
     trunk = _trunk(desk, parts.trunk, messages[0], shots)
     if not parts.middles:
         replies = [await desk.generate(desk.fork(trunk, [parts.cue])[0], [question])]
@@ -72,6 +73,17 @@ async def _fused(
     return answered(question, replies[-1], desk.style)._replace(
         asks=tuple(reply.index for reply in replies), wordings=tuple(map(Worded, texts))
     )
+
+
+def _split(prompts: Sequence[Sequence[int]]) -> Split:
+    """Raises UserError for prompts that cannot be cut: nothing would be left to join them."""
+    try:
+        return split(prompts)
+    except ValueError as error:
+        raise UserError(
+            f"wordings cannot be fused inside attention: {error}",
+            "use a prompt style whose prompts end in a label or a turn of the model, or fuse on logits",
+        ) from None
 
 
 async def _last_first(

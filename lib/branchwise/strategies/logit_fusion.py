@@ -62,10 +62,11 @@ def _weight(question: Question, text: str, options: Options) -> float:
     """How much a wording counts. Raises UserError where nothing is known of one that is to."""
     if not options.weighs:
         return 1.0
-    if text not in question.confidences:
+    known = dict(question.confidences)
+    if text not in known:
         raise UserError(
             f"question {question.id}: no confidence is known of its wording {text[:60]!r}",
             "name an entry of `confidence` for the strategy that covers as many wordings, with the same "
             "seed",
         )
-    return question.confidences[text]
+    return known[text]

@@ -6,10 +6,10 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from branchwise.data.types import Group
-from branchwise.prompts import reading_of, single
+from branchwise.data.types import Group, Question
+from branchwise.prompts import Reading, reading_of, single
 from branchwise.prompts.wordings import worded
-from branchwise.strategies.base import Answered, Desk, Worded
+from branchwise.strategies.base import Answered, Desk, Reply, Worded
 from branchwise.strategies.vote import winner
 from branchwise.strategies.wordings import WordingOptions
 
@@ -42,7 +42,7 @@ async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[
         for question, some in zip(group, texts, strict=True)
     ]
     for question, some, replies in zip(group, texts, await together(*asks), strict=True):
-        readings = [reading_of(reply.text, question, desk.style) for reply in replies]
+        readings = [_reading(reply, question, desk) for reply in replies]
         taken = winner(readings) if options.take == "vote" else 0
         yield Answered(
             question,
@@ -57,3 +57,9 @@ async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[
 async def _in_turn(*asks: Awaitable[T]) -> list[T]:
     """What each comes to, none begun before the one before has ended."""
     return [await ask for ask in asks]
+
+
+def _reading(reply: Reply, question: Question, desk: Desk) -> Reading:
+    """An answer by itself: one that was cut off is not well formed, and costs no other wording that."""
+    reading = reading_of(reply.text, question, desk.style)
+    return reading._replace(well_formed=reading.well_formed and reply.is_over)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from branchwise.evaluation.judge import Verdict
 from branchwise.evaluation.score import score_row
+from branchwise.evaluation.verdicts import GRADES
 from branchwise.results import AnswerRow, Tokens, WordingRow
 
 TOKENS = Tokens(sent=4, unique=4, cached=0, generated=1, padding=0)
@@ -65,3 +67,13 @@ def test_one_wording_has_no_pairs_and_empty_answers_agree_with_nothing() -> None
 def test_the_metric_is_that_of_the_data_set() -> None:
     scores = score_row(row("It is Oslo", "Rome", each=True), "containment")
     assert (scores.more["contains"], scores.more["mean_single"], scores.em) == (0.5, 0.5, 0.0)
+
+
+def test_a_judge_reads_the_answer_to_the_own_wording() -> None:
+    names = GRADES["single"]
+    verdict = Verdict(group="g", question="q", rubric="single", grades=dict.fromkeys(names, 4))
+    alone = score_row(row(), "squad", verdict).more
+    both = score_row(row("Oslo", "Rome", each=True), "squad", verdict).more
+    grades = {name: value for name, value in alone.items() if name.startswith("judge_")}
+    assert grades
+    assert grades.items() <= both.items()

@@ -24,7 +24,11 @@ QUESTIONS = [("110", True), ("000", False), ("111", True), ("100", False), ("000
 def entry(module: str, **options: object) -> dict:
     defaults = {"wordings": 3, "seed": 0}
     defaults |= {"take": "each"} if module == PER_PROMPT else {}
-    defaults |= {"positions": "shared", "first_token": "joined"} if module == FUSED else {}
+    defaults |= (
+        {"positions": "shared", "first_token": "joined", "isolated_shots": False}
+        if module == FUSED
+        else {}
+    )
     return {"module": module, "needs": NEEDS[module], "options": defaults | options}
 
 
@@ -120,3 +124,16 @@ def test_questions_with_fewer_wordings_are_counted(results: Results) -> None:
             )
     (note,) = notes.wording_notes(results)
     assert note.endswith("of 3, 2 of 6.")
+
+
+def test_wordings_of_another_source_are_no_company(results: Results) -> None:
+    """Its gain over other words would be no gain over its own; a strange strategy has none at all."""
+    for cell, scores in results.scores.items():
+        settings = dict(scores.identity.settings)
+        if cell.strategy == "avg":
+            settings["paraphrases"] = {"entry": "generated"}
+        if cell.strategy == "fused":
+            settings["strategy"] = {"module": "mine.py:strategy", "options": {"wordings": 3}}
+        identity = scores.identity.model_copy(update={"settings": settings})
+        results.scores[cell] = scores.model_copy(update={"identity": identity})
+    assert not {"avg", "fused"} & {one.cell.strategy for one in ensembles(results)}
