@@ -207,7 +207,7 @@ class GroupDesk:
         form = self._form(asked, None, self.chat)
         rules = self._rules(rules, asked, form)
         # Positions count: branches that are joined stand side by side.
-        self._check_length(self.decoder, branch.tip.end, rules.max_new_tokens)
+        self._check_length(self.decoder, branch.end, rules.max_new_tokens)
         seen, said = branch.token_ids, () if begun is None else begun.ids
         rules = self._further.of(rules, self.decoder, self.chat, ANSWERER, seen, asked, form.begun, said)
         prompt = self._tokenizer.tokenizer.decode(seen)

@@ -35,6 +35,11 @@ class Branch:
         return sum(len(node.tokens) for node in self.path)
 
     @property
+    def end(self) -> int:
+        """Position after its last token."""
+        return self.tip.end
+
+    @property
     def token_ids(self) -> list[int]:
         """What it inherits, then its own: each node after its parents, those of a join in their order."""
         found: dict[Node, None] = {}
