@@ -172,7 +172,7 @@ class Node(SimpleNamespace):
     """Equal to itself alone."""
 
     def __init__(self, ids) -> None:
-        super().__init__(token_ids=ids, end=len(ids))
+        super().__init__(token_ids=ids, num_tokens=len(ids), end=len(ids))
 
     __hash__ = object.__hash__
 
