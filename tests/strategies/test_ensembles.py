@@ -8,6 +8,8 @@ from tests.architectures import model_of
 
 from branchwise import TreeDecoder
 from branchwise.cells.asks import said_in
+from branchwise.cells.flight import run_groups
+from branchwise.cells.journal import Journal
 from branchwise.cells.runner import GroupRunner, Timed, record_of
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
@@ -297,3 +299,26 @@ def test_a_listener_hears_each_answer_once(source: ModelSource, decoder: Decoder
         )
         first = {ask.questions[0].id: ask.completion.ids for ask in reversed(done.asks)}
         assert heard == first
+
+
+@pytest.mark.parametrize(("module", "options"), FUSED)
+def test_a_wording_longer_than_the_context_leaves_the_group_out(
+    module: str, options: dict, source: ModelSource, decoder: Decoder, tmp_path: Path
+) -> None:
+    """Whole and counted, the others answered: an ensemble without it would be another one."""
+    long = GROUP.questions[0].model_copy(
+        update={
+            "text": "Where is it?",
+            "paraphrases": ("Where " * 20000 + "?",),
+            "confidences": (("Where is it?", 0.5), ("Where " * 20000 + "?", 0.5)),
+        }
+    )
+    unfit = Group(id="unfit", context="Mara lives in Ashton.", questions=(long,))
+    runner = GroupRunner(load(module, {**options, "wordings": 2}), decoder, source.chat, PLAIN, 8)
+    journal = Journal(tmp_path / "journal.jsonl", {})
+    said: list[str] = []
+    done = run_groups(runner, [unfit, GROUP], journal, lambda *done: None, said.append)
+    assert [one.group for one in done.left_out] == ["unfit"]
+    assert [one.run.id for one in done.records] == [GROUP.id]
+    assert "exceed the model's context" in said[0]
+    assert decoder.slots_in_use == 0  # type: ignore[attr-defined]
