@@ -51,6 +51,13 @@ def own(tmp_path: Path) -> str:
 # ask
 
 
+def test_ask_refuses_what_an_experiment_refuses(own: str) -> None:
+    result = branchwise("ask", "--strategy", "vote", *CONTEXT, *QUESTIONS, status=2)
+    assert "all of its samples are the same" in result.stderr
+    result = branchwise("ask", "--decoder", "tree_choice", "--dataset", "mine", "--set", own, status=2)
+    assert "mine is no choice" in result.stderr
+
+
 def test_ask_answers_typed_questions() -> None:
     result = branchwise("ask", *CONTEXT, *QUESTIONS)
     assert result.stdout.splitlines() == [

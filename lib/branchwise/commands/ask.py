@@ -16,7 +16,9 @@ from rich.text import Text
 from branchwise.commands.asking import dataset_entry, dataset_group, found_before, given_group
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.config import Cell
 from branchwise.config.catalogues import missing_verbs
+from branchwise.config.decoding import decoding_problem
 from branchwise.data.types import Group as QuestionGroup
 from branchwise.data.types import Question
 from branchwise.errors import UserError
@@ -70,6 +72,8 @@ def ask(
             f"strategy {strategy} needs {' and '.join(missing)}, which decoder {decoder} does not offer",
             "choose another decoder",
         )
+    if problem := decoding_problem(experiment, Cell(dataset or "", model, strategy, decoder), entry):
+        raise UserError(*problem)
     model_entry = _model(experiment, model)
     console = Console(stderr=True)
     with console.status("loading the model"):
