@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from branchwise.cells import depending
-from branchwise.config.stages import dependencies_name
+from branchwise.config.stages import dependency_settings
 from branchwise.data.groups_file import read_groups
+from branchwise.files import value_hash
 from branchwise.results import GroupDependencies, read_rows
 from tests.commands.small import STATED, Small, told
 
@@ -35,7 +36,8 @@ def test_what_the_data_state_is_given_and_costs_nothing(small: Small) -> None:
         assert set(row.edges) == set(row.known or ()) == stated
         assert (row.wall_s, row.tokens.sent, row.forward_passes) == (0, 0, 0)
     header = json.loads((small.folder / "gold.jsonl").read_text().splitlines()[0])
-    assert header["settings"] == dependencies_name(small.experiment, "gold", "small", "random")
+    wanted = dependency_settings(small.experiment, "gold", "small", "random")
+    assert header["settings"] == value_hash(wanted)
 
 
 def test_what_is_found_is_timed_and_stands_beside_what_the_data_state(small: Small) -> None:

@@ -38,7 +38,7 @@ from branchwise.config.identity import (
 )
 from branchwise.config.imports import closure
 from branchwise.config.parts import groups_settings
-from branchwise.config.stages import dependencies_name, dependency_settings
+from branchwise.config.stages import dependency_settings
 from branchwise.config.timing import (
     BETWEEN,
     contest_of,
@@ -104,7 +104,7 @@ def told(experiment: Experiment) -> dict[str, str]:
     assert contest is not None
     return {
         "groups": groups_name(experiment, "own"),
-        "dependencies": dependencies_name(experiment, "by_words", "own", "small"),
+        "dependencies": value_hash(dependency_settings(experiment, "by_words", "own", "small")),
         "answers": value_hash(cell_settings(experiment, CELL)),
         "plain answers": value_hash(cell_settings(experiment, CELL._replace(strategy="batch"))),
         "scores": value_hash(scoring_settings(experiment, "own")),

@@ -19,7 +19,6 @@ from branchwise.strategies.base import BEGINNING
 from branchwise.trace import BranchRecord
 
 _MOST_NAMED = 3
-_ALL_WORDINGS = 1000
 
 
 class Labels:
@@ -117,7 +116,7 @@ class Labels:
         return [
             question.id
             for question in self.group
-            if any(one in text for one in wordings_of(question, _ALL_WORDINGS, 0))
+            if any(one in text for one in wordings_of(question, 1 + len(question.paraphrases), 0))
         ]
 
     def _prefixed(self, name: str, what: str) -> str:

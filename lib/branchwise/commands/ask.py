@@ -15,7 +15,14 @@ from rich.text import Text
 
 from branchwise.commands.asking import dataset_entry, dataset_group, found_before, given_group
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.commands.options import (
+    ConfigOption,
+    DecoderOption,
+    SetOption,
+    StrategyOption,
+    experiment_from,
+    named,
+)
 from branchwise.config import Cell
 from branchwise.config.catalogues import missing_verbs
 from branchwise.config.decoding import decoding_problem
@@ -45,8 +52,8 @@ def ask(
         str | None, typer.Option(help="Id of the data set's group; default: the first one.")
     ] = None,
     path: Annotated[str | None, typer.Option(help="Read the data set from this local file.")] = None,
-    strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
-    decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
+    strategy: StrategyOption = "batch",
+    decoder: DecoderOption = "tree",
     model: Annotated[
         str,
         typer.Option(help="Name in the catalogue of models, a folder, a GGUF file or a hub id."),

@@ -144,27 +144,27 @@ def found_before(
     from branchwise.cells.found import with_found
     from branchwise.cells.paraphrasing import paraphrasing
     from branchwise.cells.staging import find_alone
+    from branchwise.config.stages import Needed, stage_model
     from branchwise.decoding.models.source import ModelSource
-    from branchwise.dependencies.entries import LlmEntry
 
     plain = source if source.checkpoint is None else ModelSource(source.entry, None)
 
-    def asked_of(name: str | None) -> ModelSource:
-        return plain if name is None else ModelSource(experiment.catalogues.models[name], None)
+    def asked(stage: str, name: str) -> ModelSource:
+        # The answerer need not stand in the catalogue here: it has no name.
+        role = stage_model(experiment, Needed(stage, name), "")
+        return ModelSource(experiment.catalogues.models[role], None) if role else plain
 
     found: list[StageRow] = []
     if name := strategy.dependencies:
-        planned = isinstance(experiment.catalogues.dependencies[name], LlmEntry)
-        planner = asked_of(experiment.roles.planner if planned else None)
-        found.append(_depend(experiment, name, planner, group))
+        found.append(_depend(experiment, name, asked("dependencies", name), group))
     if name := strategy.paraphrases:
-        paraphraser = asked_of(experiment.roles.paraphraser)
         entry = experiment.catalogues.paraphrases[name]
+        paraphraser = asked("paraphrases", name)
         found.append(find_alone(group, paraphrasing(name, entry, paraphraser, language)))
     if name := strategy.confidence:
         sure = experiment.catalogues.confidence[name]
-        asked = with_found(group, tuple(found))
-        found.append(find_alone(asked, confiding(name, sure, plain, style, language)))
+        worded = with_found(group, tuple(found))
+        found.append(find_alone(worded, confiding(name, sure, plain, style, language)))
     return tuple(found)
 
 

@@ -6,24 +6,31 @@ from typing import Annotated
 import typer
 
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.commands.options import (
+    ConfigOption,
+    DatasetOption,
+    GroupsOption,
+    ModelOption,
+    SetOption,
+    SettingsOption,
+    experiment_from,
+    named,
+)
 from branchwise.commands.staging import checked_settings, files_by_key, run_stage, source_of
 
 
 @command("confide")
 def confide(
     confidence: Annotated[str, typer.Option(help="Name in the catalogue of confidence.")],
-    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
-    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")],
-    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    dataset: DatasetOption,
+    model: ModelOption,
+    groups: GroupsOption,
     out: Annotated[Path, typer.Option(help="File of confidences to write (JSON lines).")],
     paraphrases: Annotated[
         str | None,
         typer.Option(help="NAME=FILE of `branchwise paraphrase`; default: those that the data give."),
     ] = None,
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:

@@ -8,8 +8,18 @@ from rich.console import Console
 
 from branchwise.commands.main import command
 from branchwise.commands.options import (
+    ConfidenceOption,
     ConfigOption,
+    DatasetOption,
+    DecoderOption,
+    DependenciesOption,
+    GroupsOption,
+    JournalOption,
+    ModelOption,
+    ParaphrasesOption,
     SetOption,
+    SettingsOption,
+    StrategyOption,
     cell_from,
     check_settings,
     experiment_from,
@@ -23,31 +33,21 @@ if TYPE_CHECKING:
 
 @command("generate")
 def generate(
-    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
-    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")],
-    strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")],
-    decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")],
-    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    dataset: DatasetOption,
+    model: ModelOption,
+    strategy: StrategyOption,
+    decoder: DecoderOption,
+    groups: GroupsOption,
     out: Annotated[Path, typer.Option(help="Folder for answers.jsonl, trace.jsonl and run.json.")],
-    journal: Annotated[
-        Path | None, typer.Option(help="Where finished groups are kept until all are.")
-    ] = None,
-    dependencies: Annotated[
-        Path | None, typer.Option(help="File of `branchwise depend`, for strategies that follow any.")
-    ] = None,
-    paraphrases: Annotated[
-        Path | None, typer.Option(help="File of `branchwise paraphrase`, for strategies that name one.")
-    ] = None,
-    confidence: Annotated[
-        Path | None, typer.Option(help="File of `branchwise confide`, for strategies that name one.")
-    ] = None,
+    journal: JournalOption = None,
+    dependencies: DependenciesOption = None,
+    paraphrases: ParaphrasesOption = None,
+    confidence: ConfidenceOption = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop at a group that does not fit instead of leaving it out."),
     ] = False,
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:

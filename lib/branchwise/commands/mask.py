@@ -8,8 +8,15 @@ from rich.console import Console
 
 from branchwise.commands.main import command
 from branchwise.commands.options import (
+    ConfidenceOption,
     ConfigOption,
+    DecoderOption,
+    DependenciesOption,
+    ModelOption,
+    ParaphrasesOption,
     SetOption,
+    SettingsOption,
+    StrategyOption,
     cell_from,
     check_settings,
     experiment_from,
@@ -31,9 +38,9 @@ FIRST = "first"
 def mask(
     out: Annotated[Path, typer.Option(help="Where file and figure go, without a suffix.")],
     dataset: Annotated[str | None, typer.Option(help="Name in the catalogue of data sets.")] = None,
-    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")] = "tiny",
-    strategy: Annotated[str, typer.Option(help="Name in the catalogue of strategies.")] = "batch",
-    decoder: Annotated[str, typer.Option(help="Name in the catalogue of decoders.")] = "tree",
+    model: ModelOption = "tiny",
+    strategy: StrategyOption = "batch",
+    decoder: DecoderOption = "tree",
     group: Annotated[str, typer.Option(help="Id of the group, or `first`.")] = FIRST,
     groups: Annotated[
         Path | None,
@@ -42,16 +49,9 @@ def mask(
             "uses; default: all is made anew, for this group alone."
         ),
     ] = None,
-    dependencies: Annotated[
-        Path | None,
-        typer.Option(help="File of `branchwise depend`, for strategies that follow any."),
-    ] = None,
-    paraphrases: Annotated[
-        Path | None, typer.Option(help="File of `branchwise paraphrase`, for strategies that name one.")
-    ] = None,
-    confidence: Annotated[
-        Path | None, typer.Option(help="File of `branchwise confide`, for strategies that name one.")
-    ] = None,
+    dependencies: DependenciesOption = None,
+    paraphrases: ParaphrasesOption = None,
+    confidence: ConfidenceOption = None,
     record_only: Annotated[
         bool, typer.Option("--record-only", help="Write the JSON file and draw nothing.")
     ] = False,
@@ -61,9 +61,7 @@ def mask(
     order: Annotated[
         str, typer.Option(help="Of rows and columns: by `segments`, or token by token as `computed`.")
     ] = "segments",
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:

@@ -31,6 +31,25 @@ SetOption = Annotated[
     typer.Option("--set", help="One config key by hand: KEY=VALUE, the value in YAML."),
 ]
 
+DatasetOption = Annotated[str, typer.Option(help="Name in the catalogue of data sets.")]
+ModelOption = Annotated[str, typer.Option(help="Name in the catalogue of models.")]
+StrategyOption = Annotated[str, typer.Option(help="Name in the catalogue of strategies.")]
+DecoderOption = Annotated[str, typer.Option(help="Name in the catalogue of decoders.")]
+GroupsOption = Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")]
+JournalOption = Annotated[Path | None, typer.Option(help="Where finished groups are kept until all are.")]
+DependenciesOption = Annotated[
+    Path | None, typer.Option(help="File of `branchwise depend`, for strategies that follow any.")
+]
+ParaphrasesOption = Annotated[
+    Path | None, typer.Option(help="File of `branchwise paraphrase`, for strategies that name one.")
+]
+ConfidenceOption = Annotated[
+    Path | None, typer.Option(help="File of `branchwise confide`, for strategies that name one.")
+]
+SettingsOption = Annotated[
+    str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
+]
+
 
 def experiment_from(configs: Sequence[Path], settings: Sequence[str]) -> Experiment:
     """The experiment that the shared options describe."""

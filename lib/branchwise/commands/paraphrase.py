@@ -6,20 +6,26 @@ from typing import Annotated
 import typer
 
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, named
+from branchwise.commands.options import (
+    ConfigOption,
+    DatasetOption,
+    GroupsOption,
+    SetOption,
+    SettingsOption,
+    experiment_from,
+    named,
+)
 from branchwise.commands.staging import checked_settings, run_stage, source_of
 
 
 @command("paraphrase")
 def paraphrase(
     paraphrases: Annotated[str, typer.Option(help="Name in the catalogue of paraphrases.")],
-    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
+    dataset: DatasetOption,
     model: Annotated[str, typer.Option(help="Name in the catalogue of models: the answerer.")],
-    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    groups: GroupsOption,
     out: Annotated[Path, typer.Option(help="File of paraphrases to write (JSON lines).")],
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:

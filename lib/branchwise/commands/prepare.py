@@ -9,7 +9,9 @@ from rich.console import Console
 from branchwise.commands.main import command
 from branchwise.commands.options import (
     ConfigOption,
+    DatasetOption,
     SetOption,
+    SettingsOption,
     check_settings,
     experiment_from,
     named,
@@ -20,13 +22,11 @@ from branchwise.errors import UserError
 
 @command("prepare")
 def prepare(
-    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
+    dataset: DatasetOption,
     out: Annotated[Path, typer.Option(help="File of groups to write (JSON lines).")],
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     path: Annotated[
         str | None, typer.Option(help="Read this local file instead of the entry's source.")
     ] = None,

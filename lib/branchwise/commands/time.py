@@ -10,7 +10,12 @@ from rich.console import Console
 from branchwise.commands.main import command
 from branchwise.commands.options import (
     ConfigOption,
+    DatasetOption,
+    GroupsOption,
+    JournalOption,
+    ModelOption,
     SetOption,
+    SettingsOption,
     check_settings,
     experiment_from,
     named,
@@ -26,9 +31,9 @@ from branchwise.stages import STAGES
 
 @command("time")
 def time(
-    dataset: Annotated[str, typer.Option(help="Name in the catalogue of data sets.")],
-    model: Annotated[str, typer.Option(help="Name in the catalogue of models.")],
-    groups: Annotated[Path, typer.Option(help="File of groups, from `branchwise prepare`.")],
+    dataset: DatasetOption,
+    model: ModelOption,
+    groups: GroupsOption,
     out: Annotated[Path, typer.Option(help="JSON file of times to write.")],
     decoder: Annotated[
         str | None,
@@ -36,9 +41,7 @@ def time(
             help="Name in the catalogue of decoders; without it one strategy is timed on all decoders."
         ),
     ] = None,
-    journal: Annotated[
-        Path | None, typer.Option(help="Where finished groups are kept until all are.")
-    ] = None,
+    journal: JournalOption = None,
     dependencies: Annotated[
         list[str], typer.Option(help="NAME=FILE of `branchwise depend`, for each that is followed.")
     ] = [],  # noqa: B006 (typer copies it)
@@ -52,9 +55,7 @@ def time(
             "where paraphrases are made."
         ),
     ] = [],  # noqa: B006
-    settings: Annotated[
-        str | None, typer.Option(help="Refuse to run where the settings have not this hash.")
-    ] = None,
+    settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006
     setting: SetOption = [],  # noqa: B006
 ) -> None:

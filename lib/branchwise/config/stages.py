@@ -116,8 +116,3 @@ def dependency_entry(experiment: Experiment, name: str) -> DependencyEntry:
     if isinstance(entry, AttentionEntry):
         return entry.model_copy(update={"encoder": encoder_of(experiment, entry)})
     return entry
-
-
-def dependencies_name(experiment: Experiment, name: str, dataset: str, model: str) -> str:
-    """The name of a file of dependencies, without its ending."""
-    return value_hash(dependency_settings(experiment, name, dataset, model))

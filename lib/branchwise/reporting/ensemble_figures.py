@@ -1,6 +1,6 @@
 """Figures of paraphrase ensembles: how many wordings they need, and what the first token sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import seaborn as sns
@@ -22,6 +22,7 @@ from branchwise.reporting.look import (
     widen_per_cent,
 )
 from branchwise.reporting.style import COLUMN_IN, MARKERS
+from branchwise.results import Metric
 
 
 def _method(ensemble: Ensemble) -> tuple[Any, ...]:
@@ -102,16 +103,23 @@ def _draw_method(axis: Axes, line: list[Ensemble], number: int, of: int) -> Line
     # Side by side, so that intervals of equal values can be told apart.
     numbers = [place + 0.3 * ((number + 0.5) / of - 0.5) for place, _ in known]
     points = [100 * value.value for _, value in known]
-    ends = [
-        [100 * (v.value - (v.value if v.low is None else v.low)) for _, v in known],
-        [100 * ((v.value if v.high is None else v.high) - v.value) for _, v in known],
-    ]
+    ends = _ends([value for _, value in known])
     colour, marker = _COLOURS[number % len(_COLOURS)], MARKERS[number % len(MARKERS)]
     axis.errorbar(numbers, points, yerr=ends, color=colour, marker=marker, elinewidth=0.6)
     # Of "logit mean, 2" and "logit mean, 8" what they share.
     shared = {label.rpartition(", ")[0] for label in labels}
     name = shared.pop() if len(shared) == 1 else ""
     return Line2D([], [], color=colour, marker=marker, label=name or labels[-1])
+
+
+def _ends(values: Sequence[Metric]) -> list[list[float]]:
+    """Lengths of the bars below and above some values, in per cent; none where there is no interval."""
+    lows = [value.value if value.low is None else value.low for value in values]
+    highs = [value.value if value.high is None else value.high for value in values]
+    return [
+        [100 * (value.value - low) for value, low in zip(values, lows, strict=True)],
+        [100 * (high - value.value) for value, high in zip(values, highs, strict=True)],
+    ]
 
 
 _COLOURS = [colour for place, colour in enumerate(sns.color_palette("colorblind", 10)) if place != 7]
@@ -152,8 +160,7 @@ def first_token(results: Results) -> Figure:
                 continue
             colour, marker = look[options["first_token"]]
             y = rows.index(options["positions"]) + (0.12 if options["first_token"] == "last" else -0.12)
-            ends = [[100 * (value.value - value.low)], [100 * (value.high - value.value)]]
-            axis.errorbar([100 * value.value], [y], xerr=ends, fmt=marker, color=colour, lw=0.8)
+            axis.errorbar([100 * value.value], [y], xerr=_ends([value]), fmt=marker, color=colour, lw=0.8)
         axis.set_yticks(range(len(rows)), labels)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_title(heading)
