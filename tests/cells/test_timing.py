@@ -2,6 +2,7 @@
 
 import gc
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.results import read_json
 from branchwise.times import TimedRun, TimesRecord, medians
+
+
+@pytest.fixture(autouse=True)
+def a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timing jobs of a machine wait for each other: other tests that run beside are no part of these."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @given(st.integers(1, 12), st.integers(0, 40))
