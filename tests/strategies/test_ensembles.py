@@ -321,4 +321,6 @@ def test_a_wording_longer_than_the_context_leaves_the_group_out(
     assert [one.group for one in done.left_out] == ["unfit"]
     assert [one.run.id for one in done.records] == [GROUP.id]
     assert "exceed the model's context" in said[0]
+    # Nothing of the group is left; what all groups share was kept on purpose.
+    decoder.forget_shared()  # type: ignore[attr-defined]
     assert decoder.slots_in_use == 0  # type: ignore[attr-defined]
