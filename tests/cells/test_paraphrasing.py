@@ -11,6 +11,7 @@ from branchwise.cells.paraphrasing import Paraphrasing, paraphrasing
 from branchwise.cells.staging import Kept, find_alone, find_at_once
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
+from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
 from branchwise.decoding.requests import Request
@@ -27,6 +28,8 @@ class Sharing(Words):
 
     def shared_ids(self, shown, form: str) -> list[int]:
         return self.prompt(shown, form)[1]
+
+    num_shared = ChatTokenizer.num_shared
 
 
 def nothing(done: int, total: int) -> None:

@@ -76,6 +76,22 @@ def test_two_tokens_that_change_ranks_by_a_rounding_keep_their_luck() -> None:
     assert set(drawn[0]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (0.1999, 1), (0.2001, 3), (1 - 2**-53, 3)])
+def test_a_uniform_number_falls_on_the_token_that_has_its_place(number, token, monkeypatch) -> None:
+    """Also at either end none that cannot come."""
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor(number, dtype=torch.float64))
+    logits_RV = torch.tensor([[0.0, 0.2, 0.0, 0.8, 0.0]]).log()
+    assert choose(logits_RV, [Rules(1, Sampling(1.0))], [torch.Generator()]) == [token]
+
+
+def test_tokens_come_as_often_as_they_are_likely() -> None:
+    logits_RV = torch.tensor([0.1, 0.2, 0.7]).log().repeat(3000, 1)
+    rules = [Rules(1, Sampling(1.0, seed=seed)) for seed in range(3000)]
+    drawn = choose(logits_RV, rules, [generator_of(rule) for rule in rules])
+    # Within four standard errors of each share.
+    assert [drawn.count(token) / 3000 for token in range(3)] == pytest.approx([0.1, 0.2, 0.7], abs=0.034)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

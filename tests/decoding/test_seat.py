@@ -1,7 +1,7 @@
 """One model, several decoders, threads and interrupts: right answers, and the model as it was."""
 
-import _thread
 import asyncio
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -143,20 +143,35 @@ def test_branches_of_an_interrupted_run_say_so() -> None:
     assert decoder.complete([[9, 10]], 5) == [greedy(model_of("qwen3"), [9, 10], 5)]
 
 
-def test_an_interrupt_in_a_notebook_stops_the_thread_that_decodes() -> None:
+def test_an_interrupt_in_a_notebook_stops_the_thread_that_decodes(monkeypatch) -> None:
     """Where a loop runs already, a thread decodes; an interrupt reaches only the waiting one."""
     model = model_of("qwen3")
-    decoder = TreeDecoder(model)
+    decoder, num_tokens = TreeDecoder(model), 500
+    attend, calls = type(decoder._forward.kernel).attend, []
+
+    def interrupted(*args):
+        calls.append(threading.current_thread().name)
+        if len(calls) == 8:
+            # From within the run, so that it cannot have ended before; to the thread that waits.
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return attend(*args)
 
     async def cell():
-        threading.Timer(0.3, _thread.interrupt_main).start()
-        decoder.complete([[9, 10]] * 2, 500)
+        decoder.complete([[9, 10]] * 2, num_tokens)
 
+    monkeypatch.setattr(type(decoder._forward.kernel), "attend", interrupted)
     # Not asyncio.run, which turns an interrupt into a cancellation of the cell.
     loop = asyncio.new_event_loop()
-    with pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(cell())
-    loop.close()
+    # Where the tests run in the background, a shell has had them ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        signal.signal(signal.SIGINT, before)
+        loop.close()
+    assert set(calls) == {"branchwise-decoding"}
+    assert len(calls) < num_tokens  # a call a layer and token, of two layers at least
     assert not [thread for thread in threading.enumerate() if thread.name == "branchwise-decoding"]
     assert decoder.complete(PROMPTS, 5) == answers(model)
 

@@ -8,6 +8,7 @@ import pytest
 from branchwise.config import Cell, Experiment
 from branchwise.config.load import parse_experiment
 from branchwise.config.timing import contest_of
+from branchwise.evaluation.scales import metric_of
 from branchwise.evaluation.score import score_cell
 from branchwise.evaluation.statistics import Difference, Interval, mean_interval
 from branchwise.reporting import tables
@@ -18,7 +19,6 @@ from branchwise.reporting.comparing import (
     corrected,
     detectable,
     family_size,
-    metric_of,
     primary_measure,
     wall_measure,
 )

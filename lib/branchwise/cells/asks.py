@@ -22,6 +22,11 @@ class Asked(NamedTuple):
     chat: ChatTokenizer | None
 
 
+def tokens_of(made: Completion) -> Tokens:
+    """The ledger of an answer, as it is written."""
+    return Tokens(**made.tokens._asdict())
+
+
 @dataclass(frozen=True)
 class Ask:
     """One ask of a group: what it was for, what came back, and which asks it waited for."""
@@ -51,7 +56,7 @@ class Ask:
             prompt=self.prompt,
             raw=self.raw,
             stop=made.stop,
-            tokens=Tokens(**made.tokens._asdict()),
+            tokens=tokens_of(made),
             num_steps=made.num_steps,
             start_s=made.start_s - begin_s,
             end_s=made.end_s - begin_s,

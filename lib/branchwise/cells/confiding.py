@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from branchwise.cells.asks import tokens_of
 from branchwise.cells.desk import GroupDesk
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder
@@ -69,7 +70,7 @@ class Confiding:
             generator=self.name,
             questions=tuple(found),
             unfit=unfit,
-            tokens=Tokens.total(Tokens(**ask.completion.tokens._asdict()) for ask in desk.asks),
+            tokens=Tokens.total(tokens_of(ask.completion) for ask in desk.asks),
             forward_passes=desk.num_forward_passes,
             wall_s=0.0,
         )

@@ -288,9 +288,7 @@ class GroupDesk:
         """Tokens of the shots at the beginning of a prompt: prompts of all groups have them."""
         if not self.style.shots:
             return 0
-        shown = messages[: num_shown(messages, self.style)]
-        shared = chat.shared_ids(shown, form.form)
-        return len(shared) if ids[: len(shared)] == shared and len(shared) < len(ids) else 0
+        return chat.num_shared(ids, messages[: num_shown(messages, self.style)], form.form)
 
     def _rules(self, given: Rules | None, asked: Sequence[Question], form: AnswerForm) -> Rules:
         if given is None:

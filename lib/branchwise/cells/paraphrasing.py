@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from branchwise.cells.asks import tokens_of
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.decoders.tree import TreeEntry
@@ -32,7 +33,7 @@ class _Party:
 
     def pay(self, made: Completion, last_pass: int) -> None:
         """Note an ask that has just ended, with pass `last_pass` of its decoder."""
-        self.tokens.append(Tokens(**made.tokens._asdict()))
+        self.tokens.append(tokens_of(made))
         self.passes |= {*range(last_pass - made.num_steps, last_pass)}
 
 
@@ -117,10 +118,9 @@ class Paraphrasing:
             for_ask(sampling, place, ids, attempt),
             stop_texts=("\n",) if self.entry.form == "completion" else (),
         )
-        shared = self.chat.shared_ids(before, self.entry.form)
-        begins = ids[: len(shared)] == shared and len(shared) < len(ids)
+        num_shared = self.chat.num_shared(ids, before, self.entry.form)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self.decoder.submit(Request(ids, rules, party, future, num_shared=len(shared) if begins else 0))
+        self.decoder.submit(Request(ids, rules, party, future, num_shared=num_shared))
         made = await future
         party.pay(made, self.decoder.num_forward_passes)
         return _Said(paraphrase_in(self.chat.answer_text(made.ids, made.text)), made.stop == "length")

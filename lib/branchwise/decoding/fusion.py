@@ -5,19 +5,14 @@ Shape legend: R branches of the set, V words of the vocabulary.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from branchwise.decoding.options import Fusion
 from branchwise.decoding.requests import Hook, Member
 from branchwise.errors import UserError
-
-Fusion = Literal["avg", "max", "prob_avg", "weighted_avg", "weighted_max"]
-"""avg: mean of the logits, that is the geometric mean of the probabilities. max: the greatest of a word's
-probabilities, so that the branch that is surest of one decides. prob_avg: mean of the probabilities.
-weighted_avg: mean of the logits by the branches' weights. weighted_max: the logits of the branch with the
-greatest weight alone (of several the one opened first)."""
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 

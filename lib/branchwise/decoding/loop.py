@@ -67,24 +67,30 @@ def run(coroutine: Coroutine[Any, Any, T], on_idle: Callable[[], bool]) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
     selector = _IdleSelector(on_idle)
+    # Not `join`, which an interrupt leaves with the thread counted as stopped while it still runs.
+    ended = threading.Event()
 
     def in_thread() -> None:
         try:
             results.append(_run(coroutine, selector))
         except BaseException as error:  # handed over to the calling thread below
             errors.append(error)
+        finally:
+            ended.set()
 
     # With a copy of the caller's context, so that what the caller has taken is the thread's own.
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(in_thread,), name="branchwise-decoding")
     thread.start()
     try:
-        thread.join()
+        ended.wait()
     except BaseException as interrupt:
         # The thread is in the middle of a step: it stops before the next one.
         selector.interrupt(interrupt)
-        thread.join()
+        ended.wait()
         raise
+    finally:
+        thread.join()
     if errors:
         raise errors[0]
     return results[0]

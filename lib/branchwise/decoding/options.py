@@ -17,6 +17,12 @@ Layout = Literal["path", "shared", "consecutive"]
 """Where the children of a fork stand: each where its parent ends; so that all end together; or each where
 the one before it ends."""
 
+Fusion = Literal["avg", "max", "prob_avg", "weighted_avg", "weighted_max"]
+"""avg: mean of the logits, that is the geometric mean of the probabilities. max: the greatest of a word's
+probabilities, so that the branch that is surest of one decides. prob_avg: mean of the probabilities.
+weighted_avg: mean of the logits by the branches' weights. weighted_max: the logits of the branch with the
+greatest weight alone (of several the one opened first)."""
+
 
 @dataclass(frozen=True)
 class Grid2D:

@@ -48,22 +48,39 @@ def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:
         least = scores_V.topk(min(sampling.top_k, len(scores_V))).values[-1]
         scores_V = scores_V.masked_fill(scores_V < least, -torch.inf)
     if sampling.top_p < 1:
-        ordered_V, ids_V = scores_V.sort(stable=True)
-        # Dropped are the unlikeliest while they do not reach what top_p leaves; never the likeliest.
-        dropped_V = ordered_V.softmax(-1).cumsum(-1) <= 1 - sampling.top_p
-        dropped_V[-1] = False
-        scores_V = scores_V.index_fill(0, ids_V[dropped_V], -torch.inf)
+        scores_V = scores_V.index_fill(0, _unlikely(scores_V, sampling.top_p), -torch.inf)
     if sampling.min_p:
         found_V = scores_V.softmax(-1)
         scores_V = scores_V.masked_fill(found_V < sampling.min_p * found_V.max(), -torch.inf)
     return scores_V.softmax(-1)
 
 
-def _draw(probabilities_V: Tensor, generator: torch.Generator | None) -> int:
-    """One token. By id and not by rank, so that two tokens that are all but equally likely keep their
-    luck where rounding puts one before the other; on the CPU, so that every device draws the same.
+def _unlikely(scores_V: Tensor, top_p: float) -> Tensor:
+    """Ids that top_p drops: the unlikeliest while they do not reach what it leaves, never the likeliest.
+
+    Of a large vocabulary nearly all words are less likely than an equal share of what top_p leaves. All
+    of them together do not reach it, so only the others have to be sorted.
     """
-    return int(torch.multinomial(probabilities_V, 1, generator=generator))
+    found_V = scores_V.softmax(-1)
+    is_small_V = found_V < (1 - top_p) / len(found_V)
+    small, others = is_small_V.nonzero()[:, 0], (~is_small_V).nonzero()[:, 0]
+    others = others[scores_V[others].argsort(stable=True)]
+    reached = found_V[small].sum() + found_V[others].cumsum(-1)
+    return torch.cat([small, others[:-1][reached[:-1] <= 1 - top_p]])
+
+
+def _draw(probabilities_V: Tensor, generator: torch.Generator | None) -> int:
+    """One token, where a uniform number falls on the cumulated probabilities: a fraction of the time of
+    `multinomial`, which draws a number for each word.
+
+    By id and not by rank, so that two tokens that are all but equally likely keep their luck where
+    rounding puts one before the other; on the CPU, so that every device draws the same.
+    """
+    reached_V = probabilities_V.double().cumsum(-1)
+    place = torch.rand((), dtype=torch.float64, generator=generator) * reached_V[-1]
+    # A token of probability zero adds nothing, so no place is its own.
+    token = torch.searchsorted(reached_V, place, right=True)
+    return int(token.clamp(max=int(torch.searchsorted(reached_V, reached_V[-1]))))
 
 
 def generator_of(rules: Rules) -> torch.Generator | None:

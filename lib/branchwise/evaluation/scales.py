@@ -1,6 +1,7 @@
-"""On which scale a metric is: shares, grades, or amounts without an upper end."""
+"""A metric by its name: its value, and its scale (shares, grades, or amounts without an upper end)."""
 
 from branchwise.evaluation.statistics import Bounds
+from branchwise.results import QuestionScore
 
 GROUP_METRICS = (
     "forward_passes",
@@ -24,3 +25,8 @@ def bounds_of(name: str) -> Bounds | None:
     if name.startswith("judge_"):
         return (1.0, 5.0)
     return None if name in AMOUNTS else (0.0, 1.0)
+
+
+def metric_of(question: QuestionScore, name: str) -> float | None:
+    """A metric of one answer, by its name; None where it leaves the question out."""
+    return question.more[name] if name in question.more else getattr(question, name, None)

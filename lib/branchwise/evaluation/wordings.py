@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from branchwise.evaluation.scales import metric_of
 from branchwise.results import AnswerRow, QuestionScore
 
 Same = Callable[[str, str], bool]
@@ -25,7 +26,7 @@ def together(scores: Sequence[QuestionScore], answers: Sequence[str], primary: s
     `any_right` (the oracle) and `all_right`, its greatest and least value; `consistency`, the share of
     pairs of wordings with equal answers, of at least two.
     """
-    values = [value for score in scores if (value := value_of(score, primary)) is not None]
+    values = [value for score in scores if (value := metric_of(score, primary)) is not None]
     if not values:
         return {}
     pairs = list(combinations(answers, 2))
@@ -33,11 +34,6 @@ def together(scores: Sequence[QuestionScore], answers: Sequence[str], primary: s
     if pairs:
         found["consistency"] = fmean(_said(one) == _said(other) != "" for one, other in pairs)
     return found
-
-
-def value_of(score: QuestionScore, metric: str) -> float | None:
-    """A metric of a question by name."""
-    return score.more[metric] if metric in score.more else getattr(score, metric, None)
 
 
 def alone(row: AnswerRow) -> list[AnswerRow]:

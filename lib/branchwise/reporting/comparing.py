@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from branchwise.config import Cell, Experiment
+from branchwise.evaluation.scales import metric_of
 from branchwise.evaluation.significance import holm
 from branchwise.evaluation.statistics import Bounds, Difference, detectable_difference, paired_difference
-from branchwise.results import QuestionScore, Scores
+from branchwise.results import Scores
 
 Unit = tuple[str, str]
 """What is paired: group and question; no question for what is measured of a whole group."""
@@ -61,11 +62,6 @@ class Comparison(NamedTuple):
     def at_floor(self) -> bool:
         """Whether as many groups could give no smaller p-value."""
         return self.difference.p < 1 and self.difference.p <= self.difference.p_floor * (1 + 1e-9)
-
-
-def metric_of(question: QuestionScore, name: str) -> float | None:
-    """A metric of one answer, by its name; None where it leaves the question out."""
-    return question.more[name] if name in question.more else getattr(question, name, None)
 
 
 def primary_measure(scores: Mapping[Cell, Scores]) -> Measure:

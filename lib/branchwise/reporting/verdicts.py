@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from branchwise.reporting.comparing import metric_of
+from branchwise.evaluation.scales import metric_of
 from branchwise.reporting.names import RIGHT_OR_WRONG, metric_name
 from branchwise.results import QuestionScore
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from branchwise.data.types import Group, Question
+from branchwise.decoding.options import Layout
 from branchwise.errors import UserError
 from branchwise.prompts import Message, single
 from branchwise.prompts.wordings import Split, split, worded
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Options(WordingOptions):
     """Which wordings, where they stand, and what the first token sees."""
 
-    positions: Literal["shared", "path", "consecutive"] = Field(
+    positions: Layout = Field(
         "shared",
         description="shared: all wordings end at the same place; path: all begin at the same place; "
         "consecutive: each begins where the one before ends, as published.",

@@ -3,11 +3,11 @@
 from asyncio import gather
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Literal
 
 from pydantic import Field
 
 from branchwise.data.types import Group, Question
+from branchwise.decoding.options import Fusion
 from branchwise.errors import UserError
 from branchwise.prompts import single
 from branchwise.prompts.wordings import worded
@@ -18,7 +18,7 @@ from branchwise.strategies.wordings import WordingOptions
 class Options(WordingOptions):
     """Which wordings, and how they are fused."""
 
-    rule: Literal["avg", "max", "prob_avg", "weighted_avg", "weighted_max"] = Field(
+    rule: Fusion = Field(
         "avg",
         description="avg: mean of the logits; max: each token's greatest probability; prob_avg: mean of "
         "the probabilities; weighted_avg: mean of the logits by confidence; weighted_max: the surest "

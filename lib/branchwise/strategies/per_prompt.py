@@ -23,7 +23,6 @@ class Options(WordingOptions):
         "each",
         description="each: the answers to all wordings, scored by their mean; vote: the most frequent.",
     )
-
     at_once: bool = Field(
         True,
         description="Whether all wordings are asked at the same time; false: one after the other, which "

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from branchwise.cells.asks import tokens_of
 from branchwise.cells.generators.base import Found, Generator
 from branchwise.data.types import Group
 from branchwise.decoding.constrained import constrained_to
@@ -15,7 +16,6 @@ from branchwise.dependencies.entries import LlmEntry
 from branchwise.dependencies.heuristic import heuristic_edges
 from branchwise.dependencies.llm import planning_messages, read_edges, reply_pattern
 from branchwise.errors import DoesNotFit
-from branchwise.trace import Tokens
 
 
 def generator(entry: LlmEntry, source: ModelSource) -> Generator:
@@ -33,7 +33,7 @@ def planner(entry: LlmEntry, chat: ChatTokenizer, decoder: BranchingDecoder) -> 
         completion, text = _planned(group, entry, chat, decoder)
         read = read_edges(text, [question.id for question in group], entry.reply)
         facts: dict[str, Any] = {
-            "tokens": Tokens(**completion.tokens._asdict()),
+            "tokens": tokens_of(completion),
             "forward_passes": decoder.num_forward_passes - before,
             "raw": text,
         }

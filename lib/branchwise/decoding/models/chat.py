@@ -220,6 +220,13 @@ class ChatTokenizer:
             self._shared[key] = [left for left, _ in alike]
         return self._shared[key]
 
+    def num_shared(self, ids: Sequence[int], shown: Sequence[Any], form: "Form" = "chat") -> int:
+        """How many of a prompt's ids `shown`, the messages that it begins with, share with every such
+        prompt; 0 where it does not begin with them, or is no longer than they are.
+        """
+        shared = self.shared_ids(shown, form)
+        return len(shared) if len(shared) < len(ids) and list(ids[: len(shared)]) == shared else 0
+
     def _rendered(
         self, messages: Sequence[Any], generate: bool, form: "Form" = "chat", begun: str = ""
     ) -> _Rendered:
