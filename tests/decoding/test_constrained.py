@@ -131,10 +131,10 @@ def test_without_a_stop_token_the_end_of_a_match_is_told() -> None:
 def test_a_stop_text_may_be_a_special_token() -> None:
     stops = StopTexts(byte_tokenizer())
     ids = TOKENIZER.convert_tokens_to_ids([*"yes", END])
-    assert stops.cut(ids, (END,)) == "yes"
+    assert stops.cut(ids, (END,)) == ("yes", END, 3, "")
     assert stops.cut(ids[:-1], (END,)) is None
-    assert stops.cut(ids, ("es" + END,)) == "y"
-    assert stops.cut(ids, ("e", END)) == "y"
+    assert stops.cut(ids, ("es" + END,)) == ("y", "es" + END, 1, "")
+    assert stops.cut(ids, ("e", END)) == ("y", "e", 1, "")
 
 
 def test_a_stop_text_that_is_special_ends_an_answer() -> None:

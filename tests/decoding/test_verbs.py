@@ -280,6 +280,10 @@ class Letters:
     def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
         return "".join(chr(97 + i % 20) + chr(97 + i // 20) for i in ids)
 
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        """Each letter as a token that begins with it."""
+        return [ord(letter) - 97 for letter in text]
+
 
 def test_a_stop_text_inside_a_token_cuts_the_text_there() -> None:
     model = model_of("qwen2")
@@ -292,7 +296,36 @@ def test_a_stop_text_inside_a_token_cuts_the_text_there() -> None:
     cut = play(decoder, lambda: one(decoder, Rules(6, stop_texts=(stop,))))
     assert cut.stop == "stop"
     assert cut.text == whole[: whole.index(stop)]
+    assert cut.stop_text == stop
     assert len(cut.ids) < len(free.ids)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(3, 5), (4, 6), (2, 8), (0, 2), (1, 3)])
+def test_nothing_of_a_stop_text_stays_in_the_branch(begin: int, end: int) -> None:
+    """A join saw it. What the stop text's first token held before it is written anew."""
+    model = model_of("qwen2")
+    decoder = TreeDecoder(model, Letters())
+    prompt, further = [9, 10, 11], [12, 13]
+    whole = Letters().decode(play(decoder, lambda: one(decoder, Rules(6))).ids)
+    stop = whole[begin:end]
+
+    async def script():
+        root = decoder.open(prompt, "g")
+        await decoder.generate(root, Rules(6, stop_texts=(stop,)))
+        held = root.token_ids
+        again = await decoder.generate(decoder.join([root], further), 4)
+        alone = await decoder.generate(root, 3)
+        decoder.close("g")
+        return held, again.ids, alone.ids
+
+    held, again, alone = play(decoder, script)
+    text = whole[: whole.index(stop)]
+    kept, rest = len(text) // 2, text[len(text) // 2 * 2 :]
+    assert Letters().decode(held[3:])[: 2 * kept] == text[: 2 * kept]
+    assert held[3 + kept :] == Letters().encode(rest)
+    assert again == greedy(model, [*held, *further], 4)
+    assert alone == greedy(model, held, 3)
+    assert decoder.slots_in_use == 0
 
 
 def test_a_lockstep_hook_moves_its_branches_together() -> None:

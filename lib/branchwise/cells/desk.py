@@ -15,7 +15,7 @@ from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.options import Layout
-from branchwise.decoding.requests import Completion, Request, Rules
+from branchwise.decoding.requests import Completion, Hook, Request, Rules
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Message, num_shown
 from branchwise.prompts.style import IN_ONE_TEXT, IN_TURNS, AnswerForm, PromptStyle, answer_form
@@ -124,6 +124,14 @@ class GroupDesk:
     def rules(self, questions: Sequence[Question]) -> Rules:
         """See `branchwise.strategies.base.Desk`."""
         return self._rules(None, questions, self._form(questions, None, self.chat))
+
+    def held_to(self, pattern: str) -> Hook:
+        """See `branchwise.strategies.base.Desk`. Raises UserError for what is no pattern."""
+        return self._further.held_to(pattern, self._with_branches("hook"), self._tokenizer, ANSWERER)
+
+    def ids_of(self, text: str) -> list[int]:
+        """See `branchwise.strategies.base.Desk`."""
+        return continuation_ids_of(self._tokenizer.tokenizer, text)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
@@ -259,7 +267,7 @@ class GroupDesk:
 
     def _ids(self, text: Text) -> list[int]:
         if isinstance(text, str):
-            return continuation_ids_of(self._tokenizer.tokenizer, text)
+            return self.ids_of(text)
         return list(text)
 
     @property
@@ -336,7 +344,7 @@ class GroupDesk:
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)
         self._waits.ended(index, self._moment)
         ids = (*said, *made.ids)
-        return Reply(index, raw, ids, self._waits.heard, is_over=made.stop == "stop")
+        return Reply(index, raw, ids, self._waits.heard, made.stop == "stop", made.stop_text)
 
     def _passes(self, decoder: Decoder, index: int, num_steps: int) -> range:
         """The passes of an ask that has just ended; of a served model, which works on many at once, each

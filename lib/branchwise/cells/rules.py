@@ -51,12 +51,15 @@ class DecodersRules:
         if decoder.form is None or not questions or chat is None:
             return rules
         pattern = decoder.form.after(begun, questions, self.answer_format)
-        if (by, pattern) not in self._hooks:
-            stop_ids = cast(BranchingDecoder, decoder).stop_ids
-            self._hooks[by, pattern] = constrained_to(pattern, chat.tokenizer, stop_ids)
-        held = self._hooks[by, pattern]
+        held = self.held_to(pattern, cast(BranchingDecoder, decoder), chat, by)
         # The last word: what was fused is held to the form.
         return replace(rules, hooks=(*rules.hooks, _behind(said, held) if said else held))
+
+    def held_to(self, pattern: str, decoder: BranchingDecoder, chat: ChatTokenizer, by: str) -> Hook:
+        """The one hook that holds the group's answers of a model to a pattern."""
+        if (by, pattern) not in self._hooks:
+            self._hooks[by, pattern] = constrained_to(pattern, chat.tokenizer, decoder.stop_ids)
+        return self._hooks[by, pattern]
 
     def _sampling(
         self, sampling: Sampling, fusion: Hook | None, by: str, prompt_ids: Sequence[int]

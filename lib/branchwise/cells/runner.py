@@ -229,6 +229,7 @@ def _row(
         asks=numbers,
         wordings=tuple(_wording(one) for one in answered.wordings) if answered else (),
         each=answered.each if answered else False,
+        notes=answered.notes if answered else (),
         tokens=tokens,
         start_s=min((ask.start_s for ask in asks), default=0.0),
         end_s=max((ask.end_s for ask in asks), default=0.0),

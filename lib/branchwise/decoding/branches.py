@@ -9,6 +9,7 @@ from torch import Tensor
 
 from branchwise.decoding.held.tree import Node
 from branchwise.decoding.requests import Completion, Running, StopReason, TokenCount
+from branchwise.decoding.stops import Cut
 
 
 @dataclass(eq=False)
@@ -105,11 +106,12 @@ class Run(Running):
                 if heir is not None:
                     heir.pay_for(node)
 
-    def completion(self, stop: StopReason, end_s: float, text: str | None) -> Completion:
-        """What was made, with its ledger."""
+    def completion(self, stop: StopReason, end_s: float, cut: Cut | None) -> Completion:
+        """What was made, with its ledger; `cut`: where a stop text ended it."""
         cached = self.num_sent - self.num_unique
         tokens = TokenCount(self.num_sent, self.num_unique, cached, len(self.ids), 0)
-        return Completion(self.ids, stop, tokens, self.start_s, end_s, self.num_steps, text)
+        said = (cut.text, cut.stop_text) if cut else (None, None)
+        return Completion(self.ids, stop, tokens, self.start_s, end_s, self.num_steps, *said)
 
 
 @dataclass(eq=False)

@@ -34,7 +34,7 @@ from branchwise.decoding.requests import (
 )
 from branchwise.decoding.sampling import choose, generator_of
 from branchwise.decoding.seat import seat_of
-from branchwise.decoding.stops import StopTexts
+from branchwise.decoding.stops import Cut, StopTexts
 from branchwise.errors import NotANumberError, UserError
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 
 class _End(NamedTuple):
-    """How a row ended, when, and its text where a stop text cut it."""
+    """How a row ended, when, and where a stop text cut it."""
 
     stop: StopReason
     end_s: float
-    text: str | None = None
+    cut: Cut | None = None
 
 
 class _Watch(StoppingCriteria):
@@ -85,12 +85,12 @@ class _Watch(StoppingCriteria):
         # What goes wrong in one row's listener is handed to whoever waits for that row.
         try:
             stop = row.add(token, self.stop_ids)
-            stop, text = self.stop_texts.end(row.ids, stop, row.rules.stop_texts)
+            stop, cut = self.stop_texts.end(row.ids, stop, row.rules.stop_texts)
         except Exception as error:
             return error
         if self.requests[index].future.done():
             return _End("length", now)
-        return None if stop is None else _End(stop, now, text)
+        return None if stop is None else _End(stop, now, cut)
 
 
 class _Pick(LogitsProcessor):
@@ -267,7 +267,8 @@ class HFDecoder:
             sent = len(request.prompt_ids)
             padding = ids_BT.shape[1] - sent + watch.num_steps - len(row.ids)
             tokens = TokenCount(sent, sent, 0, len(row.ids), padding)
+            said = (end.cut.text, end.cut.stop_text) if end.cut else (None, None)
             completion = Completion(
-                row.ids, end.stop, tokens, row.start_s, end.end_s, row.num_steps, end.text
+                row.ids, end.stop, tokens, row.start_s, end.end_s, row.num_steps, *said
             )
             request.future.set_result(completion)

@@ -162,7 +162,7 @@ class Completion:
 
     `start_s` and `end_s` are on the decoder's clock: when its first token was computed and when its
     last one was known. `num_steps` counts the forward passes that it took part in. `text` is given
-    where a stop text cut it, and by a served model, which gives no ids.
+    where a stop text cut it (`stop_text`), and by a served model, which gives no ids.
     """
 
     ids: list[int]
@@ -172,6 +172,7 @@ class Completion:
     end_s: float
     num_steps: int
     text: str | None = None
+    stop_text: str | None = None
 
 
 @dataclass(eq=False)

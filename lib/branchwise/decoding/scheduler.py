@@ -12,10 +12,11 @@ from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
 from branchwise.decoding.held.shared import SharedBeginnings
 from branchwise.decoding.held.tree import Node, TokenTree
+from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Hook, Rules, hand_over
 from branchwise.decoding.sampling import choose
 from branchwise.decoding.sets import HookSets, changed_logits
-from branchwise.decoding.stops import StopTexts
+from branchwise.decoding.stops import Cut, StopTexts
 from branchwise.errors import NotANumberError
 
 
@@ -161,11 +162,13 @@ class Scheduler:
         stop = generating.add(token, self.stop_ids)
         if generating.is_over:
             return
-        stop, text = self.stop_texts.end(generating.ids, stop, generating.rules.stop_texts)
-        if stop != "stop" or text is not None:
+        stop, cut = self.stop_texts.end(generating.ids, stop, generating.rules.stop_texts)
+        if cut is not None:
+            self._take_back(generating, cut)
+        elif stop != "stop":
             self._append(generating, token)
         if stop is not None:
-            completion = generating.completion(stop, now, text)
+            completion = generating.completion(stop, now, cut)
             self._end(generating)
             if not generating.future.done():
                 generating.future.set_result(completion)
@@ -181,6 +184,23 @@ class Scheduler:
             branch.tip = tip
             generating.has_tip = True
         branch.tip.tokens.append(token)
+
+    def _take_back(self, generating: Run, cut: Cut) -> None:
+        """Leave in the branch what came before a stop text, and nothing of that: who forks or joins the
+        branch does not see it.
+        """
+        branch = generating.branch
+        if generating.has_tip:
+            self.tree.shorten(branch.tip, cut.num_kept)
+            if not branch.tip.tokens:
+                empty = branch.tip
+                (branch.tip,) = empty.parents
+                self.tree.hold(branch.tip)
+                self.tree.release(empty)
+                generating.has_tip = False
+        if cut.rest and not generating.is_ask:
+            for token in continuation_ids_of(self.stop_texts.tokenizer, cut.rest):
+                self._append(generating, token)
 
     # ----- ends -----
 

@@ -9,7 +9,7 @@ from branchwise.prompts import Message, PromptStyle, Reading, reading_of
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
     from branchwise.decoding.options import Layout
-    from branchwise.decoding.requests import Rules
+    from branchwise.decoding.requests import Hook, Rules
 
 Prompt = Sequence[Message] | Sequence[int] | str
 """A whole prompt: messages, token ids, or text as the model is to read it."""
@@ -32,12 +32,14 @@ class Reply:
         ids: Sequence[int] = (),
         heard: Callable[[int], None] | None = None,
         is_over: bool = True,
+        stop_text: str | None = None,
     ) -> None:
         self.index = index
         self._text = text
         self._ids = tuple(ids)
         self._heard = heard
         self._is_over = is_over
+        self._stop_text = stop_text
 
     def __repr__(self) -> str:
         return f"Reply({self.index}, {self._text!r})"
@@ -60,6 +62,12 @@ class Reply:
         self._read()
         return self._is_over
 
+    @property
+    def stop_text(self) -> str | None:
+        """The stop text that ended it; None where none did."""
+        self._read()
+        return self._stop_text
+
     def _read(self) -> None:
         if self._heard is not None:
             self._heard(self.index)
@@ -77,7 +85,8 @@ class Answered(NamedTuple):
 
     At least one of these asked the question. Fused and outlined answers have many. `wordings` are those
     that it was asked in, where a strategy uses several; with `each` the answer stands for those to all
-    of them, and is scored by their mean.
+    of them, and is scored by their mean. `notes` are kinds of what did not go as it was meant to (a plan
+    that could not be read, a fallback), in a word or two each: they are counted in every result.
     """
 
     question: Question
@@ -86,6 +95,7 @@ class Answered(NamedTuple):
     asks: tuple[int, ...]
     wordings: tuple[Worded, ...] = ()
     each: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Desk(Protocol):
@@ -118,6 +128,14 @@ class Desk(Protocol):
 
     def rules(self, questions: Sequence[Question]) -> "Rules":
         """The rules of an ask of these questions that states none: budget and stop texts."""
+
+    def held_to(self, pattern: str) -> "Hook":
+        """A hook that holds what is generated to a regular expression (Rust's syntax); needs a decoder
+        that offers hooks.
+        """
+
+    def ids_of(self, text: str) -> list[int]:
+        """The token ids of a text that goes on from other text."""
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The token ids of a prompt that asks one question, the beginning of its answer included."""

@@ -280,6 +280,14 @@ class TokenTree:
         self.node_S[slot] = NOBODY
         self.slots.give_back([slot])
 
+    def shorten(self, node: Node, length: int) -> None:
+        """Drop the tokens of a node behind its first `length`; nothing may go on from them."""
+        self.version += 1
+        freed = node.slots[length:]
+        node.tokens, node.slots = node.tokens[:length], node.slots[:length]
+        self.node_S[freed] = NOBODY
+        self.slots.give_back(freed)
+
     def evict(self, nodes: Iterable[Node]) -> None:
         """Give up keys and values: the tokens of these nodes are pending again.
 
