@@ -52,6 +52,9 @@ class AnswerRow(Record):
         False,
         description="Whether it stands for the answers to all of its wordings: scored by their mean.",
     )
+    notes: tuple[str, ...] = Field(
+        (), description="What did not go as the strategy meant it to, such as a fallback."
+    )
     tokens: Tokens = Field(description="Its share of the group's ledger, the stages before included.")
     start_s: float = Field(description="On the group's clock: its first token was computed.")
     end_s: float = Field(description="On the group's clock: its last token was known.")
@@ -243,6 +246,7 @@ class Scores(Record):
         {}, description="Groups whose dependencies the heuristic stood in for, by reason."
     )
     paraphrases: dict[str, int] = Field({}, description="See RunRecord.paraphrases.")
+    noted: dict[str, int] = Field({}, description="Questions by what is noted of their answers.")
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]
     questions: tuple[QuestionScore, ...]

@@ -160,6 +160,7 @@ def score_cell(
             g.dependencies.fallback for g in run.groups if g.dependencies and g.dependencies.fallback
         ),
         paraphrases=run.paraphrases,
+        noted=Counter(note for row in rows for note in dict.fromkeys(row.notes)),
         metrics=metrics,
         by_kind=by_kind,
         questions=tuple(questions),

@@ -55,7 +55,7 @@ def note_of(name: str, results: Results) -> str:
         notes += timing_notes(results)
     notes += [*style_notes(results, costs=name in ("cost", "decoders"))]
     notes += [*_scoring_notes(results), *left_out_notes(results), *wording_notes(results)]
-    notes += stage_notes(results)
+    notes += [*stage_notes(results), *answer_notes(results)]
     notes += [detectable_note(results), results.provenance]
     return " ".join(note for note in notes if note)
 
@@ -74,6 +74,16 @@ def wording_notes(results: Results) -> list[str]:
         return []
     listed = "; ".join(f"{label}, {fewer} of {total}" for label, (fewer, total) in short.items())
     return [f"Questions that have fewer wordings than are asked for: {listed}."]
+
+
+def answer_notes(results: Results) -> list[str]:
+    """How many answers did not come about as their strategy means them to, by what is noted of them."""
+    parts = []
+    for cell, scores in results.scores.items():
+        if scores.noted:
+            name = ", ".join(results.label(axis, value) for axis, value in cell._asdict().items())
+            parts.append(f"{name}: {_counted(scores.noted)} of {len(scores.questions)}")
+    return [f"Noted of answers: {'; '.join(parts)}."] if parts else []
 
 
 def stage_notes(results: Results) -> list[str]:
