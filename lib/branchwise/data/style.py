@@ -6,7 +6,7 @@ from pydantic import Field
 
 from branchwise.records import Record
 
-AnswerFormat = Literal["line", "tag", "json", "letter"]
+AnswerFormat = Literal["line", "tag", "json", "letter", "free"]
 Instruction = Annotated[str, Field(description="First words of every prompt.")]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from branchwise.data.style import AnswerFormat
-from branchwise.prompts.style import Form, Stop
+from branchwise.prompts.style import Form, OutlineWords, Stop
 from branchwise.records import Record
 
 DEFAULT_STYLE = "chat"
@@ -47,6 +47,11 @@ class StyleEntry(Record):
         "that says so.",
     )
     shots_seed: int = Field(0, ge=0, description="Which groups of the training split are shown.")
+    outline: OutlineWords | None = Field(
+        None,
+        description="Words in which strategies that outline their answers ask for it: en, zh, or made "
+        "(those of the tiny model); default: en.",
+    )
     label: str | None = Field(None, description="Name in tables and figures; default: the key.")
 
     @model_validator(mode="after")

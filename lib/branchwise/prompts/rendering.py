@@ -42,6 +42,7 @@ FORMAT_RULES: dict[AnswerFormat, FormatRule] = {
         "Give only the letter of the right option.",
         "Give one line per question: its number, then the letter of the right option.",
     ),
+    "free": FormatRule("", ""),
 }
 
 Known = Sequence[tuple[Question, str]]
@@ -52,7 +53,9 @@ _GAP = {False: " ", True: "\n"}
 
 def _system(style: PromptStyle, many: bool) -> Message:
     rule = FORMAT_RULES[style.answer_format]
-    return Message(role="system", content=f"{style.instruction} {rule.many if many else rule.one}")
+    return Message(
+        role="system", content=f"{style.instruction} {rule.many if many else rule.one}".rstrip()
+    )
 
 
 def _asked(question: Question) -> str:

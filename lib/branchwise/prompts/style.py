@@ -16,6 +16,8 @@ from branchwise.records import Record
 
 Form = Literal["chat", "completion"]
 Stop = Literal["turn", "form"]
+OutlineWords = Literal["en", "zh", "made"]
+"""In whose words outlines are asked for: English, Chinese, or those that the tiny model knows."""
 
 
 class PromptStyle(Record):
@@ -31,6 +33,7 @@ class PromptStyle(Record):
     form: Form = "chat"
     prefilled: bool = False
     stop: Stop = "turn"
+    outline: OutlineWords | None = None
     shots: tuple[Group, ...] = Field((), exclude=True)
 
     @property
@@ -65,7 +68,13 @@ def answer_form(style: PromptStyle, many: bool) -> AnswerForm:
     return AnswerForm(style.form, beginning(style, many), stop_texts(style, many), closing(style, many))
 
 
-_BEGINS: dict[AnswerFormat, str] = {"line": "", "letter": "", "tag": "<answer>", "json": '{"answer": "'}
+_BEGINS: dict[AnswerFormat, str] = {
+    "line": "",
+    "letter": "",
+    "free": "",
+    "tag": "<answer>",
+    "json": '{"answer": "',
+}
 _MANY_JSON = '[{"id": 1, "answer": "'
 
 

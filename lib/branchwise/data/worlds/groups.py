@@ -13,7 +13,7 @@ from branchwise.data.worlds.lexicon import NameSplit
 from branchwise.data.worlds.noise import add_noise
 from branchwise.data.worlds.questions import ASKERS, Draft
 from branchwise.data.worlds.wordings import WordingSplit
-from branchwise.data.worlds.world import make_world, tell
+from branchwise.data.worlds.world import PROFILE, make_profiles, make_world, tell
 from branchwise.records import Record
 
 Kind = Literal[
@@ -27,6 +27,7 @@ Kind = Literal[
     "cloze",
     "paraphrase",
     "outline",
+    "profiles",
     "documents",
     "chinese",
 ]
@@ -58,8 +59,8 @@ class WorldsSpec(Record):
         "entries of several sizes ask nested sets about the same worlds. Default: group_size.",
     )
     num_groups: int = Field(40, ge=1, description="Groups, that is worlds.")
-    min_facts: int = Field(6, ge=2, le=16, description="Fewest facts of a world.")
-    max_facts: int = Field(10, ge=2, le=16, description="Most facts of a world.")
+    min_facts: int = Field(6, ge=2, le=30, description="Fewest facts of a world.")
+    max_facts: int = Field(10, ge=2, le=30, description="Most; profiles: five are told of each person.")
     names: NameSplit = Field("seen", description="held_out: names that training never used.")
     wordings: WordingSplit = Field("seen", description="held_out: sentences training never used.")
     own_contexts: bool = Field(
@@ -106,7 +107,10 @@ def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
     needed = {kind: None for k in spec.kinds for kind in NEEDED_FACTS.get(k, ())}
     for _ in range(200):
         num_facts = rng.randint(spec.min_facts, spec.max_facts)
-        world = make_world(rng, num_facts, spec.names, tuple(needed))
+        if "profiles" in spec.kinds:
+            world = make_profiles(rng, max(2, num_facts // len(PROFILE)), spec.names)
+        else:
+            world = make_world(rng, num_facts, spec.names, tuple(needed))
         context = tell(rng, world, spec.wordings, NUM_DOCUMENTS if "documents" in spec.kinds else 1)
         questions = _draw(Draft(rng, world, spec.wordings), spec)
         if questions is not None:

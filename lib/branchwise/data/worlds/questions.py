@@ -11,6 +11,7 @@ from branchwise.data.types import LETTERS, Question
 from branchwise.data.worlds import lexicon
 from branchwise.data.worlds.wordings import (
     BLANK,
+    CLAUSES,
     QUESTIONS,
     STATEMENTS,
     THAT_CITY,
@@ -19,10 +20,7 @@ from branchwise.data.worlds.wordings import (
     VIA_RELATION,
     WordingSplit,
 )
-from branchwise.data.worlds.world import Fact, World, wording
-
-PERSON_KINDS = ("home", "job", "pet", "food", "coins")
-"""Kinds of facts that are about a person and whose value is not a person."""
+from branchwise.data.worlds.world import PROFILE, Fact, World, wording
 
 NUM_OPTIONS = 4
 
@@ -65,7 +63,7 @@ def chains(world: World) -> list[Chain]:
     """Every pair of facts that a two-hop question can be made of."""
     found = []
     for fact in world.facts:
-        onward = {"relation": PERSON_KINDS, "home": ("fair", "mayor")}.get(fact.kind, ())
+        onward = {"relation": PROFILE, "home": ("fair", "mayor")}.get(fact.kind, ())
         seconds = (world.fact(kind, fact.value) for kind in onward)
         found += [Chain(fact, second) for second in seconds if second is not None]
     return found
@@ -239,7 +237,29 @@ def outline(draft: Draft, number: int) -> list[Question]:
         return []
     parts = [f"{fact.subject}: {fact.value}" for fact in draft.world.of_kind(kind)]
     text = draft.word("outline").format(v=nouns[kind])
-    return [_question(number, text, "; ".join(parts), "outline", 0.0, answer="text")]
+    more = {"answer": "text", "gold_spans": (tuple(parts),)}
+    return [_question(number, text, "; ".join(parts), "outline", 0.0, **more)]
+
+
+def profile_of(world: World) -> dict[str, list[Fact]]:
+    """What is told of each person, in the order of a profile; people in the order in which they are told
+    of.
+    """
+    people = dict.fromkeys(fact.subject for fact in world.facts if fact.kind in PROFILE)
+    found = {name: [world.fact(kind, name) for kind in PROFILE] for name in people}
+    return {name: [fact for fact in facts if fact] for name, facts in found.items()}
+
+
+def profiles(draft: Draft, number: int) -> list[Question]:
+    """Everything that is told of each person: an answer made of long parallel parts."""
+    told = profile_of(draft.world)
+    if len(told) < 2 or draft.pick(["profiles"]) is None:
+        return []
+    bodies = (", ".join(CLAUSES[f.kind].format(v=f.value) for f in facts) for facts in told.values())
+    gold = "; ".join(f"{name}: {body}" for name, body in zip(told, bodies, strict=True))
+    parts = tuple(f"{fact.subject}: {fact.value}" for facts in told.values() for fact in facts)
+    more = {"answer": "text", "gold_spans": (parts,)}
+    return [_question(number, draft.word("profiles"), gold, "profiles", 0.0, **more)]
 
 
 ASKERS: dict[str, Callable[[Draft, int], list[Question]]] = {
@@ -253,6 +273,7 @@ ASKERS: dict[str, Callable[[Draft, int], list[Question]]] = {
     "cloze": cloze,
     "paraphrase": paraphrase,
     "outline": outline,
+    "profiles": profiles,
 }
 """Kind -> asker. An asker returns one question, or a first hop and the question that needs it, or
 nothing where the world does not allow it. `number` is the number of its first question."""

@@ -329,7 +329,24 @@ QUESTIONS: dict[str, Wordings] = {
         ("Name the {v} of each person.", "For each person, what is the {v}?"),
         ("What is the {v} of each person?",),
     ),
+    "profiles": Wordings(
+        (
+            "Name the home city, job, pet, favorite food and number of coins of each person.",
+            "What is the city, work, animal, dish and number of coins of each person?",
+            "For each person, name the home, the job, the animal, the food and the coins.",
+        ),
+        ("What is the home, job, pet, favorite dish and number of coins of each person?",),
+    ),
 }
+
+CLAUSES = {
+    "home": "lives in {v}",
+    "job": "is a {v}",
+    "pet": "keeps a {v}",
+    "food": "likes {v}",
+    "coins": "has {v} coins",
+}
+"""What a profile says of its person, by kind of fact."""
 
 VIA_RELATION = ("the {r} of {p}", "{p}'s {r}")
 VIA_HOME = ("the city where {p} lives", "the home city of {p}", "the city {p} lives in")

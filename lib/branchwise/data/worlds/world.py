@@ -12,6 +12,9 @@ from branchwise.data.worlds import lexicon
 from branchwise.data.worlds.lexicon import NameSplit
 from branchwise.data.worlds.wordings import STATEMENTS, Wordings, WordingSplit
 
+PROFILE = ("home", "job", "pet", "food", "coins")
+"""Kinds of facts that are about a person and whose value is not a person, in the order of a profile."""
+
 
 class Fact(NamedTuple):
     """`subject`'s `kind` (or its `relation`) is `value`: ("home", "Mara", None, "Ashton")."""
@@ -148,5 +151,18 @@ def make_world(
         if kind == "city" and kind not in kinds and not any(f.kind == "home" for f in facts):
             continue
         facts += _facts_of_kind(rng, kind, people, cities, room, about_all=kind in kinds)
+    rng.shuffle(facts)
+    return World(people, cities, tuple(facts))
+
+
+def make_profiles(rng: random.Random, num_people: int, names: NameSplit = "seen") -> World:
+    """A random world that states all of `PROFILE` about each of its people, and nothing else."""
+    people = lexicon.draw_people(rng, names, num_people)
+    cities = lexicon.draw_cities(rng, names, max(2, num_people // 2))
+    facts = [
+        fact
+        for kind in PROFILE
+        for fact in _facts_of_kind(rng, kind, people, cities, num_people, about_all=True)
+    ]
     rng.shuffle(facts)
     return World(people, cities, tuple(facts))

@@ -1,0 +1,158 @@
+"""Outlined answers: how they are asked for and written, and reading their blocks.
+
+An answer whose steps do not depend on each other is written as blocks, "####title: body", which end with
+"####%%%%" and what follows from all of them (Yu, 2025, "Parallel Decoding within One Sequence"). The
+words of the prompts are in outlining.yaml.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import yaml
+
+from branchwise.data.types import Group, Question
+from branchwise.prompts.rendering import Message, single
+from branchwise.prompts.style import OutlineWords, PromptStyle
+from branchwise.records import Record
+
+MARK = "####"
+"""Begins a block."""
+END = "%%%%"
+"""Behind a mark: no block begins, and the answer goes on."""
+ELLIPSIS = "......"
+"""Stands for the body where titles alone are wanted."""
+COLONS = (":", "：")
+
+
+class Words(Record):
+    """What is asked in one language; see outlining.yaml."""
+
+    format: str
+    draft: str
+    skeleton: str
+    point: str
+    gap: str
+
+
+@cache
+def _all_words() -> dict[str, Words]:
+    text = files("branchwise.prompts").joinpath("outlining.yaml").read_text(encoding="utf-8")
+    return {name: Words(**words) for name, words in yaml.safe_load(text).items()}
+
+
+def words_of(style: PromptStyle) -> Words:
+    """The words of a prompt style; those in English where it names none."""
+    name: OutlineWords = style.outline or "en"
+    return _all_words()[name]
+
+
+def outlined(group: Group, question: Question, style: PromptStyle, draft: bool = False) -> list[Message]:
+    """A prompt whose answer may be outlined, the same for all who answer it; with `draft` as
+    Chain-of-Draft asks (Xu et al., 2025): few words a step.
+    """
+    words = words_of(style)
+    further = [words.format] + [words.draft] * draft
+    gap = words.gap or " "
+    return _asked(group, question, style, gap.join(part for part in (question.text, *further) if part))
+
+
+def skeleton(group: Group, question: Question, style: PromptStyle) -> list[Message]:
+    """Skeleton-of-Thought's first request (Ning et al., 2024): the points of an answer."""
+    return _asked(group, question, style, words_of(style).skeleton.format(question=question.text))
+
+
+def point(
+    group: Group, question: Question, style: PromptStyle, titles: list[str], number: int
+) -> list[Message]:
+    """Skeleton-of-Thought's second request: one point, `number` of `titles`, counted from one."""
+    said = words_of(style).point.format(
+        question=question.text,
+        titles="\n".join(f"{place}. {title}" for place, title in enumerate(titles, start=1)),
+        number=number,
+        title=titles[number - 1],
+    )
+    return _asked(group, question, style, said)
+
+
+def _asked(group: Group, question: Question, style: PromptStyle, text: str) -> list[Message]:
+    return single(group, question.model_copy(update={"text": text}), style)
+
+
+_POINT = re.compile(r"^\s*(?:[-*•]\s*)?\d{1,3}\s*[.):：、．]\s*(.+?)\s*$", re.MULTILINE)
+
+
+def points(text: str) -> list[str]:
+    """The points of a numbered list, without their numbers and what is explained behind a colon."""
+    found = (re.split("[:：]", line, maxsplit=1)[0].strip(" *\"'") for line in _POINT.findall(text))
+    return [title for title in found if title]
+
+
+class Block(NamedTuple):
+    """A part of an outlined answer; `colon` as it was written."""
+
+    title: str
+    body: str
+    colon: str = ":"
+
+    @property
+    def head(self) -> str:
+        """What its branch begins with."""
+        return f"{MARK}{self.title}{self.colon}"
+
+    def __str__(self) -> str:
+        body = self.body.strip()
+        return self.head + (f" {body}" if body else "")
+
+
+class Outline(NamedTuple):
+    """What was read from text behind a first mark: blocks up to the end marker, and whether that came."""
+
+    blocks: list[Block]
+    has_end: bool
+
+    @property
+    def is_titles(self) -> bool:
+        """Whether no block has a body: what stands behind each colon is an ellipsis, or nothing."""
+        return all(not block.body.strip(_DOTS) for block in self.blocks)
+
+
+_DOTS = " .…\n\t"
+
+
+def read_outline(text: str) -> Outline:
+    """The blocks of a text that begins behind a mark. What has no colon is all title, for a body that
+    cannot be told from it.
+    """
+    before, end, _ = text.partition(END)
+    pieces = before.split(MARK)
+    if end and not pieces[-1].strip():
+        # The mark that stands before the end marker.
+        pieces.pop()
+    blocks = []
+    for piece in pieces:
+        title, colon, body = _cut_at_colon(piece)
+        blocks.append(Block(title.strip(), body, colon or COLONS[0]))
+    return Outline(blocks, bool(end))
+
+
+def _cut_at_colon(text: str) -> tuple[str, str, str]:
+    places = [at for at in map(text.find, COLONS) if at >= 0]
+    if not places:
+        return text, "", ""
+    at = min(places)
+    return text[:at], text[at], text[at + 1 :]
+
+
+INTRO = rf"[^#\n:：]*(?:{MARK}|[:：\n])"
+"""What a model may say before its titles where the form is enforced: text up to a mark, a colon or the
+end of a line; it cannot end its turn before."""
+
+
+def title_pattern(first: bool) -> str:
+    """What a model may say behind a mark: one line of title and its colon, or, but for the first time,
+    the end marker.
+    """
+    title = r" ?[^\s#%:：][^#\n:：]*[:：]"
+    return title if first else f"(?:{title}| ?{END})"
