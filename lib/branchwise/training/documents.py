@@ -15,6 +15,7 @@ from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts import PromptStyle, assistant, everything, numbered, single, turn
 from branchwise.training.drills import Drills, echo_text
 from branchwise.training.noise import add_noise
+from branchwise.training.outlines import Outlines
 from branchwise.training.recipe import Stage
 from branchwise.training.sequences import Sequence, Span
 from branchwise.training.vocabulary import TURN_END, TURN_START
@@ -68,6 +69,7 @@ class Documents:
         # <|im_start|> assistant \n, in ids: what stands before everything that is learned.
         self._header = chat.encode(f"{TURN_START}assistant\n")
         self.drills = Drills(chat, rng)
+        self.outlines = Outlines(chat, rng)
 
     def draw(self, stage: Stage) -> list[Sequence]:
         """One document of `stage`; empty where the world allows none of its questions."""
@@ -82,6 +84,11 @@ class Documents:
             num_facts = self.rng.randint(stage.min_facts, stage.max_facts)
             world = make_world(self.rng, num_facts, "seen", NEEDED_FACTS["count"])
             return [self.drills.tally(self._tell(world, stage), world)]
+        if layout in ("outlined", "points"):
+            world = self.outlines.world()
+            context = self._tell(world, stage)
+            draw = self.outlines.outlined if layout == "outlined" else self.outlines.points
+            return draw(world, context, INSTRUCTIONS[0])
         world, fitted = self._world(stage)
         if layout == "restated":
             return [self.drills.restated(world)]

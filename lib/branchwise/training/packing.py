@@ -58,11 +58,15 @@ class _Row:
         """A document: what its sequences share is a root, and what goes on from there its branches."""
         shared = shared_length(sequences)
         prefix = self._extend((), sequences[0].ids[:shared])
+        nodes: list[Node] = []
         for sequence in sequences:
-            shift = self.num_tokens - shared
-            self._extend((prefix,), sequence.ids[shared:])
+            begin = 0 if sequence.after else shared
+            shift = self.num_tokens - begin
+            parents = tuple(nodes[number] for number in sequence.after) or (prefix,)
+            own = sequence.ids[begin:]
+            nodes.append(self._extend(parents, own) if own else prefix)
             for span in sequence.spans:
-                assert span.start >= shared, "a learned token in the shared prefix"
+                assert span.start >= begin, "a learned token in the shared prefix"
                 self.spans.append(span._replace(start=span.start + shift))
 
     def _extend(self, parents: tuple[Node, ...], ids: list[int]) -> Node:
@@ -79,15 +83,19 @@ class _Row:
         slots = self.tree.place(pending)
         previous = []
         for node in self.nodes:
-            before = [parent.slots[-1] for parent in node.parents if parent.slots]
-            previous += [*(before or [-1]), *node.slots[:-1]][: len(node.slots)]
+            # Of several that it goes on after the last; no token is learned there.
+            before = next((one.slots[-1] for one in reversed(node.parents) if one.slots), -1)
+            previous += [before, *node.slots[:-1]][: len(node.slots)]
         return pending, previous, self.tree.mask(torch.tensor(slots, dtype=torch.long))
 
 
 def shared_length(sequences: list[Sequence]) -> int:
-    """How many leading tokens all sequences share, never reaching into a learned span."""
+    """How many leading tokens all sequences share that go on after no other, never reaching into a
+    learned span.
+    """
+    sequences = [sequence for sequence in sequences if not sequence.after]
     shortest = min(len(sequence.ids) for sequence in sequences)
-    first_learned = min(sequence.spans[0].start for sequence in sequences)
+    first_learned = min((one.spans[0].start for one in sequences if one.spans), default=shortest)
     limit = min(shortest, first_learned)
     if len(sequences) == 1:
         return limit
@@ -100,7 +108,8 @@ def shared_length(sequences: list[Sequence]) -> int:
 def packed_length(sequences: list[Sequence]) -> int:
     """Positions that a document takes in a row."""
     shared = shared_length(sequences)
-    return shared + sum(len(sequence.ids) - shared for sequence in sequences)
+    own = (len(sequence.ids) - (0 if sequence.after else shared) for sequence in sequences)
+    return shared + sum(own)
 
 
 def draw_batch(documents: Documents, stage: Stage, num_rows: int, row_tokens: int, pad_id: int) -> Batch:
@@ -127,7 +136,7 @@ def _fill_row(documents: Documents, stage: Stage, row_tokens: int, waiting: list
         sequences = documents.draw(stage)
         while len(sequences) > 1 and packed_length(sequences) > room:
             sequences.pop()
-        if not sequences or not sequences[0].spans or packed_length(sequences) > row_tokens:
+        if not any(sequence.spans for sequence in sequences) or packed_length(sequences) > row_tokens:
             continue
         if packed_length(sequences) <= room:
             row.add(sequences)

@@ -30,10 +30,13 @@ Layout = Literal[
     "options",
     "restated",
     "tally",
+    "outlined",
+    "points",
 ]
 """How a training document asks: one question a branch; turn by turn; all at once; with an earlier
-answer as known; or a drill (name-value pairs; options and their letters; choices that name their own
-answer; facts told three times; how many live in each city)."""
+answer as known; a drill (name-value pairs; options and their letters; choices that name their own
+answer; facts told three times; how many live in each city); or profiles of people, written in one go and
+as titles, branches and what joins them, or as a skeleton and its points."""
 
 
 class Stage(Record):
@@ -98,6 +101,9 @@ class Run(Record):
     other_lr: float = Field(0.003, gt=0, description="AdamW, on embeddings and gains.")
     warmup_steps: int = Field(60, ge=0)
     decay_share: float = Field(0.35, ge=0, le=1, description="Last part of the steps, lr to zero.")
+    adds: tuple[str, ...] = Field(
+        (), description="Words that the vocabulary gains before the run, each a token of its own."
+    )
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
@@ -118,6 +124,10 @@ class TinyRecipe(Run):
         description="Runs after the first: each goes on from the finished weights of the one before, "
         "with optimisers, chance and curriculum of its own.",
     )
+
+    def added(self, run_index: int) -> tuple[str, ...]:
+        """Words that the vocabulary has gained by the time of a run."""
+        return tuple(text for run in self.runs[: run_index + 1] for text in run.adds)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -12,7 +12,12 @@ class Span(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """Token ids of one branch, context included, with the spans to be learned."""
+    """Token ids of one branch, context included, with the spans to be learned.
+
+    One that goes on `after` others of its document (by their numbers, which are lower than its own) holds
+    its own ids alone: it sees what these see, and them.
+    """
 
     ids: list[int]
     spans: list[Span]
+    after: tuple[int, ...] = ()

@@ -68,8 +68,7 @@ class TinyTrainer:
         self.checkpoint = Checkpoint(work)
         self.device = torch.device(device)
         self.start = start
-        save_tokenizer(work, recipe.shape.max_positions)
-        self.chat = ChatTokenizer.load(work)
+        self._learn_words(0)
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.shape, self.chat)
         cast(nn.Module, self.model).to(self.device)
@@ -81,6 +80,7 @@ class TinyTrainer:
 
     def _begin(self, run_index: int) -> None:
         """Set out on a run: the weights stay, and all else is fresh and the run's own."""
+        self._grow(run_index)
         self.run_index = run_index
         # Without a number the first run draws what it drew when it was the only one.
         seed = f"tiny/{self.recipe.seed}" + (f"/run{run_index}" if run_index else "")
@@ -94,6 +94,26 @@ class TinyTrainer:
         self.step = self.stage = self.stage_begin = self.num_tokens = self.num_answers = 0
         self.train_s = 0.0
         self.averages = Averages()
+
+    def _learn_words(self, run_index: int) -> None:
+        """The tokenizer as it is by the time of a run."""
+        save_tokenizer(self.work, self.recipe.shape.max_positions, self.recipe.added(run_index))
+        self.chat = ChatTokenizer.load(self.work)
+
+    def _grow(self, run_index: int) -> None:
+        """Give the model a row for each word that the vocabulary has gained by a run: the mean of all
+        others and a little chance, so that no two are alike.
+        """
+        self._learn_words(run_index)
+        size = len(self.chat.tokenizer)
+        old = cast(Tensor, self.model.get_input_embeddings().weight).shape[0]
+        if size == old:
+            return
+        self.model.resize_token_embeddings(size, mean_resizing=False)
+        weight_VD = cast(Tensor, self.model.get_input_embeddings().weight).detach()
+        chance = torch.Generator().manual_seed(self.recipe.seed + run_index)
+        noise = torch.randn(size - old, weight_VD.shape[1], generator=chance).to(weight_VD)
+        weight_VD[old:] = weight_VD[:old].mean(0) + 0.1 * weight_VD[:old].std(0) * noise
 
     @property
     def run(self) -> Run:
@@ -132,6 +152,7 @@ class TinyTrainer:
 
     def _go_on_from(self, finished: Finished, log: LogLine) -> None:
         """Set out on the run after the finished ones, from their weights."""
+        self._grow(len(finished.runs) - 1)
         finished.load_into(self.model)
         self.finished_runs = finished.runs
         self._begin(len(finished.runs))
@@ -253,7 +274,7 @@ class TinyTrainer:
         """
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        save_tokenizer(new, self.recipe.shape.max_positions)
+        save_tokenizer(new, self.recipe.shape.max_positions, self.recipe.added(self.run_index))
         self.model.save_pretrained(new)
         write_text(new / FACTS, json.dumps(self.facts(), indent=1) + "\n")
         folder.mkdir(parents=True, exist_ok=True)

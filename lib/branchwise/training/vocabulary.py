@@ -7,11 +7,12 @@ pieces cost the same, so the best segmentation is the shortest.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from branchwise.data.style import AnswerFormat
 from branchwise.data.worlds import lexicon, wordings
 from branchwise.prompts.rendering import FORMAT_RULES
 from branchwise.prompts.style import PromptStyle
@@ -24,6 +25,9 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
 )
+
+_KNOWN_FORMATS: tuple[AnswerFormat, ...] = ("line", "tag")
+"""Answer formats whose words are in the vocabulary: another word of it would make it another model."""
 
 _SPACE = "\u2581"  # the mark that stands for a space before a word
 _WORD = re.compile(r"[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]")
@@ -38,8 +42,8 @@ def _texts() -> Iterator[str]:
     yield from wordings.THAT_PERSON + wordings.THAT_CITY
     yield from lexicon.JOBS + lexicon.PETS + lexicon.TASTES + lexicon.DISHES + lexicon.MONTHS
     yield from lexicon.RELATIONS
-    for rule in FORMAT_RULES.values():
-        yield from rule
+    for answer_format in _KNOWN_FORMATS:
+        yield from FORMAT_RULES[answer_format]
     yield PromptStyle().instruction
     yield "For a choice, give the letter. system user assistant Question: Questions: Known: Document"
     yield "A B C D E F G H I J MASK answer Which letter stands for option Option"
@@ -65,8 +69,10 @@ def _chinese() -> Iterator[str]:
         yield from values
 
 
-def build_tokenizer() -> Tokenizer:
-    """The tokenizer, with byte fallback: no text is ever lost, and decoding gives it back."""
+def build_tokenizer(added: Sequence[str] = ()) -> Tokenizer:
+    """The tokenizer, with byte fallback: no text is ever lost, and decoding gives it back. `added` are
+    further words, whose ids come after all others: they are tokens wherever a text spells them.
+    """
     pieces = _pieces()
     characters = [chr(code) for code in range(33, 127)] + [_SPACE]
     vocabulary = [(token, 0.0) for token in (END_OF_TEXT, TURN_START, TURN_END)]
@@ -92,13 +98,14 @@ def build_tokenizer() -> Tokenizer:
     )
     specials = [AddedToken(t, special=True) for t in (END_OF_TEXT, TURN_START, TURN_END)]
     tokenizer.add_special_tokens(specials)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
     return tokenizer
 
 
-def save_tokenizer(folder: Path, max_length: int) -> None:
+def save_tokenizer(folder: Path, max_length: int, added: Sequence[str] = ()) -> None:
     """Write tokenizer files that `AutoTokenizer` loads, ChatML template included."""
     folder.mkdir(parents=True, exist_ok=True)
-    build_tokenizer().save(str(folder / "tokenizer.json"))
+    build_tokenizer(added).save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": TURN_END,
