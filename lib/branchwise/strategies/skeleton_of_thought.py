@@ -1,0 +1,53 @@
+"""Skeleton-of-Thought (Ning et al., ICLR 2024): the points of an answer first, then all at once.
+
+Two requests, so that it runs on every decoder: the skeleton, a numbered list; and for each point one that
+shows the question and the whole list, and asks for that point alone. Nothing sees what the points say.
+"""
+
+from asyncio import gather
+from collections.abc import AsyncIterator
+
+from pydantic import Field
+
+from branchwise.data.types import Group, Question
+from branchwise.prompts import reading_of
+from branchwise.prompts.outlining import outlined, point, points, skeleton
+from branchwise.records import Record
+from branchwise.strategies.base import Answered, Desk, answered
+
+NO_OUTLINE = "no outline"
+TOO_MANY = "too many branches"
+
+
+class Options(Record):
+    """How far an answer may be split."""
+
+    max_branches: int = Field(
+        64, ge=1, description="Points beyond which the answer is written in one go."
+    )
+
+
+async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[Answered]:
+    """The questions of a group all at the same time."""
+    for answer in await gather(*(_pointed(group, one, desk, options) for one in group)):
+        yield answer
+
+
+async def _pointed(group: Group, question: Question, desk: Desk, options: Options) -> Answered:
+    first = await desk.ask(skeleton(group, question, desk.style), [question], role="outline")
+    titles = points(first.text)
+    if not titles or len(titles) > options.max_branches:
+        reply = await desk.ask(outlined(group, question, desk.style), [question])
+        plain = answered(question, reply, desk.style)
+        return plain._replace(
+            asks=(first.index, reply.index), notes=(TOO_MANY if titles else NO_OUTLINE,)
+        )
+    asks = (
+        desk.ask(point(group, question, desk.style, titles, number), [question], role="branch")
+        for number in range(1, len(titles) + 1)
+    )
+    replies = await gather(*asks)
+    lines = (f"{title}: {reply.text.strip()}" for title, reply in zip(titles, replies, strict=True))
+    raw = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))
+    indices = tuple(reply.index for reply in (first, *replies))
+    return Answered(question, reading_of(raw, question, desk.style), raw, indices)
