@@ -6,7 +6,7 @@ from pydantic import Field
 
 from branchwise.records import Record
 
-AnswerFormat = Literal["line", "tag", "json", "letter"]
+AnswerFormat = Literal["line", "tag", "json", "letter", "free"]
 Instruction = Annotated[str, Field(description="First words of every prompt.")]
 
 
@@ -17,7 +17,8 @@ class Wording(Record):
     answer_format: AnswerFormat = Field(
         "line",
         description="line: the answer alone; tag: between <answer> and </answer>; json: an object with "
-        '"answer"; letter: the letter of an option. A prompt style may name another.',
+        '"answer"; letter: the letter of an option; free: in whatever form, so that prompts say nothing '
+        "of it and the whole reply is the answer. A prompt style may name another.",
     )
     style: str | None = Field(
         None,

@@ -65,7 +65,10 @@ def answer_form(style: PromptStyle, many: bool) -> AnswerForm:
     return AnswerForm(style.form, beginning(style, many), stop_texts(style, many), closing(style, many))
 
 
-_BEGINS: dict[AnswerFormat, str] = {"line": "", "letter": "", "tag": "<answer>", "json": '{"answer": "'}
+_BEGINS: dict[AnswerFormat, str] = {
+    **{"line": "", "letter": "", "free": ""},
+    **{"tag": "<answer>", "json": '{"answer": "'},
+}
 _MANY_JSON = '[{"id": 1, "answer": "'
 
 
@@ -95,8 +98,10 @@ def _joined(before: str, text: str) -> str:
 
 
 def stop_texts(style: PromptStyle, many: bool) -> tuple[str, ...]:
-    """Texts that end an answer by its format; none where the model is to end its turn."""
-    if style.stop == "turn":
+    """Texts that end an answer by its format; none where the model is to end its turn, and none of a
+    free answer, which has no end of its own.
+    """
+    if style.stop == "turn" or style.answer_format == "free":
         return ()
     if style.is_json:
         if many:
@@ -135,8 +140,11 @@ def unlabelled(style: PromptStyle, text: str, many: bool) -> str:
 
 
 def gold_of(question: Question) -> str:
-    """The answer that a solved question shows: its first gold, several spans by commas."""
-    return ", ".join(question.gold_spans[0]) if question.gold_spans else question.golds[0]
+    """The answer that a solved question shows: its first gold, several spans by commas. (A free text is
+    given whole: its spans are parts of it.)
+    """
+    has_spans = question.gold_spans and question.answer != "text"
+    return ", ".join(question.gold_spans[0]) if has_spans else question.golds[0]
 
 
 def numbered(answers: Sequence[str]) -> str:
