@@ -121,6 +121,7 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("threads", 2, ANSWERS),
     (f"{OWN}.instruction", "Say.", ANSWERS),
     (f"{OWN}.answer_format", "tag", ANSWERS),
+    (f"{OWN}.hint", "Check one by one.", set()),  # neither of the strategies says it
     (f"{OWN}.style", "chat_json", ANSWERS),
     (f"{OWN}.style", "chat", set()),  # the default, spelt out
     (f"{SMALL}.style", "chat_json", ANSWERS),

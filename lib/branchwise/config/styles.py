@@ -35,6 +35,7 @@ def plain_style(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptSt
         form=entry.form,
         prefilled=entry.is_prefilled,
         stop=entry.stops_at,
+        hint=dataset.hint,
     )
 
 

@@ -22,7 +22,8 @@ class PromptStyle(Record):
     """The words around questions: a data set's instruction in a form that suits the model.
 
     `shots` are solved groups that prompts show before their own question. See `StyleEntry`, which this
-    is made of, for the rest.
+    is made of, for the rest. `hint` is the data set's, for strategies that have answers written in steps
+    (their modules say so by `HINTS = True`, and only their cells depend on it).
     """
 
     name: str = "chat"
@@ -32,6 +33,7 @@ class PromptStyle(Record):
     prefilled: bool = False
     stop: Stop = "turn"
     shots: tuple[Group, ...] = Field((), exclude=True)
+    hint: str | None = Field(None, exclude=True)
 
     @property
     def is_json(self) -> bool:
