@@ -156,6 +156,7 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("cells_at", "there", set()),
     ("cached", True, set()),
     ("pages", 3, set()),
+    ("published", "one_sequence", set()),
     ("judge", {"model": "j"}, set()),
     ("roles", {"planner": "other", "paraphraser": "other", "encoder": "e"}, set()),
     ("define.strategies.mine.label", "Mine", set()),

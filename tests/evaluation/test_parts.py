@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.test_metrics import answer_row
+from tests.evaluation.test_score import group_run, run_record, scored
 
 from branchwise.evaluation.metrics.parts import Part, parts_of, parts_scores
 from branchwise.evaluation.metrics.retrieval import retrieval_scores
@@ -96,6 +97,18 @@ def test_rows_by_themselves_are_scored() -> None:
     with pytest.raises(ValueError, match="list of spans"):
         score_row({"prediction": "A: x", "golds": [[3]]}, "parts")
     assert {bounds_of(name) for name in ("recall", "precision", "order")} == {(0.0, 1.0)}
+
+
+def test_a_cell_leaves_out_orders_that_there_are_not() -> None:
+    answers = {"a": "Mara: baker; Ben Hale: cook", "b": "Ben Hale: cook; Mara: baker", "c": "Mara: baker"}
+    rows = [
+        answer_row(answer, "x", gold_spans=(GOLD,)).model_copy(update={"group": name})
+        for name, answer in answers.items()
+    ]
+    run = run_record(*(group_run(name, 1) for name in answers))
+    metrics = scored(rows, run, scorer="parts").metrics
+    assert (metrics["order"].value, metrics["order"].n) == (0.5, 2)
+    assert (metrics["recall"].value, metrics["recall"].n) == (pytest.approx(5 / 12), 3)
 
 
 SIGNS = st.text(alphabet="#%ab :：.,;\n1。", max_size=60)
