@@ -121,6 +121,7 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("threads", 2, ANSWERS),
     (f"{OWN}.instruction", "Say.", ANSWERS),
     (f"{OWN}.answer_format", "tag", ANSWERS),
+    (f"{OWN}.hint", "Check one by one.", set()),  # neither of the strategies says it
     (f"{OWN}.style", "chat_json", ANSWERS),
     (f"{OWN}.style", "chat", set()),  # the default, spelt out
     (f"{SMALL}.style", "chat_json", ANSWERS),
@@ -155,6 +156,7 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("cells_at", "there", set()),
     ("cached", True, set()),
     ("pages", 3, set()),
+    ("published", "one_sequence", set()),
     ("judge", {"model": "j"}, set()),
     ("roles", {"planner": "other", "paraphraser": "other", "encoder": "e"}, set()),
     ("define.strategies.mine.label", "Mine", set()),

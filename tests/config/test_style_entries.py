@@ -95,6 +95,33 @@ def test_a_cell_depends_on_its_style_and_on_what_shots_are_shown(tmp_path: Path)
     assert of({"form": "completion"})["prefilled"] is True
 
 
+STEPS = """
+HINTS = True
+
+async def strategy(group, desk):
+    for question in group:
+        messages = [{"role": "user", "content": f"{question.text} {desk.style.hint}"}]
+        await desk.ask(messages, [question])
+        yield None
+"""
+
+
+def test_a_hint_reaches_every_strategy_and_those_that_say_it_depend_on_it(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(STEPS)
+
+    def of(hint: str | None, module: str) -> dict[str, Any]:
+        define = {"define__strategies__mine": {"module": module}, "strategies": ["mine"]}
+        experiment = loaded(tmp_path, define__datasets__own__hint=hint, baseline="mine", **define)
+        own, small = experiment.catalogues.datasets["own"], experiment.catalogues.models["small"]
+        assert style_of(experiment, own, small).hint == hint
+        return cell_settings(experiment, Cell("own", "small", "mine", "tree"))
+
+    assert of("One by one.", "steps.py")["style"]["hint"] == "One by one."
+    assert of("One by one.", "steps.py") != of("In steps.", "steps.py") != of(None, "steps.py")
+    assert of("One by one.", "batch") == of(None, "batch")
+    assert "hint" not in of(None, "steps.py")["style"] | of("In steps.", "batch")["style"]
+
+
 def test_shots_of_a_training_split_are_drawn_by_seed(tmp_path: Path) -> None:
     shown = []
     for seed in (0, 0, 1):

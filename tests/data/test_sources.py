@@ -307,6 +307,19 @@ def test_the_catalogue_has_every_source_and_offline_says_so(root: Path, tmp_path
         list(groups_of(missing, pytest.fail))
 
 
+def test_tasks_in_one_sequence_say_how_they_are_worked_through(root: Path) -> None:
+    entries = load_catalogues(root).datasets
+    resumes = {name: entry for name, entry in entries.items() if entry.source == "resumes"}
+    assert set(resumes) == {"resumes_4", "resumes_10", "resumes_30", "resumes_100"}
+    assert all(entry.path.endswith(f"_{name[8:]}.jsonl") for name, entry in resumes.items())
+    assert {entry.hint for entry in resumes.values()} == {SOURCES["resumes"].model_fields["hint"].default}
+    assert "one by one" in resumes["resumes_4"].hint
+    assert "Answer: " in entries["multi_doc_2wiki"].hint
+    # Its tasks name their own steps; no other data set has a hint.
+    others = {name: entry for name, entry in entries.items() if entry.hint}
+    assert set(others) == {*resumes, "multi_doc_2wiki"}
+
+
 REAL = {
     "squad": ("squad/dev-v1.1.json", 10_570),
     "hotpotqa": ("hotpotqa/subset.json", 153),
@@ -336,3 +349,17 @@ def test_real_files_load_whole(source: str, real_data: Path, tmp_path: Path) -> 
     made = prepare_groups(entry, tmp_path / "groups.jsonl", warnings.append)
     assert count in (None, made.num_questions)
     assert made.rows_left_out < 0.003 * made.num_questions
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("number", [4, 10, 30, 100])
+def test_real_resumes_are_as_many_as_their_name_says(number: int, real_data: Path) -> None:
+    folder = real_data / "one_sequence/student_resume_logic_retrieval"
+    path = folder / f"logic_gpa_resume_{number}.jsonl"
+    groups = list(groups_of(SOURCES["resumes"](source="resumes", path=str(path)), pytest.fail))
+    assert len(groups) == 100
+    for group in groups:
+        (question,) = group
+        assert question.answer == "text"
+        assert group.context.count("The student named ") == number
+        assert f"The student named {question.golds[0]} is" in group.context

@@ -16,7 +16,7 @@ from branchwise.data.shots import made_shots
 from branchwise.data.types import Group, Question
 from branchwise.decoding.loop import run
 from branchwise.prompts import PromptStyle, reading_of, readings_of
-from branchwise.prompts.rendering import FORMAT_RULES
+from branchwise.prompts.rendering import FORMAT_RULES, everything, num_shown, single
 from branchwise.prompts.style import answer_form, beginning, gold_of, reply, stop_texts
 from branchwise.strategies import load
 
@@ -70,7 +70,8 @@ def test_instruction_shots_and_questions_are_the_same_for_every_strategy(name: s
         many = strategy == "all_in_one"
         prompts = asked(strategy, style, group)
         systems = {prompt[0]["content"] for prompt in prompts}
-        assert systems == {f"{style.instruction} {rule.many if many else rule.one}"}
+        # No blank where there is no rule.
+        assert systems == {f"{style.instruction} {rule.many if many else rule.one}".rstrip()}
         for prompt in prompts:
             texts = "\n".join(message["content"] for message in prompt)
             for shot in style.shots:
@@ -170,7 +171,7 @@ def test_a_reply_that_its_stop_rule_cuts_is_whole_again(style: PromptStyle, many
     whole = reply(style, answers, many)
     said = whole.removeprefix(form.begun) + "\n\nQuestion: Who?\nAnswer: Nobody"
     found = [said.index(stop) for stop in form.stop_texts if stop in said]
-    assert bool(found) == (style.stop == "form")
+    assert bool(found) == (style.stop == "form" and style.answer_format != "free")
     if found:
         assert form.whole(said[: min(found)], cut=True) == whole
 
@@ -206,3 +207,50 @@ def test_json_that_is_cut_off_gives_what_it_holds() -> None:
 
 def test_where_nothing_stops_by_form_the_model_ends_its_turn() -> None:
     assert stop_texts(PromptStyle(), many=False) == stop_texts(PromptStyle(), many=True) == ()
+
+
+FREE = style_of("free")
+TEXT = Question(id="q", text="Who are they?", golds=("x",), answer="text")
+OUTLINE = "<answer>Two.</answer>\n1. A\n\n####Mara: baker\n\n####%%%%\nQuestion: Who?\nAnswer: Mara\n{}"
+
+
+def test_a_free_text_is_the_whole_reply() -> None:
+    assert reading_of(f"  {OUTLINE}\n", TEXT, FREE) == (OUTLINE, True, "text")
+    # As an answer in a line it would end where a question of its own begins.
+    assert reading_of(OUTLINE, TEXT, style_of("line")).answer != OUTLINE
+    assert readings_of(OUTLINE, [TEXT], FREE) == [(OUTLINE, True, "text")]
+    assert reading_of('{"answer": "x"}', TEXT, FREE).answer == '{"answer": "x"}'
+    assert reading_of(" \n", TEXT, FREE) == readings_of("", [TEXT], FREE)[0] == ("", False, "")
+    assert reading_of("<think>Mara?</think>Ben", TEXT, FREE).answer == "Ben"
+
+
+@pytest.mark.parametrize("reply", ["Oslo", "It was in Oslo.\nAnswer: Oslo", '{"answer": "Oslo"}'])
+def test_other_free_answers_are_read_as_in_a_line_and_are_well_formed(reply: str) -> None:
+    line = reading_of(reply, SPAN, style_of("line"))
+    assert reading_of(reply, SPAN, FREE) == line._replace(well_formed=True)
+    assert line.answer == "Oslo"
+    assert readings_of(reply, [SPAN], FREE)[0][:2] == ("Oslo", True)
+
+
+def test_of_many_free_answers_each_has_its_number() -> None:
+    questions = [SPAN, SPAN.model_copy(update={"id": "r"}), SPAN.model_copy(update={"id": "s"})]
+    found = readings_of("So:\n1. Oslo\n3. **Rome**", questions, FREE)
+    assert [one[:2] for one in found] == [("Oslo", True), ("", False), ("Rome", True)]
+
+
+@pytest.mark.parametrize("answer_format", FORMATS)
+def test_what_is_shown_is_counted_in_every_format(answer_format: str) -> None:
+    """A free answer's prompts for one question and for many begin with the same message."""
+    entry = CATALOGUES.datasets["worlds_choice_g6"]
+    shots = made_shots(entry)
+    style = style_of(answer_format).model_copy(update={"shots": shots})
+    group = chained(entry)
+    assert num_shown(single(group, group.questions[0], style), style) == 1 + 2 * sum(map(len, shots))
+    assert num_shown(everything(group, style), style) == 1 + 2 * len(shots)
+    assert len({1, len(shots), sum(map(len, shots))}) == 3
+
+
+def test_a_solved_text_of_several_parts_is_shown_whole() -> None:
+    parts = {"gold_spans": (("Mara: baker", "Ben: cook"),), "golds": ("Mara: baker; Ben: cook",)}
+    assert gold_of(TEXT.model_copy(update=parts)) == "Mara: baker; Ben: cook"
+    assert gold_of(SPAN.model_copy(update=parts)) == "Mara: baker, Ben: cook"

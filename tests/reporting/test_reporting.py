@@ -106,7 +106,7 @@ def results(experiment: Experiment) -> Results:
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
     promised = (*TABLES, "decoders")
     assert (tables_of(results.experiment), figures_of(results.experiment)) == (promised, FIGURES)
-    assert {*promised, "dependencies", "ensembles"} == set(tables.MAKERS) == set(notes.NOTES)
+    assert {*promised, "dependencies", "ensembles", "published"} == set(tables.MAKERS) == set(notes.NOTES)
     assert {*FIGURES, *DEPENDENCY_FIGURES, *ENSEMBLE_FIGURES} == set(figures.MAKERS)
     for name in promised:
         tables.write_table(name, results, tmp_path)

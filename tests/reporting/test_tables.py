@@ -200,6 +200,18 @@ def test_groups_and_guesses_stand_in_the_tables(root: Path) -> None:
         assert (frame["groups"] == 5).all() and (frame["questions"] == 10).all()
 
 
+def test_scores_of_parts_stand_among_the_further_metrics(root: Path) -> None:
+    """An order that no answer has is in no table: these have no titles."""
+    right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS), "parts")
+    frame = tables.further(results)
+    assert set(frame["metric"]) == {"recall", "precision"}
+    assert set(tables.differences(results)["metric"]) == {"recall"}
+    recall = results.scores[results.experiment.cells[0]].metrics["recall"]
+    assert frame[frame["metric"] == "recall"]["value"].iloc[0] == with_interval(recall, 100, 1)
+    assert recall.n == 10
+
+
 def test_decoders_that_answer_alike_count_once(root: Path) -> None:
     right = {"batch": five_groups(True, False), "sequential": five_groups(True, True)}
     experiment = made(root)

@@ -81,6 +81,11 @@ CONFIG = Unwatched(config_arguments(GIVEN))
 ALL_CORES = workflow.resource_settings.cores or EXPERIMENT.threads
 RESULTS = EXPERIMENT.results
 NAME = EXPERIMENT.experiment
+PUBLISHED = (
+    [f"{HOME}resources/published/{EXPERIMENT.published}.yaml"]
+    if EXPERIMENT.published
+    else []
+)
 FIGURES = figures_of(EXPERIMENT)
 TABLES = tables_of(EXPERIMENT)
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"

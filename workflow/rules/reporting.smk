@@ -2,6 +2,7 @@ rule tables:
     input:
         scores=SCORES,
         times=TIMED,
+        published=PUBLISHED,
     output:
         [
             report(

@@ -20,7 +20,7 @@ Words = list[str] | dict[str, str]
 FIELDS = (
     "reply; answer: span, number, choice, text or cloze (or a list of these, one a question); "
     "options: a list, or letter to words (or a list of lists); num_questions; "
-    "answer_format: line or tag; question or questions: their words"
+    "answer_format: line, tag or free; question or questions: their words"
 )
 
 
@@ -103,7 +103,8 @@ def read(
 
     - num_questions: 1 as default; with more the reply answers all of them (all_in_one).
 
-    - answer_format: line (as default) or tag; only well_formed depends on it.
+    - answer_format: line (as default), tag or free; only well_formed depends on it, but of a free text
+    with free the whole reply is taken.
 
     - question, or questions: their words, where they are known.
 

@@ -64,6 +64,16 @@ class Catalogues(Record):
     styles: dict[str, StyleEntry] = {}
 
 
+def published_file(name: str) -> Path:
+    """The file of published numbers of this name."""
+    return ROOT / f"resources/published/{name}.yaml"
+
+
+def published_names() -> list[str]:
+    """Names of all files of published numbers."""
+    return sorted(path.stem for path in published_file("any").parent.glob("*.yaml"))
+
+
 def missing_verbs(strategy: StrategyEntry, decoder: DecoderSettings) -> Sequence[Verb]:
     """What `strategy` needs and `decoder` does not offer; empty where the two go together."""
     return sorted(set(strategy.needs) - decoder.offers)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs
+from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs, published_names
 from branchwise.config.decoding import check_decoding
 from branchwise.config.mistakes import nearest
 from branchwise.config.styles import check_styles
@@ -47,6 +47,11 @@ def check_names(experiment: Experiment, source: str) -> None:
     _check_stages(experiment)
     _check_roles(experiment, source)
     _check_judged(experiment, source)
+    if experiment.published is not None and experiment.published not in published_names():
+        raise UserError(
+            f"{source}: published is {experiment.published}, of which there are no numbers",
+            nearest(experiment.published, published_names()),
+        )
     if experiment.baseline not in experiment.strategies:
         raise UserError(
             f"{source}: baseline is {experiment.baseline}, which is not among the strategies",

@@ -22,7 +22,7 @@ from branchwise.decoding.models.gguf import check_file
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.results import Identity
-from branchwise.strategies.loading import options_model, split
+from branchwise.strategies.loading import hints, options_model, split
 
 
 def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
@@ -36,9 +36,13 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     }
     if entry.checkpoint:
         strategy |= {"checkpoint": folder_hash(Path(entry.checkpoint))}
+    style = style_settings(experiment, cell.dataset, cell.model)
+    hint = catalogues.datasets[cell.dataset].hint
+    if hint is not None and hints(entry.module):
+        style |= {"hint": hint}
     settings = {
         "groups": groups_settings(experiment, cell.dataset),
-        "style": style_settings(experiment, cell.dataset, cell.model),
+        "style": style,
         "model": model_settings(experiment, cell.model),
         "strategy": strategy,
         "dependencies": None,

@@ -36,6 +36,7 @@ def plain_style(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptSt
         prefilled=entry.is_prefilled,
         stop=entry.stops_at,
         outline=entry.outline,
+        hint=dataset.hint,
     )
 
 

@@ -137,6 +137,11 @@ class Experiment(Record):
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
     )
+    published: str | None = Field(
+        None,
+        description="Published numbers, resources/published/<name>.yaml, that a table of their own shows "
+        "with their sources (`published`), beside what is measured here of the same data and strategy.",
+    )
     judge: JudgeEntry | None = Field(None, description="An LLM that grades answers; see below.")
     judged: tuple[str, ...] = Field(
         (), description="Data sets whose answers the judge grades; others are not sent to it."

@@ -23,6 +23,7 @@ Scorer = Literal[
     "overlap",
     "containment",
     "retrieval",
+    "parts",
 ]
 """Whose definitions of the metrics a data set is scored by (`branchwise.evaluation.metrics`)."""
 
@@ -47,7 +48,9 @@ class Question(Record):
     text: str = Field(min_length=1)
     golds: tuple[str, ...] = Field(min_length=1, description="Every accepted answer.")
     gold_spans: tuple[tuple[str, ...], ...] = Field(
-        (), description="Where answers have several spans (DROP): every accepted one as its spans."
+        (),
+        description="Where answers have several spans (DROP) or parts (`title: value`): every accepted "
+        "one as its spans.",
     )
     kind: str = Field("question", description="What tables split by: look_up, two_hop, ...")
     answer: AnswerType = "span"

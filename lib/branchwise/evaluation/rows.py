@@ -33,7 +33,7 @@ def score_row(row: Any, metric: str, language: str | None = None) -> dict[str, f
 
 
 def _golds(row: dict[str, Any], metric: str) -> list[Any]:
-    """All accepted answers: texts, or for DROP lists of spans; none only for SQuAD 2.0, where that
+    """All accepted answers: texts, or lists of spans (DROP) or parts; none only for SQuAD 2.0, where that
     says that the question is unanswerable.
     """
     if "golds" in row:
@@ -48,6 +48,8 @@ def _golds(row: dict[str, Any], metric: str) -> list[Any]:
         raise ValueError("golds is empty")
     if metric == "drop":
         return [spans_of(gold) if isinstance(gold, dict) else _spans(gold) for gold in golds]
+    if metric == "parts":
+        return [gold if isinstance(gold, str) else _spans(gold) for gold in golds]
     if not all(isinstance(gold, str) for gold in golds):
         raise ValueError(f"golds are texts, not {golds!r}")
     return golds

@@ -52,6 +52,8 @@ def score_answer(
     elif scorer == "drop":
         spans = row.gold_spans or tuple((gold,) for gold in row.golds)
         scores = score(scorer, predicted_spans(row.answer), spans)
+    elif scorer == "parts":
+        scores = score(scorer, row.answer, row.gold_spans or row.golds, language)
     elif scorer == "squad_v2":
         scores = score(scorer, *as_authors_have_it(row.answer, row.golds), language)
         is_empty = not tokens(row.answer, language)  # "." must not pass for "no answer"

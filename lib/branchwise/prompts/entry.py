@@ -21,7 +21,7 @@ class StyleEntry(Record):
         "template, for base and small models, which always ends in a label such as `Answer:`.",
     )
     answer_format: AnswerFormat | None = Field(
-        None, description="line, tag, json or letter; default: the data set's."
+        None, description="line, tag, json, letter or free; default: the data set's."
     )
     prefilled: bool | None = Field(
         None,
@@ -31,7 +31,8 @@ class StyleEntry(Record):
     stop: Stop | None = Field(
         None,
         description="turn: an answer ends where the model ends its turn; form: also where its format "
-        "ends (line end, closing tag, closing quote); default: form where the beginning is pre-filled.",
+        "ends (line end, closing tag, closing quote; a free one nowhere); default: form where the "
+        "beginning is pre-filled.",
     )
     shots: int = Field(
         0, ge=0, le=100, description="Solved questions that every prompt shows before its own."

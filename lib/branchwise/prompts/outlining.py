@@ -49,18 +49,18 @@ def words_of(style: PromptStyle) -> Words:
 
 
 def outlined(group: Group, question: Question, style: PromptStyle, draft: bool = False) -> list[Message]:
-    """A prompt whose answer may be outlined, the same for all who answer it; with `draft` as
-    Chain-of-Draft asks (Xu et al., 2025): few words a step.
+    """A prompt whose answer may be outlined, the same for all who answer it: the question, the data set's
+    hint and the form; with `draft` as Chain-of-Draft asks (Xu et al., 2025): few words a step.
     """
     words = words_of(style)
-    further = [words.format] + [words.draft] * draft
-    gap = words.gap or " "
-    return _asked(group, question, style, gap.join(part for part in (question.text, *further) if part))
+    parts = (question.text, style.hint, words.format, words.draft if draft else "")
+    return _asked(group, question, style, (words.gap or " ").join(part for part in parts if part))
 
 
 def skeleton(group: Group, question: Question, style: PromptStyle) -> list[Message]:
     """Skeleton-of-Thought's first request (Ning et al., 2024): the points of an answer."""
-    return _asked(group, question, style, words_of(style).skeleton.format(question=question.text))
+    said = words_of(style).skeleton.format(question=_hinted(question, style))
+    return _asked(group, question, style, said)
 
 
 def point(
@@ -68,12 +68,16 @@ def point(
 ) -> list[Message]:
     """Skeleton-of-Thought's second request: one point, `number` of `titles`, counted from one."""
     said = words_of(style).point.format(
-        question=question.text,
+        question=_hinted(question, style),
         titles="\n".join(f"{place}. {title}" for place, title in enumerate(titles, start=1)),
         number=number,
         title=titles[number - 1],
     )
     return _asked(group, question, style, said)
+
+
+def _hinted(question: Question, style: PromptStyle) -> str:
+    return f"{question.text}\n{style.hint}" if style.hint else question.text
 
 
 def _asked(group: Group, question: Question, style: PromptStyle, text: str) -> list[Message]:

@@ -22,7 +22,9 @@ class Message(TypedDict):
 
 
 class FormatRule(NamedTuple):
-    """How an answer is to be written, for a prompt with one question and for one with many."""
+    """How an answer is to be written, for a prompt with one question and for one with many; empty where
+    nothing is said of it.
+    """
 
     one: str
     many: str
@@ -53,9 +55,8 @@ _GAP = {False: " ", True: "\n"}
 
 def _system(style: PromptStyle, many: bool) -> Message:
     rule = FORMAT_RULES[style.answer_format]
-    return Message(
-        role="system", content=f"{style.instruction} {rule.many if many else rule.one}".rstrip()
-    )
+    said = rule.many if many else rule.one
+    return Message(role="system", content=f"{style.instruction} {said}" if said else style.instruction)
 
 
 def _asked(question: Question) -> str:
@@ -142,19 +143,24 @@ def first_turn(group: Group, question: Question, style: PromptStyle) -> list[Mes
 
 def num_shown(messages: Sequence[Message], style: PromptStyle) -> int:
     """How many of a prompt's messages come before its own group: the system's, and those of the shots."""
-    num_questions = sum(map(len, style.shots))
-    together = 1 + 2 * len(style.shots)
-    is_many = messages[0] == _system(style, many=True)
-    return together if is_many else 1 + 2 * num_questions
+    # Not by the system's message: a free answer's is the same for one question and for many.
+    together = [_system(style, many=True), *_solved_together(style)]
+    is_many = list(messages[: len(together)]) == together
+    return len(together) if is_many else 1 + 2 * sum(map(len, style.shots))
 
 
 def everything(group: Group, style: PromptStyle) -> list[Message]:
     """One prompt that asks all questions of the group at once; a shot is a whole group."""
+    return [_system(style, many=True), *_solved_together(style), _all_of(group, style)]
+
+
+def _solved_together(style: PromptStyle) -> list[Message]:
+    """The shots, each a whole group with all of its answers."""
     shown: list[Message] = []
     for solved in style.shots:
         shown.append(_all_of(solved, style))
         shown.append(assistant(reply(style, [gold_of(question) for question in solved], many=True)))
-    return [_system(style, many=True), *shown, _all_of(group, style)]
+    return shown
 
 
 def _all_of(group: Group, style: PromptStyle) -> Message:

@@ -24,7 +24,8 @@ class PromptStyle(Record):
     """The words around questions: a data set's instruction in a form that suits the model.
 
     `shots` are solved groups that prompts show before their own question. See `StyleEntry`, which this
-    is made of, for the rest.
+    is made of, for the rest. `hint` is the data set's, for strategies that have answers written in steps
+    (their modules say so by `HINTS = True`, and only their cells depend on it).
     """
 
     name: str = "chat"
@@ -35,6 +36,7 @@ class PromptStyle(Record):
     stop: Stop = "turn"
     outline: OutlineWords | None = None
     shots: tuple[Group, ...] = Field((), exclude=True)
+    hint: str | None = Field(None, exclude=True)
 
     @property
     def is_json(self) -> bool:
@@ -104,8 +106,10 @@ def _joined(before: str, text: str) -> str:
 
 
 def stop_texts(style: PromptStyle, many: bool) -> tuple[str, ...]:
-    """Texts that end an answer by its format; none where the model is to end its turn."""
-    if style.stop == "turn":
+    """Texts that end an answer by its format; none where the model is to end its turn, and none of a
+    free answer, which has no end of its own.
+    """
+    if style.stop == "turn" or style.answer_format == "free":
         return ()
     if style.is_json:
         if many:
@@ -144,8 +148,11 @@ def unlabelled(style: PromptStyle, text: str, many: bool) -> str:
 
 
 def gold_of(question: Question) -> str:
-    """The answer that a solved question shows: its first gold, several spans by commas."""
-    return ", ".join(question.gold_spans[0]) if question.gold_spans else question.golds[0]
+    """The answer that a solved question shows: its first gold, several spans by commas. (A free text is
+    given whole: its spans are parts of it.)
+    """
+    has_spans = question.gold_spans and question.answer != "text"
+    return ", ".join(question.gold_spans[0]) if has_spans else question.golds[0]
 
 
 def numbered(answers: Sequence[str]) -> str:

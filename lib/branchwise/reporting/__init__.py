@@ -18,6 +18,7 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
     """Names of the tables that an experiment yields; the workflow plans its outputs from them."""
     tables = (*TABLES, "dependencies") if _follows_any(experiment) else TABLES
     tables = (*tables, "ensembles") if _asks_wordings(experiment) else tables
+    tables = (*tables, "published") if experiment.published else tables
     compares = any(contest.decoder is None for contest in contests(experiment))
     return (*tables, "decoders") if compares else tables
 

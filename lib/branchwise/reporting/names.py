@@ -16,6 +16,9 @@ METRICS = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rouge_l": "ROUGE-L",
+    "recall": "recall of parts",
+    "precision": "precision of parts",
+    "order": "parts in order",
 }
 """Metrics whose key is no name."""
 

@@ -9,6 +9,7 @@ from branchwise.reporting.comparing import Comparison, detectable, family_size
 from branchwise.reporting.ensembles import options_of
 from branchwise.reporting.frames import Results
 from branchwise.reporting.numbers import above_zero, p_value, with_interval
+from branchwise.reporting.published import source_notes
 
 _SHARES = (
     "Intervals: 95 %, Wilson's with a design effect and a t quantile, groups as units; of one group "
@@ -42,12 +43,17 @@ NOTES = {
     "answers): of the wordings alone. Rescued: right here, of the questions that some but not all "
     "wordings get right; new: of those that none does. Correlation: over questions, with the share of "
     "wordings that are right. Passes and ms: a question's; ms: of groups asked one at a time.",
+    "published": "As others published it: made by their programs on their machines, to be compared with "
+    "itself alone. Measured here: the primary metric and the wall time of a group, of the same data set "
+    "and strategy in this experiment. s: of a whole answer.",
 }
 
 
 def note_of(name: str, results: Results) -> str:
     """The whole note under a table."""
     notes = [NOTES[name]]
+    if name == "published":
+        return " ".join(filter(None, [*notes, *source_notes(results), results.provenance]))
     if name == "differences":
         notes.append(f"Baseline: {results.label('strategy', results.experiment.baseline)}.")
         notes += comparison_notes(results)

@@ -22,9 +22,13 @@ KEYS = ("dataset", "metric", "decoder", "model")
 
 _NARROW = {
     "strategy": "strategy",
+    "task": "task",
+    "method": "method",
     "groups": "grp",
     "questions": "qst",
     "value": "value",
+    "tok/s": "tok/s",
+    "s": "s",
     "EM": "EM",
     "F1": "F1",
     "well-formed": "formed",

@@ -13,6 +13,7 @@ from branchwise.reporting.ensembles import rows_of
 from branchwise.reporting.frames import AXES, Results, metric_of_amounts, one_line, ordered, title
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.numbers import p_value, with_interval
+from branchwise.reporting.published import published
 from branchwise.results import Metric, Scores
 
 _ACCURACY = {
@@ -278,6 +279,7 @@ MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "further": further,
     "dependencies": dependencies,
     "ensembles": ensembles,
+    "published": published,
 }
 
 

@@ -68,6 +68,14 @@ def draws(module: str) -> bool:
     return bool(getattr(found, "DRAWS", False))
 
 
+def hints(module: str) -> bool:
+    """Whether a strategy's prompts say a data set's hint (`PromptStyle.hint`): its module says so by
+    `HINTS = True`.
+    """
+    found, _ = _module(module)
+    return bool(getattr(found, "HINTS", False))
+
+
 def names() -> list[str]:
     """Strategies of this folder."""
     return sorted(p.stem for p in _ROOM.glob("*.py") if p.stem not in _NOT_STRATEGIES)

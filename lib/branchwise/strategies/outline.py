@@ -53,6 +53,10 @@ EMPTY_BRANCH = "empty branch"
 TOO_MANY_BLOCKS = "too many blocks"
 
 
+HINTS = True
+"""Prompts say how a data set has its questions worked through."""
+
+
 class Options(Record):
     """How an answer is split and put together."""
 

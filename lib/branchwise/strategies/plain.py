@@ -14,6 +14,9 @@ from branchwise.prompts.outlining import ELLIPSIS, outlined
 from branchwise.records import Record
 from branchwise.strategies.base import Answered, Desk, answered
 
+HINTS = True
+"""Prompts say how a data set has its questions worked through."""
+
 
 class Options(Record):
     """How an answer is asked for."""

@@ -19,6 +19,10 @@ NO_OUTLINE = "no outline"
 TOO_MANY = "too many branches"
 
 
+HINTS = True
+"""Prompts say how a data set has its questions worked through."""
+
+
 class Options(Record):
     """How far an answer may be split."""
 

@@ -23,7 +23,7 @@ from branchwise.data.sources.base import (
     stated,
     text_id,
 )
-from branchwise.data.style import Instruction
+from branchwise.data.style import Hint, Instruction
 from branchwise.data.types import Question
 
 CITATION = Citation(
@@ -45,6 +45,10 @@ class ResumesDataset(FileDataset):
 
     source: Literal["resumes"]
     instruction: Instruction = "Answer from the text."
+    hint: Hint = (
+        "Go through the students one by one, a step for each, and check what the question asks for; then "
+        "give your final answer in a last line."
+    )
     path: str | None = Field(None, description="logic_gpa_resume_<n>.jsonl; there is no hub copy.")
     group_size: GroupSize = 1
     scorer: ScoredAs = "retrieval"
@@ -80,6 +84,10 @@ class MultiDocDataset(FileDataset):
 
     source: Literal["multi_doc"]
     instruction: Instruction = "Answer from the documents with the shortest phrase."
+    hint: Hint = (
+        "Go through the documents one by one, a step for each, and note what bears on the question; then "
+        'end with a line "Answer: " and the shortest phrase.'
+    )
     hub: Hub = "zai-org/LongBench"
     hub_config: HubConfig = "2wikimqa"
     split: Split = "test"

@@ -19,6 +19,7 @@ from branchwise.evaluation.metrics.containment import containment_scores, lemmas
 from branchwise.evaluation.metrics.drop import drop_scores
 from branchwise.evaluation.metrics.hotpotqa import hotpotqa_scores
 from branchwise.evaluation.metrics.overlap import overlap_scores, tokenized_by
+from branchwise.evaluation.metrics.parts import parts_scores
 from branchwise.evaluation.metrics.quac import quac_scores
 from branchwise.evaluation.metrics.retrieval import retrieval_scores
 from branchwise.evaluation.metrics.squad import squad_scores
@@ -37,9 +38,10 @@ SCORERS: dict[Scorer, Callable[..., dict[str, Any]]] = {
     "overlap": overlap_scores,
     "containment": containment_scores,
     "retrieval": retrieval_scores,
+    "parts": parts_scores,
 }
 
-BY_LANGUAGE = frozenset({"squad", "squad_v2", "overlap", "containment", "retrieval"})
+BY_LANGUAGE = frozenset({"squad", "squad_v2", "overlap", "containment", "retrieval", "parts"})
 """Scorers whose third argument is the language."""
 
 PRIMARY: dict[Scorer, str] = {
@@ -54,6 +56,7 @@ PRIMARY: dict[Scorer, str] = {
     "overlap": "rouge_l",
     "containment": "contains",
     "retrieval": "em",
+    "parts": "recall",
 }
 """The metric that a set's authors lead with: what tables compare strategies by."""
 

@@ -278,13 +278,18 @@ CUT_RULES = (
 def read_many(text: str, questions: Questions, answer_format: AnswerFormat) -> list[Reading]:
     """The answers to all questions of a prompt, by their numbers; a missing one is empty.
 
-    One question without a number has the whole reply.
+    One question without a number has the whole reply; one of a free text has it always, since numbers in
+    that are its own.
     """
+    is_free = answer_format == "free"
+    if is_free and len(questions) == 1 and questions[0].answer == "text":
+        return [read_one(text, questions[0], answer_format)]
     text = without_thought(text, parts=True)
     cut, name = _cut_of_own(text, questions)
     if cut is None:
         if len(questions) == 1:
-            return [read_one(text, questions[0], answer_format)._replace(well_formed=False)]
+            reading = read_one(text, questions[0], answer_format)
+            return [reading._replace(well_formed=is_free and reading.well_formed)]
         return [Reading("", False) for _ in questions]
     # Of JSON the whole list is the form, and what stands in it is plain.
     is_form = is_json_list(text, len(questions)) if answer_format == "json" else cut.is_form
@@ -292,7 +297,7 @@ def read_many(text: str, questions: Questions, answer_format: AnswerFormat) -> l
     for number, question in enumerate(questions, start=1):
         part = cut.texts.get(number, "")
         reading = read_part(part, question, "line" if answer_format == "json" else answer_format)
-        well_formed = is_form and (reading.well_formed or answer_format == "json")
+        well_formed = is_free or (is_form and (reading.well_formed or answer_format == "json"))
         rule = f"{name} + {reading.rule}" if reading.rule else ""
         readings.append(Reading(reading.answer, well_formed and bool(reading.answer), rule))
     return readings

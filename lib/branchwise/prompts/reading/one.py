@@ -150,7 +150,15 @@ def read_one(text: str, question: Question, answer_format: AnswerFormat) -> Read
 
 
 def read_part(text: str, question: Question, answer_format: AnswerFormat) -> Reading:
-    """The same, from a reply without thoughts, or the part of one that is about the question."""
+    """The same, from a reply without thoughts, or the part of one that is about the question.
+
+    Of a free answer any form is the right one, and a free text in it is taken as it is.
+    """
+    if answer_format == "free":
+        if question.answer == "text":
+            return Reading(text.strip(), bool(text.strip()), TEXT_RULES[0].name if text.strip() else "")
+        reading = read_part(text, question, "line")
+        return reading._replace(well_formed=bool(reading.answer))
     own = own_part(text, question)
     reading = _read(own, question, answer_format)
     if own == text or not reading.rule:
