@@ -77,7 +77,8 @@ class Answered(NamedTuple):
 
     At least one of these asked the question. Fused and outlined answers have many. `wordings` are those
     that it was asked in, where a strategy uses several; with `each` the answer stands for those to all
-    of them, and is scored by their mean.
+    of them, and is scored by their mean. `notes`: kinds of what went wrong with it, as a plan that could
+    not be read.
     """
 
     question: Question
@@ -86,6 +87,7 @@ class Answered(NamedTuple):
     asks: tuple[int, ...]
     wordings: tuple[Worded, ...] = ()
     each: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Desk(Protocol):
