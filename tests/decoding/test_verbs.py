@@ -15,7 +15,7 @@ from branchwise.decoding.branches import Branch
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Hook, Rules, Sampling
 from branchwise.errors import NotANumberError, UserError
-from tests.architectures import BUILDERS, VOCABULARY, model_of
+from tests.architectures import BUILDERS, VOCABULARY, greedy, model_of
 
 token = st.integers(8, VOCABULARY - 1)
 text = st.lists(token, min_size=1, max_size=6)
