@@ -36,21 +36,21 @@ from branchwise.strategies.plain import ellipsis_ids
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
 
-# What is noted of an answer. The first six have it written in one go.
-NO_TITLES = "no titles"
-TOO_MANY = "too many branches"
-IN_ONE_GO = "written in one go"
-NO_OUTLINE = "no outline"
-WRITTEN_OUT = "blocks written out"
-NO_END = "no end of the titles"
-EMPTY_TITLE = "empty title"
-REPEATED_TITLE = "repeated title"
-ONE_BRANCH = "one branch"
-MARK_IN_WORD = "mark in a word"
-NESTED = "outline in an outline"
-CUT_BRANCH = "branch cut off"
-EMPTY_BRANCH = "empty branch"
-TOO_MANY_BLOCKS = "too many blocks"
+# What is noted of an answer. With one of the first two it is written in one go.
+NO_TITLES = "no_titles"
+TOO_MANY = "too_many_branches"
+IN_ONE_GO = "written_in_one_go"
+NO_OUTLINE = "no_outline"
+WRITTEN_OUT = "blocks_written_out"
+NO_END = "no_end_of_the_titles"
+EMPTY_TITLE = "empty_title"
+REPEATED_TITLE = "repeated_title"
+ONE_BRANCH = "one_branch"
+MARK_IN_WORD = "mark_in_a_word"
+NESTED = "outline_in_an_outline"
+CUT_BRANCH = "branch_cut_off"
+EMPTY_BRANCH = "empty_branch"
+TOO_MANY_BLOCKS = "too_many_blocks"
 
 
 HINTS = True

@@ -14,9 +14,7 @@ from branchwise.prompts import reading_of
 from branchwise.prompts.outlining import outlined, point, points, skeleton
 from branchwise.records import Record
 from branchwise.strategies.base import Answered, Desk, answered
-
-NO_OUTLINE = "no outline"
-TOO_MANY = "too many branches"
+from branchwise.strategies.outline import NO_OUTLINE, TOO_MANY
 
 
 HINTS = True

@@ -156,7 +156,9 @@ def make_world(
 
 
 def make_profiles(rng: random.Random, num_people: int, names: NameSplit = "seen") -> World:
-    """A random world that states all of `PROFILE` about each of its people, and nothing else."""
+    """A random world that states all of `PROFILE` about each of its people and nothing else, person by
+    person, as collections of resumes do; what is told first of a person is left to chance.
+    """
     people = lexicon.draw_people(rng, names, num_people)
     cities = lexicon.draw_cities(rng, names, max(2, num_people // 2))
     facts = [
@@ -165,4 +167,5 @@ def make_profiles(rng: random.Random, num_people: int, names: NameSplit = "seen"
         for fact in _facts_of_kind(rng, kind, people, cities, num_people, about_all=True)
     ]
     rng.shuffle(facts)
-    return World(people, cities, tuple(facts))
+    told = sorted(facts, key=lambda fact: people.index(fact.subject))
+    return World(people, cities, tuple(told))
