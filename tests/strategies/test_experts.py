@@ -1,5 +1,6 @@
 """A branch a document: what is one, what one gives, what permuting gives, and who sees whom."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -133,8 +134,17 @@ def test_every_document_is_asked_alone_and_all_say_the_same(source: ModelSource,
         assert all(ask.completion.ids == asks[0].completion.ids for ask in asks)
 
 
-def test_the_first_token_is_that_of_the_mean(source: ModelSource) -> None:
-    first = [ids[0] for ids in said(asked(source, "experts"))]
+@pytest.mark.parametrize(
+    ("name", "fuse"),
+    [
+        ("experts", lambda logits: logits.mean(0)),
+        ("experts_max", lambda logits: logits.log_softmax(-1).amax(0)),
+    ],
+)
+def test_the_first_token_is_that_of_the_rule(
+    source: ModelSource, name: str, fuse: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    first = [ids[0] for ids in said(asked(source, name))]
     for question, token in zip(GROUP, first, strict=True):
         logits = [
             source.loaded.model(torch.tensor([source.chat.prompt_ids(messages)])).logits[0, -1].double()
@@ -143,7 +153,28 @@ def test_the_first_token_is_that_of_the_mean(source: ModelSource) -> None:
                 for one in documents_in(GROUP.context)
             )
         ]
-        assert torch.stack(logits).mean(0).argmax().item() == token
+        assert fuse(torch.stack(logits)).argmax().item() == token
+
+
+@pytest.mark.parametrize(("name", "positions"), [(JOINED[0], "shared"), (JOINED[1], "path")])
+def test_where_joined_documents_stand(
+    source: ModelSource, name: str, positions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """shared: all end at the same place; path: all begin there."""
+    decoder = decoder_of(source)
+    fork, places = decoder.fork, []  # type: ignore[attr-defined]
+
+    def spied(*given):
+        branches = fork(*given)
+        places.append([(one.tip.start, one.end) for one in branches])
+        return branches
+
+    monkeypatch.setattr(decoder, "fork", spied)
+    texts = "Mara lives in Ashton.\n\nMara has a cat, and she works in Ashton."
+    asked(source, name, GROUP.model_copy(update={"context": texts}))
+    ((one, other),) = places
+    assert (one[0] == other[0]) == (positions == "path")
+    assert (one[1] == other[1]) == (positions == "shared")
 
 
 @pytest.mark.parametrize("name", JOINED)
