@@ -145,7 +145,10 @@ def test_branches_computed_anew_stand_one_behind_the_other() -> None:
 def test_branches_may_see_the_titles_of_the_others() -> None:
     answered, desk = answer(scripted(), see_titles=True)
     titles = f"P>#### A:{DOTS}#### B:{DOTS}#### %%%%"
-    assert [seen for role, seen in desk.asked if role == "branch"] == [titles + "####A:", titles + "####B:"]
+    assert [seen for role, seen in desk.asked if role == "branch"] == [
+        titles + "####A:",
+        titles + "####B:",
+    ]
     assert answered.raw == "####A: of A####B: of B####%%%% so."
 
 
@@ -169,9 +172,7 @@ def test_an_answer_may_open_further_blocks() -> None:
         return scripted()(role, seen.replace("%%%% more", ">"))
 
     answered, _ = answer(says)
-    assert answered.raw == (
-        "####A: of A####B: of B####%%%% more ####A: of A####B: of B####%%%% done."
-    )
+    assert answered.raw == ("####A: of A####B: of B####%%%% more ####A: of A####B: of B####%%%% done.")
 
 
 WRITTEN = "#### A: one#### B: two####%%%% so."
