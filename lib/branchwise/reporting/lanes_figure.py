@@ -166,6 +166,8 @@ def _bars(figure: Figure, axis: Axes, lanes: Lanes, width_in_: float) -> None:
                 color=look.ink,
                 va="center_baseline",
                 zorder=3,
+                # Words on hatching could not be read.
+                bbox={"facecolor": look.colour, "linewidth": 0, "pad": 0.3} if look.hatch else None,
             )
             hover(figure, text, about)
 

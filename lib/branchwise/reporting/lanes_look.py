@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-COLOURS = ("#0173b2", "#de8f05", "#ece133", "#fbafe4", "#029e73")
+COLOURS = ("#0173b2", "#d55e00", "#56b4e9", "#ece133")
 """Of the colour-blind palette, so far from each other in lightness that grey tells them apart."""
 _HATCHES = ("", "////", "....", "xxxx")
 _FIRST = "answer"
