@@ -45,6 +45,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/benchmark.smk"
     include: "workflow/rules/pages.smk"
     include: "workflow/rules/masks.smk"
+    include: "workflow/rules/lanes.smk"
 
 
 include: "workflow/rules/reporting.smk"

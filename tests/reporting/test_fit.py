@@ -5,21 +5,20 @@ nothing.
 import re
 from collections.abc import Callable
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 from tests.conftest import ROOT
+from tests.reporting.fits import check_fits
 from tests.reporting.made import Pair, made_results, question_ids, without
 
 from branchwise.reporting import FIGURES_BY_SIZE, figures, figures_of, style
-from branchwise.reporting.fitting import width_in, wrapped
+from branchwise.reporting.fitting import clipped, width_in, wrapped
 from branchwise.reporting.frames import Results
 from branchwise.reporting.look import Look, widen_per_cent
 from branchwise.reporting.ticks import log_ticks
@@ -110,44 +109,6 @@ GRIDS: dict[str, dict[str, Any]] = {
         "known": known,
     },
 }
-
-
-def texts(figure: Figure) -> list[tuple[Text, Bbox]]:
-    """All that is written in a figure, and where."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    hidden = {text for axis in figure.axes if not axis.get_visible() for text in axis.findobj(Text)} | {
-        text for axis in figure.axes for text in outside_ticks(axis)
-    }
-    return [(text, text.get_window_extent(renderer)) for text in shown if text not in hidden]
-
-
-def outside_ticks(axis: Any) -> list[Text]:
-    """Labels of ticks that lie beyond an axis' limits, or of an axis that is switched off: not drawn."""
-    labels = []
-    for ticker, limits in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
-        for tick in [*ticker.get_major_ticks(), *ticker.get_minor_ticks()]:
-            beyond = not min(limits) - 1e-9 <= tick.get_loc() <= max(limits) + 1e-9
-            if beyond or not axis.axison:
-                labels += [tick.label1, tick.label2]
-        if not axis.axison:
-            labels.append(ticker.label)
-    return labels
-
-
-def check_fits(figure: Figure) -> None:
-    """Nothing written is cut off or on top of something else written."""
-    placed = texts(figure)
-    width, height = figure.canvas.get_width_height()
-    for text, box in placed:
-        inside = box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1
-        assert inside, f"{text.get_text()!r} is cut off: {box} of {width} x {height}"
-    for (one, a), (other, b) in combinations(placed, 2):
-        over = Bbox.intersection(a, b)
-        if over is not None and over.width > 1 and over.height > 1.5:
-            raise AssertionError(f"{one.get_text()!r} lies on {other.get_text()!r}")
 
 
 def check_shows_something(figure: Figure) -> None:
@@ -289,6 +250,18 @@ def test_wrapped_text_is_whole_and_fits(text: str) -> None:
         lines = wrapped(text, 1.2, 6.5).splitlines()
         assert all(width_in(line, 6.5) <= 1.2 for line in lines)
     assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize("text", ["short", LONG, CHINESE * 3, "x" * 200, "from $5 to $6 " * 9, "a"])
+@pytest.mark.parametrize("room_in", [0.02, 0.1, 0.6])
+def test_clipped_text_begins_as_the_whole_and_fits(text: str, room_in: float) -> None:
+    with style.styled():
+        found = clipped(text, room_in, 5)
+        assert not found or width_in(found, 5) <= room_in
+        assert found == text or found == "" or (found[-1] == "…" and text.startswith(found[:-1]))
+        # No word is cut that has one before it.
+        assert " " not in found or found == text or text[len(found) - 1] == " "
+        assert (found == text) == (width_in(text, 5) <= room_in)
 
 
 def test_wrapped_text_breaks_no_word_that_fits() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.reporting.made_traces import outlined
 
 from branchwise.data.types import Group, Question
 from branchwise.dependencies.graph import Edge
@@ -34,7 +35,9 @@ Matrix = tuple[tuple[float, ...], ...] | None
 ATTACK = "<script>document.title = 'owned'</script> Where does <b>Mara</b> & co live?"
 
 
-def made_page(name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None) -> Page:
+def made_page(
+    name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None, trace: GroupTrace | None = None
+) -> Page:
     questions = (
         Question(id="q1", text="Who is the boss of Mara?", golds=("Otto",)),
         Question(id="q2", text=ATTACK, golds=("Ashton & <i>co</i>",), needs=("q1",)),
@@ -97,7 +100,8 @@ def made_page(name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None) 
         )
         for i, q in enumerate(questions)
     )
-    record = GroupRecord(answers=rows, run=run, trace=GroupTrace(group=name, asks=asks))
+    trace = trace or GroupTrace(group=name, asks=asks)
+    record = GroupRecord(answers=rows, run=run, trace=trace)
     return make_page(group, record, scores, "cell <x>", primary)
 
 
@@ -253,6 +257,42 @@ def test_an_index_counts_wrong_answers_and_can_be_filtered_to_them(tmp_path: Pat
     assert "#only-wrong:not(:checked) ~ table .when-wrong" in text
     plain = write_pages([unscored(made_page())], tmp_path, "cell").read_text().split("</style>")[1]
     assert "only-wrong" not in plain and "<th>wrong</th>" not in plain
+
+
+def test_branches_stand_in_lanes_below_the_timeline(tmp_path: Path) -> None:
+    trace = outlined([ATTACK, "Ben"], ["a <b>baker</b> & co"])
+    body = written(made_page(trace=trace), tmp_path).split("</style>")[1]
+    assert body.index("<h2>Timeline</h2>") < body.index("<h2>Branches over time</h2>")
+    assert body.count('<rect class="generated"') == len(trace.asks) == 8
+    assert body.count('<line class="read"') == len(trace.branches) == 7
+    assert body.count('<path class="connector fork"') == body.count('<path class="connector join"') == 4
+    assert body.count('<div class="words label"') == 5
+    for role in ("intro", "outline", "branch", "answer"):
+        assert f"</span> {role}" in body
+    assert "<script>document.title" not in body and "<b>baker" not in body
+    assert "a &lt;b&gt;baker&lt;/b&gt; &amp; co</div>" in body
+    assert "A lane a branch" in body
+
+
+def test_lanes_lie_inside_of_their_drawing(tmp_path: Path) -> None:
+    body = written(made_page(trace=outlined(list("abc"), ["a baker"])), tmp_path).split("</style>")[1]
+    drawing = body[body.index('<svg class="lanes"') :].split("</svg>")[0]
+    left, top, width, height = map(float, re.findall(r'viewBox="(.*?)"', drawing)[0].split())
+    boxes = re.findall(
+        r'<rect class="generated" x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"', drawing
+    )
+    assert len(boxes) == 9
+    for x, y, wide, high in (map(float, box) for box in boxes):
+        assert x >= 0 and x + wide <= 1000.01 <= left + width
+        assert top <= y and y + high <= top + height
+    steps = re.findall(r'class="connector \w+" d="M(\S+) \S+ H(\S+) V\S+ H(\S+?)"', drawing)
+    assert len(steps) == 10
+    assert all(float(start) <= float(turn) <= float(end) for start, turn, end in steps)
+
+
+def test_without_branches_the_timeline_stands_alone(tmp_path: Path) -> None:
+    body = written(made_page(), tmp_path).split("</style>")[1]
+    assert "Branches over time" not in body and 'class="lanes"' not in body
 
 
 def test_no_name_of_a_group_leaves_the_folder() -> None:

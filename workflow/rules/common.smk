@@ -91,6 +91,8 @@ TABLES = tables_of(EXPERIMENT)
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
 FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"
 CELL = "{dataset}/{model}/{strategy}/{decoder}/{settings}"
+# Pictures of single groups, on request.
+DRAWN = "{dataset}/{model}/{strategy}/{decoder}/{group}"
 CELL_FOLDER = f"{CELLS}/{CELL}"
 
 # Jobs use the library beside the Snakefile, also inside a conda environment that holds only its

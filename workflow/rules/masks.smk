@@ -1,7 +1,5 @@
 """Attention masks as they were used, on request: `snakemake figures/masks/<cell>/<group>.svg`."""
 
-DRAWN = "{dataset}/{model}/{strategy}/{decoder}/{group}"
-
 
 rule record_mask:
     input:

@@ -8,10 +8,12 @@ from rich.console import Console
 
 from branchwise.commands.main import command
 from branchwise.commands.options import (
+    FIRST,
     ConfidenceOption,
     ConfigOption,
     DecoderOption,
     DependenciesOption,
+    GroupOption,
     ModelOption,
     ParaphrasesOption,
     SetOption,
@@ -20,6 +22,7 @@ from branchwise.commands.options import (
     cell_from,
     check_settings,
     experiment_from,
+    no_such_group,
 )
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
@@ -30,9 +33,6 @@ if TYPE_CHECKING:
     from branchwise.masks import MaskRecord
     from branchwise.stages import Before
 
-FIRST = "first"
-"""In place of a group's id: the first one."""
-
 
 @command("mask")
 def mask(
@@ -41,7 +41,7 @@ def mask(
     model: ModelOption = "tiny",
     strategy: StrategyOption = "batch",
     decoder: DecoderOption = "tree",
-    group: Annotated[str, typer.Option(help="Id of the group, or `first`.")] = FIRST,
+    group: GroupOption = FIRST,
     groups: Annotated[
         Path | None,
         typer.Option(
@@ -129,8 +129,7 @@ def _record(
     for one in found:
         if wanted in (FIRST, one.id):
             return record_mask(job, one, before.get(one.id, ()), _say)
-    some = ", ".join(one.id for one in found[:5])
-    raise UserError(f"{groups} has no group {wanted} among its {len(found)}", f"the first are: {some}")
+    raise no_such_group(groups, wanted, [one.id for one in found])
 
 
 def _made(experiment: Experiment, cell: Cell, wanted: str, job: "CellJob") -> "tuple[Group, Before]":

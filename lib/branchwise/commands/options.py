@@ -51,6 +51,18 @@ SettingsOption = Annotated[
 ]
 
 
+FIRST = "first"
+"""In place of a group's id: the first one."""
+GroupOption = Annotated[str, typer.Option(help=f"Id of the group, or `{FIRST}`.")]
+
+
+def no_such_group(where: object, wanted: str, ids: Sequence[str]) -> UserError:
+    """What is wrong with the id of a group; the first of those that there are."""
+    return UserError(
+        f"{where} has no group {wanted} among its {len(ids)}", f"the first are: {', '.join(ids[:5])}"
+    )
+
+
 def experiment_from(configs: Sequence[Path], settings: Sequence[str]) -> Experiment:
     """The experiment that the shared options describe."""
     from branchwise.config.yaml_files import parsed

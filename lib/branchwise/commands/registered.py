@@ -5,7 +5,7 @@ from importlib import import_module
 NAMES = (
     *("ask", "prepare", "data_card", "depend", "paraphrase", "confide", "generate", "time"),
     *("judge", "read", "evaluate"),
-    *("tabulate", "draw", "show", "pages", "mask", "train", "cells", "list", "bench", "speed"),
+    *("tabulate", "draw", "show", "pages", "mask", "lanes", "train", "cells", "list", "bench", "speed"),
     *("coverage", "doctor", "document"),
 )
 

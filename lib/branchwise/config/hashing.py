@@ -104,6 +104,11 @@ def mask_figure_code() -> str:
     return _code(LIBRARY / "reporting/mask_figure.py")
 
 
+def lanes_figure_code() -> str:
+    """Hash of the code that the picture of a group's branches over time depends on."""
+    return _code(LIBRARY / "commands/lanes.py", LIBRARY / "reporting/lanes_figure.py")
+
+
 def training_code() -> str:
     """Hash of the code that the tiny model depends on."""
     return _code(LIBRARY / "training/tiny.py")

@@ -1,6 +1,7 @@
 """Text that fits: measured with the fonts that draw it, wrapped; and legends with room of their own."""
 
 import textwrap
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -40,6 +41,21 @@ def wrapped(text: str, room_in: float, size_pt: float) -> str:
         if num_chars == 1 or all(width_in(line, size_pt) <= room_in for line in lines):
             return "\n".join(lines)
         num_chars -= 1
+
+
+def clipped(text: str, room_in: float, size_pt: float) -> str:
+    """As many whole words of a line as fit with an ellipsis behind them; of a word that is too wide alone
+    its beginning; nothing where not one sign fits.
+    """
+    if width_in(text, size_pt) <= room_in:
+        return text
+    num_chars = bisect_right(
+        range(1, len(text)), room_in, key=lambda count: width_in(f"{text[:count]}…", size_pt)
+    )
+    begun = text[:num_chars]
+    if " " in begun.strip() and not text[num_chars].isspace():
+        begun = begun.rsplit(" ", 1)[0]
+    return f"{begun.rstrip()}…" if begun.strip() else ""
 
 
 def height_in(texts: Sequence[str], size_pt: float) -> float:

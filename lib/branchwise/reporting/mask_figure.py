@@ -3,7 +3,6 @@
 Shape legend: T tokens, B bins of tokens.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +18,12 @@ from branchwise.masks import MaskRecord
 from branchwise.reporting.fitting import height_in, width_in, wrapped
 from branchwise.reporting.mask_labels import LABEL_PT, LINE_PT, Mark, marks_of, spread
 from branchwise.reporting.mask_rows import Order, Part, bin_size, binned, matrix, order_of, parts
-from branchwise.reporting.style import COLUMN_IN, hover, save, styled
+from branchwise.reporting.style import COLUMN_IN, hover, of_commit, save, styled
 
 _SMALL_PT = 5.0
 _LEADER_IN = 0.16
 _EDGE_IN = 0.05
 _AXIS_IN = 0.14
-# What XML cannot hold; tokens of bytes may hold anything.
-_NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _ORDERED: dict[Order, str] = {
     "segments": "by segment of the token tree, segments in the order in which they were computed.",
@@ -69,10 +66,9 @@ def draw_mask(record: MaskRecord, order: Order = "segments") -> Figure:
 
 def write_mask(record: MaskRecord, stem: Path, order: Order = "segments") -> None:
     """Draw a record to `stem` with each format's suffix."""
-    commit = f"commit {record.commit[:10]}" if record.commit else "outside of git"
-    changed = ", changed since" if record.dirty else ""
+    about = f"{'/'.join(record.cell.values())}, {of_commit(record.commit, record.dirty)}"
     with styled():
-        save(draw_mask(record, order), stem, f"{'/'.join(record.cell.values())}, {commit}{changed}")
+        save(draw_mask(record, order), stem, about)
 
 
 # ----- the matrix -----
@@ -127,7 +123,7 @@ def _said(record: MaskRecord, place: Part, seen_TT: np.ndarray, places: Sequence
     passes = [record.passes[n] for n, one in enumerate(record.segment) if one == place.segment]
     when = f"pass {min(passes) + 1}" + (f" to {max(passes) + 1}" if max(passes) > min(passes) else "")
     facts = f"{segment.label} ({segment.kind}, {len(passes)} tokens, {when}); sees: {sees}"
-    return _NO_TEXT.sub("\ufffd", f"{facts}\n{segment.text}")
+    return f"{facts}\n{segment.text}"
 
 
 # ----- words -----
@@ -154,7 +150,7 @@ def _labels(
         said = axis.text(x, y, mark.text, fontsize=LABEL_PT, ha="right", va="center", color=colour)
         segments = [record.segments[place.segment] for place in mark.places]
         text = "\n".join(f"{segment.label}: {segment.text}" for segment in segments)
-        hover(figure, said, _NO_TEXT.sub("\ufffd", text))
+        hover(figure, said, text)
         xs = (x + 0.02, x + 0.04, width - 0.02, width)
         axis.add_line(Line2D(xs, (y, y, middle, middle), color="0.6", linewidth=0.35))
 

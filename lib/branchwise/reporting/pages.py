@@ -13,6 +13,7 @@ from branchwise.data.types import Group
 from branchwise.dependencies.graph import layers
 from branchwise.files import write_text
 from branchwise.reporting.graphs import Point, bounds, places, routes, trimmed
+from branchwise.reporting.lanes_page import LanesOnPage, lanes_on_page
 from branchwise.reporting.names import in_short, metric_name, short_names
 from branchwise.reporting.templating import rendered
 from branchwise.reporting.verdicts import Verdict, verdict_of
@@ -138,6 +139,8 @@ class Page:
     graph_box: tuple[float, float, float, float]
     found: GroupDependencies | None = None
     wordings: Before = ()
+    in_lanes: LanesOnPage | None = None
+    """Its branches over time, where it has any."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -204,6 +207,7 @@ def make_page(
         graph_box=box,
         found=found,
         wordings=tuple(one for one in record.run.before if one is not found),
+        in_lanes=lanes_on_page(record.trace, short_names(question.id for question in group)),
     )
 
 

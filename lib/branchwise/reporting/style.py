@@ -37,6 +37,8 @@ CJK_PACKAGE = "zhplot"
 
 _CJK_FONT = "fonts/NotoSansSC-Regular.ttf"
 _CJK = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+# What XML cannot hold; tokens of bytes may hold anything.
+_NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MISSING = re.compile(r"Glyph (\d+) .*missing from font")
 _STYLE: dict[Any, Any] = {
     "font.size": 7,
@@ -145,12 +147,20 @@ def save(figure: Figure, stem: Path, about: str = "", formats: Sequence[str] = F
     plt.close(figure)
 
 
+def of_commit(commit: str | None, dirty: bool | None) -> str:
+    """Which code made what a figure shows, for the small print under it."""
+    made = f"commit {commit[:10]}" if commit else "outside of git"
+    return f"{made}, changed since" if dirty else made
+
+
 def hover(figure: Figure, artist: Artist, text: str) -> None:
-    """Let the SVG say `text` where the pointer rests on an artist that is drawn by itself."""
+    """Let the SVG say `text` where the pointer rests on an artist that is drawn by itself; a sign stands
+    for what XML cannot hold.
+    """
     hovers = _HOVERS.setdefault(figure, {})
     gid = f"hover_{len(hovers) + 1}"
     artist.set_gid(gid)
-    hovers[gid] = text
+    hovers[gid] = _NO_TEXT.sub("\ufffd", text)
 
 
 def _write_hovers(figure: Figure, path: Path) -> None:
