@@ -91,6 +91,19 @@ def test_joins_of_forks_go_on_in_the_lane_of_what_was_forked() -> None:
     assert [one.start_ms for one in joins[:3]] == [300, 397, 494]
 
 
+def test_an_only_child_goes_on_in_its_parents_lane() -> None:
+    """Titles one by one, each forked from the one before, are one lane; two children are two."""
+    parents = [(), (0,), (1,), (2,), (0,)]
+    branches = [
+        BranchRecord(verb="fork" if above else "open", parents=above, text="a") for above in parents
+    ]
+    asks = [ask("outline", "word", number, number + 1.0, number) for number in range(len(parents))]
+    found = lanes_of(GroupTrace(group="g", asks=tuple(asks), branches=tuple(branches)))
+    lanes = [bar.lane for bar in sorted(found.bars, key=lambda bar: bar.ask)]
+    assert lanes[1] == lanes[2] == lanes[3]
+    assert len({lanes[0], lanes[1], lanes[4]}) == 3
+
+
 def test_a_join_at_the_time_of_another_has_a_lane_of_its_own() -> None:
     verbs = [("open", ()), ("fork", (0,)), ("fork", (0,)), ("join", (1, 2)), ("join", (1, 2))]
     branches = tuple(BranchRecord(verb=v, parents=p, text=f"text {n}") for n, (v, p) in enumerate(verbs))

@@ -1,5 +1,6 @@
 """Which branches share a lane, and in which order lanes stand."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -24,15 +25,19 @@ class Held:
 
 
 def sharing(held: Sequence[Held]) -> list[int]:
-    """The first branch of each one's lane: itself, but that of what its several parents have in common
-    where it joins them and nothing else is there at that time.
+    """The first branch of each one's lane: itself, but that of its parent where nothing else goes on from
+    that, and that of what its several parents have in common where it joins them; each where nothing else
+    is there at that time.
     """
+    children = Counter(parent for one in held for parent in one.parents)
     owner: list[int] = []
     members: dict[int, list[Held]] = {}
     above: list[set[int]] = []
     for number, one in enumerate(held):
         above.append({number}.union(*(above[parent] for parent in one.parents)))
-        common = set.intersection(*(above[p] for p in one.parents)) if len(one.parents) > 1 else set()
+        common = set.intersection(*(above[p] for p in one.parents)) if one.parents else set()
+        if len(one.parents) == 1 and children[one.parents[0]] > 1:
+            common = set()
         home = owner[max(common)] if common else number
         if not all(_apart(one, other) for other in members.get(home, ())):
             home = number
