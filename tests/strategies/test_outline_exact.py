@@ -117,6 +117,12 @@ def answered(group: Group, **options: Any) -> tuple[Answered, list[Heard]]:
     return found, desk.heard
 
 
+def said(piece: Heard) -> list[int]:
+    """What was said, without the end of the turn."""
+    end = reference().config.eos_token_id
+    return piece.ids[:-1] if piece.ids[-1:] == [end] else piece.ids
+
+
 CASES = [{}, {"see_titles": True}, {"positions": "shared"}, {"join": "recompute"}]
 
 
@@ -137,7 +143,7 @@ def test_isolated_branches_equal_the_same_branches_alone(group: Group) -> None:
     prompt = heard[0].seen
     for piece in branches:
         assert piece.seen[: len(prompt)] == prompt
-        assert piece.ids == greedy(reference(), piece.seen, len(piece.ids))
+        assert said(piece) == greedy(reference(), piece.seen, len(piece.ids))
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.id)
@@ -150,4 +156,4 @@ def test_computed_anew_it_is_a_fresh_prompt(group: Group) -> None:
     bodies = [[*p.seen[len(heard[0].seen) :], *p.ids] for p in heard if p.role == "branch"]
     inside = [token for body in bodies for token in (body[:-1] if body[-1:] == mark else body)]
     assert end.seen == [*heard[0].seen, *inside, *source().chat.encode(MARK + "%%%%")]
-    assert end.ids == greedy(reference(), end.seen, len(end.ids))
+    assert said(end) == greedy(reference(), end.seen, len(end.ids))
