@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
 from tests.architectures import greedy
+from torch import Tensor
 
 from branchwise.cells.desk import GroupDesk
 from branchwise.config.catalogues import ROOT

@@ -71,11 +71,22 @@ class Results:
 
     @cached_property
     def timed(self) -> dict[Cell, dict[str, Metric]]:
-        """Of each cell the means of `seconds` over groups, with intervals: tables ask for each often."""
+        """Of each cell the means of `seconds` and `tokens_per_s` over groups, with intervals: tables ask
+        for each often.
+        """
+        found = {cell: dict(self.seconds(cell)) for cell in self.scores}
+        for cell, values in found.items():
+            if values:
+                values["tokens_per_s"] = self.tokens_per_s(cell)
         return {
-            cell: {name: metric_of_amounts(values) for name, values in self.seconds(cell).items()}
-            for cell in self.scores
+            cell: {name: metric_of_amounts(one) for name, one in values.items()}
+            for cell, values in found.items()
         }
+
+    def tokens_per_s(self, cell: Cell) -> dict[str, float]:
+        """Group -> tokens that its answers took to generate, by its wall time."""
+        generated = {group.group: group.generated for group in self.scores[cell].groups}
+        return {name: generated[name] / wall_s for name, wall_s in self._walls(cell).items()}
 
     def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
         """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what the

@@ -75,7 +75,8 @@ class Lanes:
 
 def lanes_of(trace: GroupTrace, names: Mapping[str, str] | None = None, most: int = MOST_LANES) -> Lanes:
     """The lanes of a trace: a branch each, and each ask that went on from none. An only child goes on in
-    its parent's lane, and a join in that of the branch that what it joins has in common, where it is free.
+    its parent's lane, and a join in that of the branch that what it joins has in common, where that is
+    free.
 
     `names` are those of questions, by id; default: Q1, Q2, ... in the order of asking.
     """

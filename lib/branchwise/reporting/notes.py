@@ -24,7 +24,8 @@ NOTES = {
     "cost": "Per group of questions. Tokens: sent = cached + unique; padding is computed beside "
     "them for nothing. Wall time: from the first prompt to the last answer of a group, the median run of "
     "its repeats, all strategies in turns in one process, alone on the machine; ideal: critical path of "
-    f"the same run on unbounded machines. {_AMOUNTS}",
+    "the same run on unbounded machines; tokens / s: generated ones of a group by its wall time. "
+    f"{_AMOUNTS}",
     "differences": "Strategy minus baseline on the same questions, in points and milliseconds. "
     "Intervals: 95 %, groups as units, Agresti and Min's for pairs with a design effect and a t "
     "quantile; of times, t, on the logarithmic scale for what grows with a group's own time. p: "

@@ -34,8 +34,10 @@ _COST = {
     "forward_passes": "passes",
     "wall_s": "wall ms",
     "ideal_s": "ideal ms",
+    "tokens_per_s": "tokens / s",
 }
-_TIMES = ("wall_s", "ideal_s")
+_SCALES = {"wall_s": 1000, "ideal_s": 1000, "tokens_per_s": 1}
+"""Of what is measured in time, which has intervals."""
 
 
 def metric_title(name: str) -> str:
@@ -60,16 +62,17 @@ def accuracy(results: Results) -> pd.DataFrame:
 
 
 def cost(results: Results) -> pd.DataFrame:
-    """Per cell and group of questions: the token ledger, forward passes, and latencies in ms."""
+    """Per cell and group of questions: the token ledger, forward passes, latencies in ms, and
+    generated tokens a second of wall time.
+    """
     rows = []
     for cell, scores in results.scores.items():
         row = {**cell._asdict(), "groups": len(scores.groups), "questions": _num_questions(scores)}
         for name, head in _COST.items():
-            timed = name in _TIMES
-            scale, digits = (1000, 1) if timed else (1, 1)
-            row[head] = _written(results.metric(cell, name), scale, digits, interval=timed)
+            scale = _SCALES.get(name, 1)
+            row[head] = _written(results.metric(cell, name), scale, 1, interval=name in _SCALES)
         rows.append(row)
-    return _table(_without_empty(rows, [_COST[name] for name in _TIMES]), results)
+    return _table(_without_empty(rows, [_COST[name] for name in _SCALES]), results)
 
 
 def _num_questions(scores: Scores) -> int:

@@ -16,7 +16,6 @@ from branchwise.records import Record
 from branchwise.strategies.base import Answered, Desk, answered
 from branchwise.strategies.outline import NO_OUTLINE, TOO_MANY
 
-
 HINTS = True
 """Prompts say how a data set has its questions worked through."""
 
