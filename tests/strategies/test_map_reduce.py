@@ -164,7 +164,10 @@ def test_seen_paths_are_branches_that_the_conclusion_joins(source: ModelSource, 
         outline, left, right, end = (ask.branch or 0 for ask in asks)
         verbs = [record.trace.branches[number] for number in (outline, left, right, end)]
         assert [one.verb for one in verbs] == ["open", "fork", "fork", "join"]
-        assert [one.parents for one in verbs] == [(), (outline,), (outline,), (left, right)]
+        # Behind each part stands its closing tag, which as a stop text left the branch.
+        closed = [record.trace.branches[number] for one in verbs[1:] for number in one.parents]
+        assert [one.text for one in closed] == ["</Goal>", "</Goal>", "</Path>", "</Path>"]
+        assert [one.parents for one in closed] == [(outline,), (outline,), (left,), (right,)]
         assert "Look left." in verbs[1].text
         assert "Look right." in verbs[2].text
         assert [asks[number].after for number in (1, 2)] == [(answer.asks[0],)] * 2

@@ -129,9 +129,13 @@ class GroupDesk:
         """See `branchwise.strategies.base.Desk`. Raises UserError for what is no pattern."""
         return self._further.held_to(pattern, self._with_branches("hook"), self._tokenizer, ANSWERER)
 
-    def ids_of(self, text: str) -> list[int]:
+    def room(self, branch: Branch) -> int:
         """See `branchwise.strategies.base.Desk`."""
-        return continuation_ids_of(self._tokenizer.tokenizer, text)
+        return self.decoder.max_context - branch.end
+
+    def tokens_like(self, pattern: str) -> frozenset[int]:
+        """See `branchwise.strategies.base.Desk`."""
+        return self._tokenizer.tokens_like(pattern)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """Messages as the model reads them, up to where its own turn begins."""
@@ -267,7 +271,7 @@ class GroupDesk:
 
     def _ids(self, text: Text) -> list[int]:
         if isinstance(text, str):
-            return self.ids_of(text)
+            return continuation_ids_of(self._tokenizer.tokenizer, text)
         return list(text)
 
     @property

@@ -18,7 +18,7 @@ from branchwise.prompts.style import PromptStyle
 from branchwise.results import AnswerRow, GroupRecord, GroupRun, WordingRow
 from branchwise.stages import Before
 from branchwise.strategies import Answered, Strategy
-from branchwise.strategies.base import BEGINNING, Worded
+from branchwise.strategies.base import NEED_NO_END, Worded
 from branchwise.trace import (
     AskRecord,
     GroupTrace,
@@ -242,7 +242,7 @@ def _is_whole(answered: Answered | None, asks: Sequence[AskRecord]) -> bool:
     """
     if answered is not None and any(one.reading is not None for one in answered.wordings):
         return True
-    ends = [ask for ask in asks if ask.role != BEGINNING] or asks
+    ends = [ask for ask in asks if ask.role not in NEED_NO_END] or asks
     return all(ask.stop == "stop" for ask in ends)
 
 

@@ -3,7 +3,7 @@
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.errors import UserError
-from branchwise.strategies.loading import draws
+from branchwise.strategies.loading import draws, has_own_form
 
 
 def check_decoding(experiment: Experiment, cell: Cell, source: str) -> None:
@@ -31,6 +31,13 @@ def decoding_problem(
             f"strategy {cell.strategy} on a decoder without sampling: all of its samples are the same",
             f"give decoder {cell.decoder} a `sampling:`, choose `sampled`, or exclude "
             f"{{strategy: {cell.strategy}, decoder: {cell.decoder}}}",
+        )
+    if decoder.holds_to and has_own_form(module):
+        return (
+            f"strategy {cell.strategy} writes answers in a form of its own, and decoder {cell.decoder} "
+            f"holds them to another ({decoder.holds_to})",
+            f"use a decoder without `constrain:`, or exclude {{strategy: {cell.strategy}, decoder: "
+            f"{cell.decoder}}}",
         )
     if decoder.holds_to != "choice" or dataset is None:
         return None

@@ -147,8 +147,8 @@ class TreeEngine:
     ) -> Completion:
         """Append tokens to `branch` until a stop rule; a number is a budget of greedy tokens.
 
-        The stop token itself does not stay in the branch: to generate again without new text goes on
-        from the last token before it. Cancelled, it ends at once, and the branch keeps what it has.
+        A stop token or text does not stay in the branch: to generate again without new text goes on from
+        the last token before it. Cancelled, it ends at once, and the branch keeps what it has.
         """
         rules = Rules(rules) if isinstance(rules, int) else rules
         loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import yaml
 
 from branchwise.data.types import Group, Question
-from branchwise.prompts.rendering import Message, single
+from branchwise.prompts.rendering import Message, question_text, single
 from branchwise.prompts.style import OutlineWords, PromptStyle
 from branchwise.records import Record
 
@@ -23,6 +23,8 @@ END = "%%%%"
 """Behind a mark: no block begins, and the answer goes on."""
 ELLIPSIS = "......"
 """Stands for the body where titles alone are wanted."""
+DOTS = r"\s*[:：]?\s*(?:\.{2,}|…+)[.…]*\s*"
+"""Tokens that an ellipsis may be of: where a body is wanted, none of them may come."""
 COLONS = (":", "：")
 
 
@@ -53,7 +55,7 @@ def outlined(group: Group, question: Question, style: PromptStyle, draft: bool =
     hint and the form; with `draft` as Chain-of-Draft asks (Xu et al., 2025): few words a step.
     """
     words = words_of(style)
-    parts = (question.text, style.hint, words.format, words.draft if draft else "")
+    parts = (question_text(question), style.hint, words.format, words.draft if draft else "")
     return _asked(group, question, style, (words.gap or " ").join(part for part in parts if part))
 
 
@@ -77,11 +79,13 @@ def point(
 
 
 def _hinted(question: Question, style: PromptStyle) -> str:
-    return f"{question.text}\n{style.hint}" if style.hint else question.text
+    text = question_text(question)
+    return f"{text}\n{style.hint}" if style.hint else text
 
 
 def _asked(group: Group, question: Question, style: PromptStyle, text: str) -> list[Message]:
-    return single(group, question.model_copy(update={"text": text}), style)
+    # With its options, which stand under the question and not under all that is said of the form.
+    return single(group, question.model_copy(update={"text": text, "options": ()}), style)
 
 
 _POINT = re.compile(r"^\s*(?:[-*•]\s*)?\d{1,3}\s*[.):：、．]\s*(.+?)\s*$", re.MULTILINE)
@@ -119,16 +123,14 @@ class Outline(NamedTuple):
     @property
     def is_titles(self) -> bool:
         """Whether no block has a body: what stands behind each colon is an ellipsis, or nothing."""
-        return all(not block.body.strip(_DOTS) for block in self.blocks)
+        return all(block.colon and not block.body.strip(_DOTS) for block in self.blocks)
 
 
 _DOTS = " .…\n\t"
 
 
 def read_outline(text: str) -> Outline:
-    """The blocks of a text that begins behind a mark. What has no colon is all title, for a body that
-    cannot be told from it.
-    """
+    """The blocks of a text that begins behind a mark. What has no colon is all title."""
     before, end, _ = text.partition(END)
     pieces = before.split(MARK)
     if end and not pieces[-1].strip():
@@ -137,16 +139,19 @@ def read_outline(text: str) -> Outline:
     blocks = []
     for piece in pieces:
         title, colon, body = _cut_at_colon(piece)
-        blocks.append(Block(title.strip(), body, colon or COLONS[0]))
+        blocks.append(Block(title.strip(), body, colon))
     return Outline(blocks, bool(end))
 
 
+_COLON = re.compile(r"(?<!\d):|:(?!\d)|：")
+"""One between two digits is part of a number or a time."""
+
+
 def _cut_at_colon(text: str) -> tuple[str, str, str]:
-    places = [at for at in map(text.find, COLONS) if at >= 0]
-    if not places:
+    found = _COLON.search(text)
+    if found is None:
         return text, "", ""
-    at = min(places)
-    return text[:at], text[at], text[at + 1 :]
+    return text[: found.start()], found[0], text[found.end() :]
 
 
 INTRO = rf"[^#\n:：]*(?:{MARK}|[:：\n])"
@@ -155,8 +160,8 @@ end of a line; it cannot end its turn before."""
 
 
 def title_pattern(first: bool) -> str:
-    """What a model may say behind a mark: one line of title and its colon, or, but for the first time,
-    the end marker.
+    """What a model may say behind a mark: a title of up to six words and its colon, or, but for the first
+    time, the end marker. A word is up to 24 characters, as titles in scripts without spaces may be.
     """
-    title = r" ?[^\s#%:：][^#\n:：]*[:：]"
+    title = r" ?[^\s#%:：][^\s#:：]{0,23}(?: [^\s#:：]{1,24}){0,5}[:：]"
     return title if first else f"(?:{title}| ?{END})"

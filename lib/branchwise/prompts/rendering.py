@@ -59,7 +59,7 @@ def _system(style: PromptStyle, many: bool) -> Message:
     return Message(role="system", content=f"{style.instruction} {said}" if said else style.instruction)
 
 
-def _asked(question: Question) -> str:
+def question_text(question: Question) -> str:
     """The question with its options, if any, as lettered lines."""
     options = (f"\n{letter}. {text}" for letter, text in zip(LETTERS, question.options, strict=False))
     return question.text + "".join(options)
@@ -92,15 +92,15 @@ def assistant(text: str) -> Message:
 def turn(question: Question, style: PromptStyle | None = None) -> Message:
     """A further user turn of a conversation: the question alone."""
     passage = _passage(question.context, style or PromptStyle())
-    return user(f"{passage}Question: {_asked(question)}")
+    return user(f"{passage}Question: {question_text(question)}")
 
 
 def _alone(group: Group, question: Question, style: PromptStyle, known: Known = ()) -> Message:
     """A question on its own, under the passage and what is known."""
     # Under options an answer takes a line of its own: beside the last one it would read as part of it.
-    lines = [f"{_asked(q)}{_GAP[bool(q.options)]}{answer}\n" for q, answer in known]
+    lines = [f"{question_text(q)}{_GAP[bool(q.options)]}{answer}\n" for q, answer in known]
     earlier = "Known:\n" + "".join(lines) if lines else ""
-    return user(f"{_context(group, question, style)}{earlier}Question: {_asked(question)}")
+    return user(f"{_context(group, question, style)}{earlier}Question: {question_text(question)}")
 
 
 def single(
@@ -167,5 +167,5 @@ def _all_of(group: Group, style: PromptStyle) -> Message:
     lines = []
     for number, question in enumerate(group, start=1):
         own = _passage(question.context, style)
-        lines.append(f"{own}{number}. {_asked(question)}")
+        lines.append(f"{own}{number}. {question_text(question)}")
     return user(f"{_context(group, None, style)}Questions:\n" + "\n".join(lines))

@@ -52,7 +52,9 @@ class Reply:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The token ids that were made, the end of the turn included; none from a served model."""
+        """The token ids that were made, with the end of the turn or the stop text that ended them, which
+        its branch does not keep; none from a served model.
+        """
         self._read()
         return self._ids
 
@@ -134,8 +136,11 @@ class Desk(Protocol):
         that offers hooks.
         """
 
-    def ids_of(self, text: str) -> list[int]:
-        """The token ids of a text that goes on from other text."""
+    def room(self, branch: "Branch") -> int:
+        """How many tokens may still come behind a branch."""
+
+    def tokens_like(self, pattern: str) -> frozenset[int]:
+        """The ids of all tokens of the vocabulary whose whole text a regular expression matches."""
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The token ids of a prompt that asks one question, the beginning of its answer included."""
@@ -199,6 +204,10 @@ class Strategy(Protocol):
 
 BEGINNING = "beginning"
 """The role of an ask for the first tokens of an answer that another goes on from."""
+OUTLINE = "outline"
+"""The role of an ask for the titles or points of an answer, which may be given up."""
+NEED_NO_END = frozenset({BEGINNING, OUTLINE})
+"""Roles of asks that may be cut off without the answer being so."""
 
 
 def answered(question: Question, reply: Reply, style: PromptStyle) -> Answered:

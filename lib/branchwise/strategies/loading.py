@@ -20,7 +20,7 @@ from branchwise.records import Record
 from branchwise.strategies.base import Strategy
 
 _ROOM = Path(__file__).parent
-_NOT_STRATEGIES = {"__init__", "base", "entry", "loading", "wordings"}
+_NOT_STRATEGIES = {"__init__", "base", "entry", "loading", "outline_writing", "wordings"}
 
 
 def load(module: str, options: Mapping[str, Any] | None = None) -> Strategy:
@@ -74,6 +74,14 @@ def hints(module: str) -> bool:
     """
     found, _ = _module(module)
     return bool(getattr(found, "HINTS", False))
+
+
+def has_own_form(module: str) -> bool:
+    """Whether what a strategy generates has a form of its own, beside which a decoder can hold it to no
+    other: its module says so by `OWN_FORM = True`.
+    """
+    found, _ = _module(module)
+    return bool(getattr(found, "OWN_FORM", False))
 
 
 def names() -> list[str]:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from branchwise.decoding.requests import Rules
 
 
+OWN_FORM = True
+"""What is generated has a form of its own: no decoder may hold it to another."""
+
+
 class Words(NamedTuple):
     """What the model is asked for in each of the three stages."""
 
@@ -183,7 +187,9 @@ class _Seen(_Requests):
 
     async def paths(self, talk: Sequence[Message], turns: Sequence[Message]) -> list[Reply]:
         texts = [self.desk.next_turn(self.opening, [turn]) for turn in turns]
-        self._branches = self.desk.fork(self._trunk, texts)
+        # A stop text leaves its branch: here it is part of what was said.
+        (trunk,) = self.desk.fork(self._trunk, ["</Goal>"])
+        self._branches = self.desk.fork(trunk, texts)
         rules = self.until("Path")
         made = (self.desk.generate(one, role="branch", rules=rules) for one in self._branches)
         return await gather(*made)
@@ -192,4 +198,5 @@ class _Seen(_Requests):
         self, talk: Sequence[Message], paths: Sequence[Reply], question: Question
     ) -> Reply:
         text = self.desk.next_turn(self.opening, [user(self.options.words.conclusion)])
-        return await self.desk.generate(self.desk.join(self._branches, text), [question])
+        closed = [self.desk.fork(branch, ["</Path>"])[0] for branch in self._branches]
+        return await self.desk.generate(self.desk.join(closed, text), [question])

@@ -10,12 +10,16 @@ from dataclasses import replace
 from pydantic import Field
 
 from branchwise.data.types import Group, Question
-from branchwise.prompts.outlining import ELLIPSIS, outlined
+from branchwise.prompts.outlining import DOTS, outlined
 from branchwise.records import Record
 from branchwise.strategies.base import Answered, Desk, answered
 
 HINTS = True
 """Prompts say how a data set has its questions worked through."""
+OWN_FORM = True
+"""What is generated has a form of its own: no decoder may hold it to another."""
+IN_ONE_GO = "written_in_one_go"
+"""Noted of an answer whose outline could not be used."""
 
 
 class Options(Record):
@@ -26,17 +30,12 @@ class Options(Record):
 
 async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[Answered]:
     """The questions of a group all at the same time."""
-    for answer in await gather(*(_written(group, one, desk, options.draft) for one in group)):
+    for answer in await gather(*(written(group, one, desk, options.draft) for one in group)):
         yield answer
 
 
-async def _written(group: Group, question: Question, desk: Desk, draft: bool) -> Answered:
-    rules = replace(desk.rules([question]), banned_ids=ellipsis_ids(desk))
+async def written(group: Group, question: Question, desk: Desk, draft: bool = False) -> Answered:
+    """An answer in one go, without an ellipsis for any part of it."""
+    rules = replace(desk.rules([question]), banned_ids=desk.tokens_like(DOTS))
     prompt = outlined(group, question, desk.style, draft)
     return answered(question, await desk.ask(prompt, [question], rules=rules), desk.style)
-
-
-def ellipsis_ids(desk: Desk) -> frozenset[int]:
-    """Tokens that spell an ellipsis, alone or behind a blank: a body may not be one."""
-    spelt = (desk.ids_of(blank + text) for text in (ELLIPSIS, "...", "…") for blank in ("", " "))
-    return frozenset(ids[0] for ids in spelt if len(ids) == 1)

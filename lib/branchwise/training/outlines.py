@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
 
 
 class Outlines:
-    """Draws such documents; all chance comes from `rng`, and `tell` puts a world into words."""
+    """Draws such documents; all chance comes from `rng`."""
 
     def __init__(self, chat: ChatTokenizer, rng: random.Random) -> None:
         self.chat = chat
@@ -122,5 +122,5 @@ def _blocks(world: World, draft: bool) -> list[Block]:
     found = []
     for name, facts in profile_of(world).items():
         clauses = (fact.value if draft else CLAUSES[fact.kind].format(v=fact.value) for fact in facts)
-        found.append(Block(f" {name}".strip(), " " + ", ".join(clauses)))
+        found.append(Block(name, " " + ", ".join(clauses)))
     return found

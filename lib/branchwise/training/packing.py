@@ -116,7 +116,8 @@ def draw_batch(documents: Documents, stage: Stage, num_rows: int, row_tokens: in
     """Rows filled with documents of `stage`.
 
     A document too long for what is left of a row waits for the next one, so that long documents are
-    as frequent in training as the stage says; only what waits at the end of the batch is lost.
+    as frequent in training as the stage says; only what waits at the end of the batch is lost. Of a
+    document of several sequences those that have no room are left out, from the last on.
     """
     waiting: list[list[Sequence]] = []
     rows = [_fill_row(documents, stage, row_tokens, waiting) for _ in range(num_rows)]

@@ -1,5 +1,6 @@
 """Chat messages to token ids and back, for any tokenizer that carries a chat template."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import takewhile
@@ -99,6 +100,7 @@ class ChatTokenizer:
         tags = {tag for pair in THOUGHT_TAGS for tag in pair}
         self._tag_ids = {tag: i for tag, i in added_tokens_of(tokenizer).items() if tag in tags}
         self._shared: dict[tuple, list[int]] = {}
+        self._alike: dict[str, frozenset[int]] = {}
         self.notes = self._notes()
 
     @classmethod
@@ -246,6 +248,14 @@ class ChatTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it is, no special token added: what spells a control token is one."""
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def tokens_like(self, pattern: str) -> frozenset[int]:
+        """The ids of all tokens whose whole text, decoded alone, a regular expression matches."""
+        if pattern not in self._alike:
+            whole = re.compile(pattern)
+            texts = ((token, self.decode([token])) for token in range(len(self.tokenizer)))
+            self._alike[pattern] = frozenset(token for token, text in texts if whole.fullmatch(text))
+        return self._alike[pattern]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
