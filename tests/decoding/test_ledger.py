@@ -165,28 +165,25 @@ def test_branches_that_go_on_from_a_last_token() -> None:
     assert sum(rows) == booked(made)
 
 
-def test_a_stop_text_leaves_its_tokens_to_be_computed(random_model_folder: Path) -> None:
+def test_a_stop_text_leaves_no_tokens_to_be_paid_for(random_model_folder: Path) -> None:
     loaded = ModelSource(ModelEntry(path=str(random_model_folder), device="cpu")).loaded
     decoder = TreeDecoder(loaded.model, loaded.chat.tokenizer)
     prompt = loaded.chat.encode("Who is Mara?")
     (free,) = ask(decoder, [prompt], Rules(4), "before")
     word = decoder.tokenizer.decode(free.ids[:2])[-1]
 
-    async def script() -> list[Completion]:
+    async def script() -> tuple[Completion, int, Completion]:
         branch = decoder.open(prompt, "g")
         cut = await decoder.generate(branch, Rules(9, stop_texts=(word,)))
-        return [cut, await decoder.generate(decoder.fork(branch, [[50, 51]])[0], 1)]
+        kept = branch.num_tokens
+        return cut, kept, await decoder.generate(decoder.fork(branch, [[50, 51]])[0], 1)
 
     with rows_of(decoder.model) as rows:
-        cut, further = run(script(), decoder.step)
+        cut, kept, further = run(script(), decoder.step)
     assert cut.text is not None
-    assert further.tokens == (
-        len(prompt) + len(cut.ids) + 2,
-        1 + 2,
-        len(prompt) + len(cut.ids) - 1,
-        1,
-        0,
-    )
+    # The first of two tokens was computed; of the second what stood before the stop text is written anew.
+    computed = len(prompt) + len(cut.ids) - 1
+    assert further.tokens == (kept + 2, kept - computed + 2, computed, 1, 0)
     assert sum(rows) == booked([cut.tokens, further.tokens])
 
 

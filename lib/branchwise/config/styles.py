@@ -45,7 +45,7 @@ def style_settings(experiment: Experiment, dataset: str, model: str) -> dict[str
     wording = experiment.catalogues.datasets[dataset]
     name = style_name(experiment, wording, experiment.catalogues.models[model])
     entry = experiment.catalogues.styles[name]
-    settings = plain_style(name, entry, wording).model_dump(mode="json")
+    settings = plain_style(name, entry, wording).model_dump(mode="json", exclude_none=True)
     if entry.shots:
         settings["shots"] = {"number": entry.shots, "from": entry.shots_from, **_content(entry, wording)}
     return settings
