@@ -236,6 +236,17 @@ def test_a_branch_too_long_for_the_context_is_refused() -> None:
         at_desk(Branching(), script, budget=5)
 
 
+def test_what_may_still_come_behind_a_branch() -> None:
+    async def script(desk: GroupDesk) -> None:
+        branch = desk.open("a b c d")
+        assert desk.room(branch) == desk.decoder.max_context - 4
+        await desk.generate(branch, rules=Rules(desk.room(branch)))
+        with pytest.raises(DoesNotFit):
+            await desk.generate(branch, rules=Rules(desk.room(branch) + 1))
+
+    at_desk(Branching(), script)
+
+
 def test_prompts_are_shown_as_the_model_reads_them() -> None:
     seen: list[str] = []
 

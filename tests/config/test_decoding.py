@@ -44,6 +44,10 @@ CHOICE = {"kind": "tree", "constrain": "choice"}
             {"datasets": ["cmb_exam_random_g5"], "decoders": ["tree_choice"]},
             ["tree_choice allows one letter", "set `several: true`"],
         ),
+        (
+            {"strategies": ["outline", "batch"], "decoders": ["tree_json"]},
+            ["outline writes answers in a form of its own", "tree_json holds them to another (json)"],
+        ),
         (own(kind="hf", constrain="json"), ["kind hf holds no answers to a form", "use kind tree"]),
         (own(kind="tree", constrain="jsn"), ["constrain", "jsn", "'choice', 'json' or 'regex'"]),
         (own(kind="tree", constrain="regex"), ["`pattern` belongs to `constrain: regex`"]),

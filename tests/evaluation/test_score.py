@@ -103,8 +103,8 @@ def test_a_cell_by_hand() -> None:
     rows = [
         row("g", "q1"),
         row("g", "q2", "Rome", kind="two_hop"),
-        row("g", "q3", "the Oslo.", well_formed=False),
-        row("h", "q1", "Oslo Fjord", kind="two_hop", guess=0.5),
+        row("g", "q3", "the Oslo.", well_formed=False, notes=("no_outline", "in_one_go")),
+        row("h", "q1", "Oslo Fjord", kind="two_hop", guess=0.5, notes=("no_outline",)),
         row("h", "q2", ""),
     ]
     runs = (group_run("g", 3, found("g", EDGES, KNOWN, fallback="no list")), group_run("h", 2))
@@ -127,6 +127,7 @@ def test_a_cell_by_hand() -> None:
     assert scores.by_kind["look_up"]["em"].n == 3
     assert list(scores.by_kind) == ["look_up", "two_hop"]
     assert scores.fallbacks == {"no list": 1}
+    assert scores.noted == {"no_outline": 2, "in_one_go": 1}
     assert scores.throughput is not None
     assert scores.throughput.model_dump() == {
         **{"makespan_s": 4.0, "groups_in_flight": 3, "num_groups": 2, "num_questions": 5},

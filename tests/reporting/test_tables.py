@@ -313,6 +313,9 @@ def test_times_are_compared_with_their_noise_beside_them(root: Path) -> None:
     cost = tables.cost(results).set_index(["strategy", "decoder"])
     assert cost.loc[("batch", "tree"), "wall ms"].startswith("120.0 [")
     assert cost.loc[("batch", "tree"), "ideal ms"].startswith("60.0 [")
+    # Of each group its generated tokens by its own time, then the mean.
+    rates = [TOKENS.generated / wall_s for wall_s in WALLS.values()]
+    assert cost.loc[("batch", "tree"), "tokens / s"].startswith(f"{sum(rates) / len(rates):.1f} [")
     for name in ("cost", "differences", "decoders"):
         note = notes.note_of(name, results)
         assert "A/A: batch timed twice" in note
@@ -323,6 +326,19 @@ def test_times_are_compared_with_their_noise_beside_them(root: Path) -> None:
     assert list(decoders["weights"]) == ["plain", "the model's own"]
     assert decoders["wall difference, ms"].iloc[1].startswith("0.0 ")
     assert decoders["wall difference, ms"].iloc[0] == ""
+
+
+def test_what_is_noted_of_answers_stands_under_the_tables(root: Path) -> None:
+    right = {"batch": five_groups(True), "sequential": five_groups(True)}
+    results = results_of(made(root, decoders=["tree"]), right, dict.fromkeys(right, WALLS))
+    assert notes.answer_notes(results) == []
+    cell = next(c for c in results.scores if c.strategy == "batch")
+    noted = {"no_outline": 2, "written_in_one_go": 1}
+    results.scores[cell] = results.scores[cell].model_copy(update={"noted": noted})
+    (note,) = notes.answer_notes(results)
+    assert note.startswith("Noted of answers: worlds two hop g2, ")
+    assert note.endswith("batch, tree: 2 no outline, 1 written in one go of 5.")
+    assert note in notes.note_of("accuracy", results)
 
 
 def test_different_machines_are_told(root: Path) -> None:

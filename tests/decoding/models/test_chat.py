@@ -35,6 +35,16 @@ def test_a_template_without_a_system_role_gets_it_in_the_user_turn(tmp_path: Pat
     assert chat.prompt_text(MESSAGES) == "<user>Be brief.\nWho?"
 
 
+def test_tokens_of_a_vocabulary_by_what_they_spell(tmp_path: Path) -> None:
+    """By their whole text, a blank before it included."""
+    save_tokenizer(tmp_path, 512, ("....", "a ...."))
+    chat = ChatTokenizer.load(tmp_path)
+    (dots,) = chat.tokens_like(r"\s*\.{2,}")
+    assert chat.decode([dots]) == "...."
+    assert chat.tokens_like("no such token") == frozenset()
+    assert {chat.decode([token]) for token in chat.tokens_like(r"\s*home")} == {"home"}
+
+
 def test_a_template_with_a_system_role_keeps_it(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, 512)
     chat = ChatTokenizer.load(tmp_path)
