@@ -331,8 +331,8 @@ FAULTS = (
     Fault(
         "seconds under a head of milliseconds",
         "reporting/tables.py",
-        "(1000, 1) if timed else (1, 1)",
-        "(1, 1)",
+        '{"wall_s": 1000, "ideal_s": 1000,',
+        '{"wall_s": 1, "ideal_s": 1000,',
     ),
     Fault(
         "a p-value at its floor is written as found",
@@ -356,8 +356,30 @@ FAULTS = (
     Fault(
         "a question without its own passage in all in one",
         "prompts/rendering.py",
-        '        lines.append(f"{own}{number}. {_asked(question)}")',
-        '        lines.append(f"{number}. {_asked(question)}")',
+        '        lines.append(f"{own}{number}. {question_text(question)}")',
+        '        lines.append(f"{number}. {question_text(question)}")',
+    ),
+    # ----- outlines -----
+    Fault(
+        "a stop text stays in its branch",
+        "decoding/scheduler.py",
+        "self.tree.shorten(branch.tip, cut.num_kept)",
+        "self.tree.shorten(branch.tip, len(branch.tip.tokens))",
+        tests="decoding/test_verbs.py",
+    ),
+    Fault(
+        "each branch of an answer has its whole budget",
+        "strategies/outline_writing.py",
+        "share = self.left // len(going_on)",
+        "share = self.rules.max_new_tokens",
+        tests="strategies/test_outline.py",
+    ),
+    Fault(
+        "a join sees what it should see anew",
+        "strategies/outline_writing.py",
+        "own = [branch.token_ids[base.num_tokens :] for branch in branches]",
+        "own = [branch.token_ids for branch in branches]",
+        tests="strategies/test_outline.py",
     ),
     # ----- dependencies -----
     Fault(
@@ -443,7 +465,7 @@ FAULTS = (
     Fault(
         "the style is no part of a cell",
         "config/identity.py",
-        '        "style": style_settings(experiment, cell.dataset, cell.model),\n',
+        '        "style": style,\n',
         "",
     ),
     Fault(
