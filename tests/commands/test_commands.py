@@ -73,6 +73,12 @@ def test_ask_says_which_question_waited_for_which() -> None:
     assert "q1 after" not in result.stderr
 
 
+def test_ask_says_what_is_noted_of_an_answer() -> None:
+    style = ("--set", "style=made_outline", "--max-new-tokens", "9")
+    result = branchwise("ask", "--strategy", "outline", *style, *CONTEXT, *QUESTIONS[:2])
+    assert "cut off" in result.stderr
+
+
 def test_ask_takes_a_group_of_a_data_set_and_marks_what_is_right(own: str) -> None:
     result = branchwise(
         "ask", "--dataset", "mine", "--group", "second", "--set", own, "--strategy", "sequential"

@@ -253,6 +253,11 @@ def _tell(record: Any, wall_s: float, scores: Mapping[str, Any], primary: str, k
     ]
     parts: list[Any] = [judged] if known and console.is_terminal else []
     parts += after or [Text("no question waited for another")]
+    parts += [
+        Text(f"{names[row.question]}: {', '.join(row.notes).replace('_', ' ')}")
+        for row in record.answers
+        if row.notes
+    ]
     Console(stderr=not console.is_terminal, soft_wrap=False).print(
         Panel(Group(*parts, Text(), _ledger(record.run, wall_s)), title="ledger, in tokens", expand=False)
     )
