@@ -1,7 +1,10 @@
 """A small experiment on a random model, and commands called as the command line calls them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import yaml
@@ -27,6 +30,20 @@ def branchwise(*words: object, **environment: str) -> Result:
     import_all()
     wide = {"COLUMNS": "1000", **environment}
     return CliRunner().invoke(app, [str(word) for word in words], env=wide)
+
+
+def without_torch(*words: object) -> CompletedProcess[str]:
+    """What a command does in a process of its own; an error where it has imported torch."""
+    code = (
+        "import sys; from branchwise.commands.registered import import_all; import_all()\n"
+        "from branchwise.commands.main import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'torch'"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def told(result: Result) -> str:

@@ -1,12 +1,10 @@
 """`branchwise lanes`: a figure from what a cell keeps, without torch, and what is refused."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.commands.small import Small, told
+from tests.commands.small import Small, told, without_torch
 
 NAME = "own/random/collab_gold_see/tree"
 
@@ -35,16 +33,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory, random_model_folder: Path
 
 
 def test_a_cell_is_drawn_by_its_name_and_by_its_folder(answered: Small, tmp_path: Path) -> None:
-    code = (
-        "import sys; from branchwise.commands.registered import import_all; import_all()\n"
-        "from branchwise.commands.main import app\n"
-        "try: app(sys.argv[1:])\n"
-        "except SystemExit as end: assert not end.code\n"
-        "assert not {'torch', 'transformers'} & set(sys.modules), 'torch'"
-    )
-    words = ["lanes", NAME, "--config", str(answered.config), "--out", str(tmp_path / "named")]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = without_torch("lanes", NAME, "--config", answered.config, "--out", tmp_path / "named")
     assert f"figure in {tmp_path / 'named'}.svg, .pdf and .png" in done.stderr
     svg = (tmp_path / "named.svg").read_text(encoding="utf-8")
     assert "fork, only read:" in svg and "answer, " in svg

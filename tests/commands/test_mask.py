@@ -1,14 +1,12 @@
 """`branchwise mask`: file and figure of a group, redrawing without torch, and what is refused."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from branchwise.masks import MaskRecord
 from branchwise.results import read_json
-from tests.commands.small import Small, branchwise, told
+from tests.commands.small import Small, branchwise, told, without_torch
 
 
 @pytest.fixture
@@ -40,16 +38,7 @@ def test_a_group_is_recorded_and_drawn(small: Small, tmp_path: Path) -> None:
     ]
     drawn = {suffix: stem.with_suffix(suffix).read_bytes() for suffix in (".svg", ".pdf", ".png")}
     again = tmp_path / "again"
-    code = (
-        "import sys; from branchwise.commands.registered import import_all; import_all()\n"
-        "from branchwise.commands.main import app\n"
-        "try: app(sys.argv[1:])\n"
-        "except SystemExit as end: assert not end.code\n"
-        "assert not {'torch', 'transformers'} & set(sys.modules), 'torch'"
-    )
-    words = ["mask", "--from", str(stem.with_suffix(".json")), "--out", str(again)]
-    redrawn = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert redrawn.returncode == 0, redrawn.stderr
+    without_torch("mask", "--from", stem.with_suffix(".json"), "--out", again)
     assert not again.with_suffix(".json").exists()
     for suffix, content in drawn.items():
         assert again.with_suffix(suffix).read_bytes() == content

@@ -14,7 +14,7 @@ import yaml
 
 from branchwise.data.types import Group, Question
 from branchwise.prompts.rendering import Message, question_text, single
-from branchwise.prompts.style import OutlineWords, PromptStyle
+from branchwise.prompts.style import OutlineWords, PromptStyle, numbered
 from branchwise.records import Record
 
 MARK = "####"
@@ -71,7 +71,7 @@ def point(
     """Skeleton-of-Thought's second request: one point, `number` of `titles`, counted from one."""
     said = words_of(style).point.format(
         question=_hinted(question, style),
-        titles="\n".join(f"{place}. {title}" for place, title in enumerate(titles, start=1)),
+        titles=numbered(titles),
         number=number,
         title=titles[number - 1],
     )
@@ -123,10 +123,10 @@ class Outline(NamedTuple):
     @property
     def is_titles(self) -> bool:
         """Whether no block has a body: what stands behind each colon is an ellipsis, or nothing."""
-        return all(block.colon and not block.body.strip(_DOTS) for block in self.blocks)
+        return all(block.colon and not block.body.strip(_NO_BODY) for block in self.blocks)
 
 
-_DOTS = " .…\n\t"
+_NO_BODY = " .…\n\t"
 
 
 def read_outline(text: str) -> Outline:

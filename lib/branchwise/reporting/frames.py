@@ -71,22 +71,18 @@ class Results:
 
     @cached_property
     def timed(self) -> dict[Cell, dict[str, Metric]]:
-        """Of each cell the means of `seconds` and `tokens_per_s` over groups, with intervals: tables ask
-        for each often.
+        """Of each cell the means of `seconds` over groups, with intervals, and of `tokens_per_s`, the
+        tokens that a group generates by its wall time: tables ask for each often.
         """
-        found = {cell: dict(self.seconds(cell)) for cell in self.scores}
-        for cell, values in found.items():
+        found = {}
+        for cell, scores in self.scores.items():
+            values = self.seconds(cell)
             if values:
-                values["tokens_per_s"] = self.tokens_per_s(cell)
-        return {
-            cell: {name: metric_of_amounts(one) for name, one in values.items()}
-            for cell, values in found.items()
-        }
-
-    def tokens_per_s(self, cell: Cell) -> dict[str, float]:
-        """Group -> tokens that its answers took to generate, by its wall time."""
-        generated = {group.group: group.generated for group in self.scores[cell].groups}
-        return {name: generated[name] / wall_s for name, wall_s in self._walls(cell).items()}
+                generated = {group.group: group.generated for group in scores.groups}
+                walls = values["wall_s"].items()
+                values["tokens_per_s"] = {name: generated[name] / wall_s for name, wall_s in walls}
+            found[cell] = {name: metric_of_amounts(one) for name, one in values.items()}
+        return found
 
     def seconds(self, cell: Cell) -> dict[str, dict[str, float]]:
         """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what the

@@ -1,7 +1,7 @@
 """An outlined answer in the making: pieces of text, blocks of branches, and what went otherwise."""
 
 from asyncio import gather
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -88,6 +88,10 @@ class Writing:
         notes = tuple(dict.fromkeys(self.notes))
         return Answered(self.question, reading, raw, tuple(self.asks), notes=notes)
 
+    def _note(self, faults: Mapping[str, bool]) -> None:
+        """Note those of some kinds of faults that there are."""
+        self.notes += [name for name, is_there in faults.items() if is_there]
+
     async def _in_one_go(self) -> Answered:
         """As `plain` answers; what was spent on the outline stays on the ledger."""
         self.notes.append(IN_ONE_GO)
@@ -121,7 +125,7 @@ class Writing:
             reply = await self._generate(trunk, "answer", ends, self.left, asks=first)
             self._wrote(reply)
             if not may_open:
-                self.notes += [TOO_MANY_BLOCKS] * (MARK in reply.text)
+                self._note({TOO_MANY_BLOCKS: MARK in reply.text})
                 return False, trunk
             if reply.stop_text not in self.marks:
                 return False, trunk
@@ -182,15 +186,16 @@ class Writing:
 
     def _note_faults(self, found: list[Block], kept: list[Block]) -> None:
         titles = [block.title for block in kept]
-        faults = {
-            EMPTY_TITLE: len(kept) < len(found),
-            REPEATED_TITLE: len(set(titles)) < len(titles),
-            NESTED: any("#" in block.title for block in found),
-            NO_TITLES: not kept,
-            ONE_BRANCH: len(kept) == 1,
-            TOO_MANY: len(kept) > self.options.max_branches,
-        }
-        self.notes += [name for name, is_there in faults.items() if is_there]
+        self._note(
+            {
+                EMPTY_TITLE: len(kept) < len(found),
+                REPEATED_TITLE: len(set(titles)) < len(titles),
+                NESTED: any("#" in block.title for block in found),
+                NO_TITLES: not kept,
+                ONE_BRANCH: len(kept) == 1,
+                TOO_MANY: len(kept) > self.options.max_branches,
+            }
+        )
 
     def _joined(self, trunk: "Branch", base: "Branch", branches: "Sequence[Branch]") -> "Branch":
         """What the answer goes on from: all branches where they are, or their tokens computed anew, one
@@ -219,7 +224,7 @@ class Writing:
             (said,) = self.desk.fork(head, [behind + MARK])
             pattern = title_pattern(first=not blocks and not self.num_blocks)
             budget = min(self.options.title_tokens, max(1, self.left))
-            reply = await self._generate(said, "outline", (*COLONS, END), budget, pattern)
+            reply = await self._generate(said, OUTLINE, (*COLONS, END), budget, pattern)
             self.left -= len(reply.ids)
             title, colon = reply.text.strip(), reply.stop_text
             if colon not in COLONS or any(title == block.title for block in blocks):
@@ -230,8 +235,12 @@ class Writing:
             head, behind = said, colon + ELLIPSIS + self.gap
             if len(blocks) > self.options.max_branches:
                 break
-        self.notes += [REPEATED_TITLE] * (colon in COLONS and head is not said)
-        self.notes += [NO_END] * (colon not in (*COLONS, END))
+        self._note(
+            {
+                REPEATED_TITLE: colon in COLONS and head is not said,
+                NO_END: colon not in (*COLONS, END),
+            }
+        )
         # Without what ended the titles, if that was no end.
         (seeing,) = self.desk.fork(head, [behind + MARK + END])
         for branch in {head, said} - {trunk}:
@@ -246,17 +255,16 @@ class Writing:
         answer.
         """
         (head,) = self.desk.fork(trunk, [gap + MARK])
-        reply = await self._generate(head, "outline", (END,), self.left)
+        reply = await self._generate(head, OUTLINE, (END,), self.left)
         self.left -= len(reply.ids)
         end = END if reply.stop_text == END else ""
         found = read_outline(reply.text + end)
         seeing = self._forked(head, END) if end else head
         if found.has_end and found.blocks and found.is_titles:
             return _Titles(found.blocks, seeing)
-        self.notes.append(WRITTEN_OUT if found.has_end else NO_END)
+        self._note({WRITTEN_OUT: found.has_end, NO_END: not found.has_end, CUT_OFF: not reply.is_over})
         self.text += gap + MARK + reply.text + end
         self.is_over = not end
-        self.notes += [CUT_OFF] * (not reply.is_over)
         return _Titles(None, seeing)
 
     async def _bodies(self, branches: "list[Branch]") -> list[str]:
@@ -285,12 +293,13 @@ class Writing:
                 elif reply.is_over:
                     continue
                 going_on.append(number)
-        faults = {
-            CUT_BRANCH: bool(going_on),
-            EMPTY_BRANCH: not all(text.strip() for text in texts),
-            NESTED: any(END in text for text in texts),
-        }
-        self.notes += [name for name, is_there in faults.items() if is_there]
+        self._note(
+            {
+                CUT_BRANCH: bool(going_on),
+                EMPTY_BRANCH: not all(text.strip() for text in texts),
+                NESTED: any(END in text for text in texts),
+            }
+        )
         return texts
 
     async def _generate(

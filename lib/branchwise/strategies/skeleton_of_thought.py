@@ -14,6 +14,7 @@ from pydantic import Field
 from branchwise.data.types import Group, Question
 from branchwise.prompts import reading_of
 from branchwise.prompts.outlining import point, points, skeleton
+from branchwise.prompts.style import numbered
 from branchwise.records import Record
 from branchwise.strategies.base import OUTLINE, Answered, Desk
 from branchwise.strategies.outline_writing import CUT_BRANCH, NO_OUTLINE, TOO_MANY
@@ -56,8 +57,9 @@ async def _pointed(group: Group, question: Question, desk: Desk, options: Option
         for number in range(1, len(titles) + 1)
     )
     replies = await gather(*asks)
-    lines = (f"{title}: {reply.text.strip()}" for title, reply in zip(titles, replies, strict=True))
-    raw = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))
+    raw = numbered(
+        [f"{title}: {reply.text.strip()}" for title, reply in zip(titles, replies, strict=True)]
+    )
     indices = tuple(reply.index for reply in (first, *replies))
     notes = () if all(reply.is_over for reply in replies) else (CUT_BRANCH,)
     return Answered(question, reading_of(raw, question, desk.style), raw, indices, notes=notes)
