@@ -19,6 +19,11 @@ class TimedRun(Record):
     again: bool = Field(False, description="The A/A run: the reference, timed as if it were another.")
     group: str
     repeat: int
+    prefix: Literal["warm", "cold"] | None = Field(
+        None,
+        description="What prompts of all groups begin with (instruction, shots) was computed before "
+        "(warm) or in this run (cold); null: nothing of the kind is kept.",
+    )
     place: int = Field(description="Which of the runs of this group and repeat it was, from 0.")
     wall_s: float = Field(description="From the first prompt rendered to the last answer known.")
     ideal_s: float = Field(description="Critical path of this very run: unbounded machines.")
@@ -56,14 +61,31 @@ class GroupTime(Record):
 
 
 def medians(runs: tuple[TimedRun, ...]) -> dict[tuple[str, str, bool], dict[str, GroupTime]]:
-    """(strategy, decoder, again) -> group -> its run of median wall time."""
+    """(strategy, decoder, again) -> group -> its run of median wall time, with a warm prefix where one
+    is kept: that is what a server gives.
+    """
     found: dict[tuple[str, str, bool], dict[str, list[TimedRun]]] = {}
     for run in runs:
+        if run.prefix == "cold":
+            continue
         key = (run.strategy, run.decoder, run.again)
         found.setdefault(key, {}).setdefault(run.group, []).append(run)
     return {
         key: {group: _middle(mine) for group, mine in groups.items()} for key, groups in found.items()
     }
+
+
+def cold_costs(runs: tuple[TimedRun, ...]) -> dict[tuple[str, str], float]:
+    """(strategy, decoder) -> median over groups of what a cold prefix takes beyond the median warm run,
+    in seconds.
+    """
+    warm = medians(runs)
+    found: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        if run.prefix == "cold":
+            key = run.strategy, run.decoder
+            found.setdefault(key, []).append(run.wall_s - warm[*key, False][run.group].wall_s)
+    return {key: statistics.median(each) for key, each in found.items()}
 
 
 def _middle(runs: list[TimedRun]) -> GroupTime:

@@ -44,6 +44,21 @@ def bench(
         str, typer.Option(help="float32, bfloat16, or auto: what the device is made for.")
     ] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            help="Instead: OpenVINO GenAI, CTranslate2, llama.cpp and transformers beside the tree, on a "
+            "real model in float32 on the CPU; of the other options these go with it: --path, "
+            "--layout (systems), --threads, --out, --rounds, --squad, --figure."
+        ),
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of --peers.")] = 3,
+    squad: Annotated[
+        Path | None, typer.Option(help="SQuAD's dev-v1.1.json for --peers; else made text.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw --peers to this file (.pdf, .svg or .png).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
 ) -> None:
     """Time the tree decoder beside every baseline, on a true architecture with random weights.
@@ -52,6 +67,11 @@ def bench(
     the floor, with bandwidth and FLOP/s measured in this process. Ratios between layouts of one run
     mean something; times of a CPU say nothing about a GPU.
     """
+    if peers:
+        from branchwise.bench.peers.command import bench_peers
+
+        bench_peers(path, squad, rounds, threads, layout, out, figure)
+        return
     import torch
 
     from branchwise.bench.layouts import ExpandedBatch, PaddedBatch, SequentialReuse, Tree, by_name

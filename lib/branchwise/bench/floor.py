@@ -14,8 +14,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from branchwise.decoding.models.facts import heads_of
+from branchwise.decoding.products.linear import other_products
 
-READ_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
+READ_BYTES = {"cpu": 2**30, "cuda": 4 * 2**30}
+"""Much more than any cache holds, as the weights of a model are."""
 GEMM_ROWS = {"cpu": 512, "cuda": 4096}
 AT_ONCE = {"cpu": 1, "cuda": 20}
 """On a GPU a single read or product takes less time than it takes to start and wait for it."""
@@ -40,14 +42,19 @@ def clock(device: torch.device) -> float:
 
 
 def measure_machine(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> Machine:
-    """Read a buffer much larger than the caches, and multiply matrices; the best of `repeats`."""
+    """Read a buffer much larger than the caches, and multiply matrices, by the fastest product that there
+    is: a floor is nothing that a better kernel goes below. The best of `repeats`.
+    """
     num_bytes, num_rows, times = READ_BYTES[device.type], GEMM_ROWS[device.type], AT_ONCE[device.type]
     buffer = torch.ones(num_bytes // dtype.itemsize, device=device, dtype=dtype)
     read_s = _best(lambda: buffer.sum(), device, repeats, times)
     width = 4096
     rows = torch.randn(num_rows, width, device=device, dtype=dtype)
-    weight = torch.randn(width, width, device=device, dtype=dtype)
-    multiply_s = _best(lambda: rows @ weight, device, repeats, times)
+    linear = nn.Linear(width, width, bias=False, device=device, dtype=dtype)
+    with torch.inference_mode():
+        multiply_s = _best(lambda: linear(rows), device, repeats, times)
+        for product in other_products(linear):
+            multiply_s = min(multiply_s, _best(lambda of=product: of(rows), device, repeats, times))
     return Machine(num_bytes / read_s, 2 * num_rows * width * width / multiply_s)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from branchwise.decoding.completing import CompletingEngine
+from branchwise.decoding.options import Kernel, Products
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
 
@@ -162,21 +163,22 @@ class ExpandedBatch(PaddedBatch):
 
 
 class Tree(Layout):
-    """The tree decoder. `lengths`: stop each branch after so many tokens."""
+    """The tree decoder, nothing set. `lengths`: stop each branch after so many tokens. Each step puts the
+    decoder into the model and takes it out again, since other layouts use the model between.
+    """
 
     name = "tree"
-    kernel = "cascade"
-    packed_weights = True
+    kernel: Kernel = "auto"
+    products: Products = "auto"
     compile_mode: str | None = None
     lengths: list[int] | None = None
 
     def __init__(self, model: PreTrainedModel, prefix_P: Tensor, questions_BQ: Tensor) -> None:
         super().__init__(model, prefix_P, questions_BQ)
-        # Packing weights is part of loading a model, not of answering.
         self.decoder = CompletingEngine(
             model,
             kernel=self.kernel,
-            packed_weights=self.packed_weights,
+            products=self.products,
             compile_mode=self.compile_mode,
         )
         self.loop = asyncio.new_event_loop()
@@ -212,7 +214,7 @@ class Tree(Layout):
         }
 
     def notes(self) -> dict[str, str]:
-        return {"kernel": self.decoder.kernel, "weights": self.decoder.weight_layout}
+        return {"kernel": self.decoder.kernel, "products": self.decoder.product_layout}
 
 
 class PackedSequence(Layout):
@@ -264,21 +266,23 @@ class TreeDense(Tree):
 
     name = "tree, dense mask"
     kernel = "dense"
-    packed_weights = False
+    products = "plain"
 
 
-class TreePlainWeights(Tree):
-    """The tree decoder without packed weights: what the cascade alone brings."""
+class TreeCascade(Tree):
+    """The tree decoder by what torch has: what the cascade alone brings."""
 
-    name = "tree, weights not packed"
-    packed_weights = False
+    name = "tree, cascade in torch"
+    kernel = "cascade"
+    products = "plain"
 
 
 class TreeCompiled(Tree):
     """The tree decoder, its steps compiled; on a GPU, CUDA graphs. The first steps compile."""
 
     name = "tree, compiled"
-    packed_weights = False
+    kernel = "cascade"
+    products = "plain"
     compile_mode = "reduce-overhead"
 
 
@@ -289,7 +293,7 @@ LAYOUTS: tuple[type[Layout], ...] = (
     ExpandedBatch,
     PackedSequence,
     TreeDense,
-    TreePlainWeights,
+    TreeCascade,
     Tree,
 )
 

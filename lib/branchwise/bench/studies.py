@@ -70,8 +70,8 @@ def in_flight(
     length. Also what the tree holds at most, at the end, and after doing it again.
     """
     prompts = [_prompts(model, prefix, count, seed=group) for group in range(num_groups)]
-    one = CompletingEngine(model, packed_weights=None)
-    all_at_once = CompletingEngine(model, kernel="cascade", packed_weights=None)
+    one = CompletingEngine(model)
+    all_at_once = CompletingEngine(model)
     one.complete(prompts[0], 2)
     started = clock(model.device)
     separate = [one.complete(some, num_tokens) for some in prompts]
@@ -180,9 +180,9 @@ def one_row(
     # Without its own, the model has nowhere to stop before the number of tokens.
     own, model.generation_config = model.generation_config, GenerationConfig()
     try:
-        for kernel in ("dense", "cascade"):
-            engine = CompletingEngine(model, kernel=kernel, packed_weights=None)
-            works[f"tree, {kernel}"] = partial(engine.complete, [prompt])
+        in_torch = CompletingEngine(model, kernel="cascade", products="plain")
+        for name, engine in {"tree": CompletingEngine(model), "tree in torch": in_torch}.items():
+            works[name] = partial(engine.complete, [prompt])
         steps: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(repeats):
             for name, work in works.items():

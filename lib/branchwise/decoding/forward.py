@@ -4,7 +4,7 @@ Shape legend: N tokens of a step, R rows whose logits are asked for, V words of 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -18,11 +18,16 @@ from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.held.cache import TreeCache
 from branchwise.decoding.held.positions import GridRotary
-from branchwise.decoding.held.tree import Node, Pending, TokenTree, is_below
+from branchwise.decoding.held.tree import Node, Pending, Together, TokenTree, is_below
+from branchwise.decoding.mixers.mixing import Mixed, Mixing
+from branchwise.decoding.mixers.modules import Columns
 from branchwise.decoding.models.usable import check_mode
 from branchwise.decoding.options import TreeOptions
-from branchwise.decoding.products.packed import PackedWeights
+from branchwise.decoding.products.heads import ProjectedHeads
+from branchwise.decoding.products.linear import LinearProducts
+from branchwise.decoding.products.small import SmallOperations
 from branchwise.decoding.seat import seat_of
+from branchwise.decoding.threads import Threads
 from branchwise.decoding.torch_compile import compiled
 from branchwise.errors import UserError
 
@@ -37,8 +42,8 @@ class Outcome(NamedTuple):
 
 
 class ForwardPass:
-    """Runs a model over a token tree. `num_passes` and `num_rows` count what it did; `weights` says in
-    which layout it multiplies by them. `observer`, where there is one, is shown the kernel after each
+    """Runs a model over a token tree. `num_passes` and `num_rows` count what it did; `products` says
+    by what it multiplies. `observer`, where there is one, is shown the kernel after each
     pass, while that still has the step and what was made for it.
     """
 
@@ -47,8 +52,8 @@ class ForwardPass:
         model: PreTrainedModel,
         tree: TokenTree,
         kernel: str,
-        packed_weights: bool,
         options: TreeOptions,
+        mixing: Mixing | None = None,
     ) -> None:
         self.model = model
         mode = options.compile_mode
@@ -62,8 +67,14 @@ class ForwardPass:
         self.peak_tokens = 0
         self.peak_copied_bytes = 0
         self.observer: Callable[[Kernel], None] | None = None
-        self._rotary = GridRotary(model, options.grid) if options.positions == "grid2d" else None
-        self.weights = PackedWeights(model if packed_weights else None, self._compiles)
+        self._rotary = GridRotary(model, options.grid) if options.positions.startswith("grid2d") else None
+        self._mixing = mixing
+        self.products = LinearProducts(model, options.products, self._compiles)
+        # torch.compile fuses what is small in its own way.
+        whole = None if self._compiles else model
+        self._small = SmallOperations(whole, self.products)
+        self._heads = ProjectedHeads(whole, self.products)
+        self.threads = Threads(kernel == "fused" and self.products.are_only_own and not self._compiles)
         self._seat = seat_of(model)
         self.start_anew(tree)
 
@@ -74,7 +85,7 @@ class ForwardPass:
         self.kernel: Kernel = self._kernel_type(self.cache)
 
     def attached(self) -> AbstractContextManager[None]:
-        """The tree's attention, packed weights and two-dimensional positions in the model, for as long
+        """The tree's attention, products and two-dimensional positions in the model, for as long
         as this lasts. Passes outside of it attach for themselves. See `branchwise.decoding.seat`.
         """
         return self._seat.taken(self._changes)
@@ -88,7 +99,12 @@ class ForwardPass:
     def _changes(self) -> Iterator[None]:
         check_mode(self.model)
         rotary = self._rotary.attached() if self._rotary is not None else nullcontext()
-        with tree_attention(self.model, self._compiles), self.weights.attached(), rotary:
+        mixing = self._mixing.attached() if self._mixing is not None else nullcontext()
+        with ExitStack() as stack:
+            # What takes the place of whole modules looks at their parts as they are.
+            fast = self._heads.attached(), self._small.attached(), self.products.attached()
+            for change in (tree_attention(self.model, self._compiles), *fast, rotary, mixing):
+                stack.enter_context(change)
             yield
 
     def __call__(self, tips: Sequence[Node]) -> Outcome:
@@ -115,7 +131,9 @@ class ForwardPass:
         position_N = torch.tensor(pending.positions, device=device)
         if self._rotary is not None:
             self._rotary.aim(torch.tensor(pending.x, device=device))
-        self.kernel.begin(TreeStep(tree, pending, slots_N, position_N, tree.slots.high))
+        if self._mixing is not None:
+            self._mixing.aim(_mixed(pending, device))
+        self.kernel.begin(TreeStep(tree, pending, slots, slots_N, position_N, tree.slots.high))
         last_row = {node: row for row, node in enumerate(pending.nodes)}
         ready = [node for node in dict.fromkeys(tips) if node in last_row and not node.num_pending]
         rows = [last_row[node] for node in ready]
@@ -169,7 +187,8 @@ class ForwardPass:
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
-        logits_RV = self._call(**inputs).logits[0].float()
+        with self.threads.chosen(inputs["input_ids"].shape[1]):
+            logits_RV = self._call(**inputs).logits[0].float()
         if not self.kernel.num_calls:
             raise UserError(
                 f"{type(self.model).__name__} computed its attention by itself: its branches would see "
@@ -182,6 +201,25 @@ class ForwardPass:
             is_nan = is_nan | written.isnan().any()
         return logits_RV, not bool(is_nan)
 
+    @property
+    def fused_modules(self) -> dict[str, int]:
+        """How many modules of each kind are computed in one call, once it was attached."""
+        return {**self._small.count, "attention inputs": self._heads.count}
+
     def forget(self) -> None:
         """Let go of what is kept from step to step."""
         self.kernel.forget()
+
+
+def _mixed(pending: Pending, device: torch.device) -> Mixed | None:
+    """What of a pass is mixed: each set by itself. None where nothing is."""
+    sets: dict[Together, int] = {}
+    rows = []
+    for place, (node, column) in enumerate(zip(pending.nodes, pending.columns, strict=True)):
+        if node.together is not None and node.together.mixes:
+            number = sets.setdefault(node.together, len(sets))
+            rows.append((place, number, column, node.together.seed))
+    if not rows:
+        return None
+    place_M, *columns = torch.tensor(rows, device=device).T
+    return Mixed(torch.zeros_like(place_M), place_M, Columns(*columns))

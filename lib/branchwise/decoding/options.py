@@ -17,6 +17,21 @@ Layout = Literal["path", "shared", "consecutive"]
 """Where the children of a fork stand: each where its parent ends; so that all end together; or each where
 the one before it ends."""
 
+Positions = Literal["path", "shared", "grid2d", "grid2d_shared"]
+"""Where they stand by a decoder's option, which knows two-dimensional ones too."""
+
+
+def layout_of(positions: Positions) -> Layout:
+    """Where the children of a fork stand along the line of positions."""
+    return "shared" if positions.endswith("shared") else "path"
+
+
+Kernel = Literal["auto", "dense", "cascade", "fused", "mixed", "flex"]
+"""How attention is computed; see `TreeOptions.kernel`."""
+
+Products = Literal["auto", "plain", "rows", "onednn"]
+"""Whose products the linear modules of a model are; see `TreeOptions.products`."""
+
 Fusion = Literal["avg", "max", "prob_avg", "weighted_avg", "weighted_max"]
 """avg: mean of the logits, that is the geometric mean of the probabilities. max: the greatest of a word's
 probabilities, so that the branch that is surest of one decides. prob_avg: mean of the probabilities.
@@ -47,21 +62,25 @@ class Grid2D:
 class TreeOptions:
     """How the tree decoder computes; nothing here but `positions` and `grid` changes what it says."""
 
-    kernel: Literal["auto", "dense", "cascade", "mixed", "flex"] = option(
+    kernel: Kernel = option(  # noqa: RUF009 (it is frozen)
         "auto",
-        "How attention is computed. mixed: dense, and cascade in steps of many groups; auto: the fastest "
-        "of a short self-test, mixed where that is dense; named in run.json.",
+        "How attention is computed. fused: the cascade in one compiled call a layer (fp32 on a CPU with "
+        "a C compiler); mixed: dense, and cascade in steps of many groups; auto: the fastest of a short "
+        "self-test, mixed where that is dense; named in run.json.",
     )
-    positions: Literal["path", "shared", "grid2d"] = option(
+    positions: Positions = option(  # noqa: RUF009
         "path",
         "path: a child starts at its parent's end; shared: the children of a fork end together; grid2d: "
-        "path along one axis, the branch along another.",
+        "path along one axis, the branch along another; grid2d_shared: shared along the one (as "
+        "published).",
     )
     grid: Grid2D = option(Grid2D(), "Of grid2d; see below.")  # noqa: RUF009 (it is frozen)
-    packed_weights: bool | None = option(
-        False,
-        "CPU: weights packed for few rows, for twice the memory; null: where a self-test finds them "
-        "faster.",
+    products: Products = option(  # noqa: RUF009 (it is frozen)
+        "auto",
+        "CPU, fp32: by what weights are multiplied. auto: torch's product or the project's own, which "
+        "needs a C compiler and no copy of the weights, as a self-test finds for each number of rows; "
+        "plain: torch's; rows: the project's own; onednn: as auto, and oneDNN's too, for twice the "
+        "memory of the weights.",
     )
     compile_mode: Literal["default", "reduce-overhead"] | None = option(
         None,

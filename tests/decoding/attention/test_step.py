@@ -15,8 +15,10 @@ CPU = torch.device("cpu")
 
 def step_of(tree: TokenTree, nodes, limit: int = 10**6) -> TreeStep:
     pending = tree.pending(nodes, limit)
-    slots_N = torch.tensor(tree.place(pending))
-    return TreeStep(tree, pending, slots_N, torch.tensor(pending.positions), tree.slots.high)
+    slots = tree.place(pending)
+    return TreeStep(
+        tree, pending, slots, torch.tensor(slots), torch.tensor(pending.positions), tree.slots.high
+    )
 
 
 def chain(*lengths: int):
@@ -80,7 +82,7 @@ def test_kernels_agree_on_any_tree(runs, window, groups, cap, data: st.DataObjec
     scores = scores if cap is None else cap * torch.tanh(scores / cap)
     weights = scores.masked_fill(~step.mask(window), -torch.inf).softmax(-1)
     expected = (weights @ value.repeat_interleave(groups, 1)).transpose(1, 2)
-    for name in ("dense", "cascade"):
+    for name in ("dense", "cascade", "fused"):
         kernel = KERNELS[name](TreeCache())
         kernel.begin(step)
         got = kernel.attend(query, key, value, Scoring(0.3, cap, window))

@@ -4,6 +4,7 @@ Shape legend: A query heads, H key-value heads, G = A / H, N query tokens of a s
 m the query tokens and keys of one part; of a gathered part, P problems of R rows and K keys.
 """
 
+import torch
 from torch import Tensor
 
 from branchwise.decoding.attention.kernel import Kernel
@@ -210,6 +211,18 @@ def _appended(old_PHKD: Tensor, new_PHKD: Tensor, count: int) -> Tensor:
 
 
 def _select(tensor: Tensor, slots_PK: Tensor) -> Tensor:
-    """Keys or values (H, S, D) of each problem, (P, H, K, D)."""
-    chosen = tensor.index_select(1, slots_PK.flatten())
-    return chosen.view(len(tensor), *slots_PK.shape, -1).transpose(0, 1)
+    """Keys or values (H, S, D) of each problem, (P, H, K, D).
+
+    They are the first S slots of a buffer that has room for more. `index_select` would copy all of such a
+    view before it takes a few rows of it, so the buffer is read as one matrix of rows.
+    """
+    num_heads, num_slots, width = tensor.shape
+    room, left = divmod(tensor.stride(0), width)
+    if left or room < num_slots or tensor.stride()[1:] != (width, 1):
+        # Made anew by the architecture, in an order of its own.
+        return tensor[:, slots_PK.flatten()].view(num_heads, *slots_PK.shape, -1).transpose(0, 1)
+    rows = (num_heads - 1) * room + num_slots
+    flat = tensor.as_strided((rows, width), (width, 1))
+    first_H1 = torch.arange(0, num_heads * room, room, device=tensor.device)[:, None]
+    at_PHK = slots_PK[:, None] + first_H1
+    return flat.index_select(0, at_PHK.flatten()).view(*at_PHK.shape, width)

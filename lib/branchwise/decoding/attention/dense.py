@@ -15,6 +15,7 @@ class Dense(Kernel):
     """
 
     name = "dense"
+    differentiable = True
 
     def begin(self, step: TreeStep) -> None:
         super().begin(step)

@@ -7,11 +7,13 @@ use, D head width.
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from branchwise.decoding.attention.scores import Scoring, whole
 from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.held.cache import TreeCache
+from branchwise.errors import UserError
 
 
 class Kernel(ABC):
@@ -22,6 +24,8 @@ class Kernel(ABC):
     """
 
     name: ClassVar[str]
+    differentiable: ClassVar[bool] = False
+    """Whether gradients of what it gives are right."""
 
     def __init__(self, cache: TreeCache) -> None:
         self.cache = cache
@@ -40,6 +44,11 @@ class Kernel(ABC):
         made them anew from that; returns (1, N, A, D), contiguous (some models take a view of it).
         """
         self.num_calls += 1
+        if not self.differentiable and torch.is_grad_enabled() and query.requires_grad:
+            raise UserError(
+                f"attention kernel {self.name} has no right gradients",
+                "train with the trainer's own attention, or decode under torch.no_grad()",
+            )
         window = scoring.window
         if window not in self._unmasked:
             assert self.step is not None, "begin() comes before every forward pass"

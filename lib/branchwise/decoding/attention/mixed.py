@@ -59,7 +59,7 @@ class Mixed(Kernel):
 def is_mostly_masked(step: TreeStep) -> bool:
     """Whether a step's tokens see so few of the slots in use that a mask over all is the dearer way."""
     num_pairs = len(step.pending.tokens) * step.num_slots
-    if num_pairs < FEWEST_PAIRS:
+    if num_pairs < FEWEST_PAIRS or step.peeks:
         return False
     seen = 0
     for node, num_tokens in Counter(step.pending.nodes).items():

@@ -95,8 +95,8 @@ class Plan(NamedTuple):
         return [part.copies for part in (*self.own, *self.shared) if isinstance(part, Gathered)]
 
 
-class _Block(NamedTuple):
-    """The tokens of one node that a step computes."""
+class Block(NamedTuple):
+    """The tokens of one node that a step computes, which have their slots already."""
 
     node: Node
     first: int
@@ -106,6 +106,11 @@ class _Block(NamedTuple):
     def rows(self) -> range:
         """Their rows in the step."""
         return range(self.first, self.first + self.num_tokens)
+
+    @property
+    def new_slots(self) -> list[int]:
+        """Their slots."""
+        return self.node.slots[-self.num_tokens :]
 
 
 class _Problem(NamedTuple):
@@ -119,11 +124,11 @@ class _Problem(NamedTuple):
 def make_plan(tree: TokenTree, pending: Pending) -> Plan:
     """The plan of a step whose tokens have their slots already."""
     device = tree.device
-    blocks = _blocks(pending)
+    blocks = blocks_of(pending)
     own: list[InPlace | Gathered] = []
     problems: list[_Problem] = []
     for block in blocks:
-        slots = block.node.slots[-block.num_tokens :]
+        slots = block.new_slots
         if block.num_tokens >= LONG_CHUNK:
             own.append(InPlace(_index(block.rows, device), slice(slots[0], slots[-1] + 1), causal=True))
         elif block.num_tokens > 1:
@@ -149,22 +154,19 @@ def make_plan(tree: TokenTree, pending: Pending) -> Plan:
     return Plan(tuple(own), (*shared, *_gather(short, device)))
 
 
-def _blocks(pending: Pending) -> list[_Block]:
-    blocks: list[_Block] = []
+def blocks_of(pending: Pending) -> list[Block]:
+    """The tokens of a step, node by node."""
+    blocks: list[Block] = []
     for row, node in enumerate(pending.nodes):
         if blocks and blocks[-1].node is node:
             blocks[-1] = blocks[-1]._replace(num_tokens=blocks[-1].num_tokens + 1)
         else:
-            blocks.append(_Block(node, row, 1))
+            blocks.append(Block(node, row, 1))
     return blocks
 
 
-def _assign(
-    blocks: Sequence[_Block], alone: dict[int, list[int]]
-) -> list[tuple[tuple[int, ...], list[int]]]:
-    """Keys by the blocks that see all of them, own new tokens aside; what a single row is to read
-    alone is added to `alone` instead.
-    """
+def seen_together(blocks: Sequence[Block]) -> dict[tuple[int, ...], list[int]]:
+    """Slots of keys by the blocks, as numbers, that see all of them; a block's own new tokens aside."""
     below: dict[Node, list[int]] = {}
     for number, block in enumerate(blocks):
         for ancestor in block.node.ancestors():
@@ -172,14 +174,20 @@ def _assign(
     keys: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, block in enumerate(blocks):
         # What a node held before is seen by its new tokens too; its new ones only by those below.
-        old = block.node.slots[: -block.num_tokens]
         others = below.pop(block.node, [])
-        keys[tuple(sorted((*others, number)))] += old
+        keys[tuple(sorted((*others, number)))] += block.node.slots[: -block.num_tokens]
         if others:
-            keys[tuple(others)] += block.node.slots[-block.num_tokens :]
+            keys[tuple(others)] += block.new_slots
     for node, others in below.items():
         keys[tuple(others)] += node.slots
-    sets = [(numbers, slots) for numbers, slots in keys.items() if slots]
+    return {numbers: slots for numbers, slots in keys.items() if slots}
+
+
+def _assign(
+    blocks: Sequence[Block], alone: dict[int, list[int]]
+) -> list[tuple[tuple[int, ...], list[int]]]:
+    """`seen_together`, but what a single row is to read alone is added to `alone` instead."""
+    sets = list(seen_together(blocks).items())
     single = [pair for pair in sets if all(n in alone for n in pair[0])]
     replicated = sum(len(numbers) * len(slots) for numbers, slots in single if len(numbers) > 1)
     in_common = []

@@ -12,14 +12,15 @@ from branchwise.decoding.held.tree import Pending, TokenTree
 
 @dataclass(eq=False)
 class TreeStep:
-    """The tokens of a pass, after they were given their slots, int64 (N,); positions are logical ones,
-    int64 (N,). `num_slots` slots are in use, from the first to the last.
+    """The tokens of a pass, after they were given their slots, as numbers and as int64 (N,); positions
+    are logical ones, int64 (N,). `num_slots` slots are in use, from the first to the last.
 
     A sliding window counts logical positions, so that what else is in the tree does not narrow it.
     """
 
     tree: TokenTree
     pending: Pending
+    slots: list[int]
     slots_N: Tensor
     position_N: Tensor
     num_slots: int
@@ -32,6 +33,11 @@ class TreeStep:
         if window is not None and position >= window:
             return False
         return self.num_slots == len(node.slots) + sum(len(above.slots) for above in node.ancestors())
+
+    @property
+    def peeks(self) -> bool:
+        """Whether some of its tokens see more than their ancestors hold."""
+        return any(node.together and node.together.peeks for node in set(self.pending.nodes))
 
     def mask(self, window: int | None) -> Tensor:
         """Which slots each token sees, bool (N, S), narrowed to the window if there is one."""

@@ -1,12 +1,12 @@
-"""What is fastest here: which attention kernel, and whether packed weights help."""
+"""Which attention kernel is fastest here."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from branchwise.decoding.attention.fused import why_not_fused
 from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.attention.scores import Scoring
@@ -14,12 +14,15 @@ from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.held.cache import TreeCache
 from branchwise.decoding.held.tree import TokenTree
 from branchwise.decoding.models.facts import heads_of
-from branchwise.decoding.products.packed import PackedWeights
+from branchwise.decoding.racing import race
 
 PREFIX, BRANCHES, OWN = 512, 8, 16
 """The step on which kernels are compared: a shared prefix, branches, and tokens of each one's own."""
 SECONDS = 1.0
 """How long comparing kernels may take, about."""
+MOST_TURNS = 20
+_raced: dict[tuple, dict[str, float]] = {}
+"""What was measured in this process, by kernels, heads, device, dtype and threads."""
 
 
 def fastest_kernel(model: PreTrainedModel) -> tuple[str, dict[str, float]]:
@@ -28,10 +31,24 @@ def fastest_kernel(model: PreTrainedModel) -> tuple[str, dict[str, float]]:
     fastest, that is for the few branches of one group: steps of many groups go by the cascade.
     """
     candidates = ["dense", "cascade", *(["flex"] if model.device.type == "cuda" else ())]
-    step = _example_step(model.device)
-    heads, kv_heads, width = heads_of(model)
+    if why_not_fused(model) is None:
+        candidates.append("fused")
+    shape = heads_of(model)
+    found = (tuple(candidates), shape, model.device, model.dtype, torch.get_num_threads())
+    if found not in _raced:
+        _raced[found] = _times(candidates, shape, model.device, model.dtype)
+    times = _raced[found]
+    best = min(times, key=times.__getitem__)
+    return "mixed" if best == "dense" else best, times
+
+
+def _times(
+    candidates: Sequence[str], shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype
+) -> dict[str, float]:
+    """Seconds of each kernel for the example's step of one layer."""
+    step, (heads, kv_heads, width) = _example_step(device), shape
     query, key, value = (
-        torch.randn(1, count, rows, width, device=model.device, dtype=model.dtype)
+        torch.randn(1, count, rows, width, device=device, dtype=dtype)
         for count, rows in ((heads, BRANCHES), (kv_heads, step.num_slots), (kv_heads, step.num_slots))
     )
     scoring = Scoring(width**-0.5, None, None)
@@ -41,9 +58,7 @@ def fastest_kernel(model: PreTrainedModel) -> tuple[str, dict[str, float]]:
         kernel.begin(step)
         return lambda: kernel.attend(query, key, value, scoring)
 
-    times = _race({name: work(name) for name in candidates}, model.device)
-    best = min(times, key=times.__getitem__)
-    return "mixed" if best == "dense" else best, times
+    return race({name: work(name) for name in candidates}, device, SECONDS, MOST_TURNS)
 
 
 def _example_step(device: torch.device) -> TreeStep:
@@ -55,40 +70,7 @@ def _example_step(device: torch.device) -> TreeStep:
     for tip in tips:
         tip.tokens.append(0)
     pending = tree.pending(tips, BRANCHES)
-    slots_N = torch.tensor(tree.place(pending), device=device)
+    slots = tree.place(pending)
+    slots_N = torch.tensor(slots, device=device)
     position_N = torch.tensor(pending.positions, device=device)
-    return TreeStep(tree, pending, slots_N, position_N, tree.slots.high)
-
-
-def packing_helps(model: PreTrainedModel) -> bool:
-    """Whether the model's largest matrix is multiplied faster by a few rows in its packed layout."""
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    if model.device.type != "cpu" or model.dtype != torch.float32 or not linear:
-        return False
-    largest = max(linear, key=lambda m: m.weight.numel() if m.weight.shape[0] < 2**16 else 0)
-    rows = torch.randn(BRANCHES, largest.in_features)
-    plain = _race({"plain": lambda: largest(rows)}, model.device)["plain"]
-    with PackedWeights(largest).attached():
-        packed = _race({"packed": lambda: largest(rows)}, model.device)["packed"]
-    return packed < 0.9 * plain
-
-
-@torch.inference_mode()
-def _race(works: dict[str, Callable[[], Tensor]], device: torch.device) -> dict[str, float]:
-    """The best time of each, in seconds, run in turn until about a second is over."""
-    best = dict.fromkeys(works, float("inf"))
-    for name in works:
-        works[name]()
-    end = time.perf_counter() + SECONDS
-    for _ in range(20):
-        for name, work in works.items():
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            started = time.perf_counter()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            best[name] = min(best[name], time.perf_counter() - started)
-        if time.perf_counter() > end:
-            break
-    return best
+    return TreeStep(tree, pending, slots, slots_N, position_N, tree.slots.high)

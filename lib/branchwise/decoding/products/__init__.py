@@ -1,1 +1,1 @@
-"""How a CPU multiplies weight matrices by the few rows of a decoding step."""
+"""How a model multiplies on a CPU, and what of its layers is computed in one call."""

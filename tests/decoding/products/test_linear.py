@@ -1,4 +1,4 @@
-"""Packed weights follow the weights, whoever changes them and however."""
+"""Products follow the weights, whoever changes them and however; and only plain matrices are touched."""
 
 import pytest
 import torch
@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from branchwise import TreeDecoder
-from branchwise.decoding.products.packed import SAMPLED, PackedWeights
+from branchwise.decoding.products import linear as linear_module
+from branchwise.decoding.products.linear import LinearProducts
+from branchwise.decoding.products.onednn import SAMPLED
 from tests.architectures import greedy, model_of
 
 
@@ -20,12 +22,12 @@ def build(width: int = 40, outputs: int = 300) -> nn.Linear:
 ROWS = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
 
 
-def check(linear: nn.Module, weights: PackedWeights) -> None:
+def check(linear: nn.Module, products: LinearProducts) -> None:
     """Packed and plain give the same, and the module is as it was afterwards."""
     own = vars(linear).get("forward")
     with torch.no_grad():
         plain = linear(ROWS)
-        with weights.attached():
+        with products.attached():
             packed = linear(ROWS)
     torch.testing.assert_close(packed, plain, atol=1e-5, rtol=0)
     assert vars(linear).get("forward") is own
@@ -86,14 +88,28 @@ CHANGES = (
 )  # fmt: skip
 
 
+def made(linear: nn.Module, allowed: str) -> LinearProducts:
+    """Products of which oneDNN's are the fastest, where they may be used, as on some machines."""
+
+    def race(works, *_):
+        return {name: 1.0 if name == "onednn" else 2.0 for name in works}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_module, "race", race)
+        patch.setattr(linear_module, "_tried", {})
+        return LinearProducts(linear, allowed)
+
+
+@pytest.mark.parametrize("allowed", ["rows", "onednn"])
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`")
-def test_a_change_is_followed(change) -> None:
+def test_a_change_is_followed(change, allowed) -> None:
     linear = build()
-    weights = PackedWeights(linear)
-    check(linear, weights)
+    products = made(linear, allowed)
+    assert products.layout.startswith((allowed, "plain ("))
+    check(linear, products)
     change(linear)
-    check(linear, weights)
+    check(linear, products)
 
 
 @settings(max_examples=40, deadline=None)
@@ -102,10 +118,10 @@ def test_a_change_is_followed(change) -> None:
     part=st.sampled_from(["row", "column"]),
     data=st.data(),
 )
-def test_no_row_or_column_changes_unseen(width: int, part: str, data: st.DataObject) -> None:
+def test_no_row_or_column_changes_unseen_in_a_copy(width: int, part: str, data: st.DataObject) -> None:
     """Through `.data`, where nothing is counted: any whole row or column of `SAMPLED` or more."""
     linear = nn.Linear(width, 300)
-    weights = PackedWeights(linear)
+    products = made(linear, "onednn")
     rows = torch.randn(2, width)
     if part == "row":
         linear.weight.data[data.draw(st.integers(0, 299))] = 0.5
@@ -113,19 +129,19 @@ def test_no_row_or_column_changes_unseen(width: int, part: str, data: st.DataObj
         linear.weight.data[:, data.draw(st.integers(0, width - 1))] = 0.5
     with torch.no_grad():
         plain = linear(rows)
-        with weights.attached():
+        with products.attached():
             torch.testing.assert_close(linear(rows), plain, atol=1e-4, rtol=0)
 
 
 def test_a_few_weights_past_all_counting_are_followed_on_request() -> None:
     linear = nn.Linear(600, 300)
-    weights = PackedWeights(linear)
+    products = made(linear, "onednn")
     linear.weight.data[5, 77] = 30.0
-    weights.refresh()
+    products.refresh()
     rows = torch.randn(2, 600)
     with torch.no_grad():
         plain = linear(rows)
-        with weights.attached():
+        with products.attached():
             torch.testing.assert_close(linear(rows), plain, atol=1e-4, rtol=0)
 
 
@@ -141,12 +157,12 @@ class Halved(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
-def test_a_subclass_of_tensors_is_never_packed() -> None:
+def test_a_subclass_of_tensors_is_left_to_torch() -> None:
     linear = build()
     linear.weight = nn.Parameter(linear.weight.detach().as_subclass(Halved))
-    weights = PackedWeights(linear)
-    assert weights.layout == "plain"
-    check(linear, weights)
+    products = made(linear, "onednn")
+    assert products.layout == "plain"
+    check(linear, products)
 
 
 def test_a_decoder_follows_an_adapter_that_is_merged() -> None:
@@ -154,10 +170,48 @@ def test_a_decoder_follows_an_adapter_that_is_merged() -> None:
     torch.manual_seed(3)
     model = type(model_of("llama"))(model_of("llama").config).eval()
     prompts = [[9, 10, 11, 12 + i] for i in range(4)]
-    decoder = TreeDecoder(model, kernel="dense", packed_weights=True)
+    decoder = TreeDecoder(model, kernel="dense", products="rows")
     before = decoder.complete(prompts, 5)
     for layer in model.model.layers:
         linear = layer.mlp.down_proj
         linear.weight.data += torch.randn(len(linear.weight), 1) @ torch.randn(1, linear.in_features)
     after = decoder.complete(prompts, 5)
     assert after == [greedy(model, prompt, 5) for prompt in prompts] != before
+
+
+def test_what_is_fastest_is_used_from_so_many_rows_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is allowed; and another than torch's own only where it is clearly faster."""
+
+    def race(works, *_):
+        (rows,) = works["plain"].args
+        times = {"plain": 1.0, "rows": 0.5 if len(rows) < 32 else 0.99, "onednn": 0.7}
+        return {name: times[name] for name in works}
+
+    monkeypatch.setattr(linear_module, "race", race)
+    monkeypatch.setattr(linear_module, "_tried", {})
+    auto, copied = (LinearProducts(build(), allowed) for allowed in ("auto", "onednn"))
+    if not auto.are_own:
+        pytest.skip(f"this machine cannot build the library: {auto.layout}")
+    assert auto.layout == "rows; plain from 32 rows on"
+    assert [auto.is_own(count) for count in (1, 31, 32, 4000)] == [True, True, False, False]
+    assert copied.layout == "rows; onednn from 32 rows on"
+    assert set(copied.self_test) == {"plain", "rows", "onednn"}
+    assert set(auto.self_test["rows"]) == set(linear_module.TRIED_ROWS)
+
+
+def test_where_gradients_are_wanted_torch_multiplies() -> None:
+    linear = build()
+    with made(linear, "rows").attached():
+        linear(ROWS).sum().backward()
+    assert linear.weight.grad is not None and bool(linear.weight.grad.any())
+
+
+def test_weights_that_became_another_dtype_are_left_to_torch() -> None:
+    linear = build()
+    products = made(linear, "rows")
+    linear.to(torch.bfloat16)
+    with torch.no_grad(), products.attached():
+        assert linear(ROWS.bfloat16()).dtype == torch.bfloat16
+    linear.float()
+    with torch.no_grad(), products.attached(), pytest.raises(RuntimeError, match="dtype"):
+        linear(ROWS.double())

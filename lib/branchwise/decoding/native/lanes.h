@@ -1,0 +1,158 @@
+/* What the kernels share: vectors of LANES fp32 values on whatever processor this is built for.
+ *
+ * Fused multiply-adds are asked for by name: left to itself the compiler fuses for some numbers of rows
+ * and not for others, and sums then differ in their last bit. */
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define LANES 16
+typedef __m512 vec;
+#define LOAD(p) _mm512_loadu_ps(p)
+#define STORE(p, v) _mm512_storeu_ps(p, v)
+#define FILL(x) _mm512_set1_ps(x)
+#define FUSED(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define LARGER(a, b) _mm512_max_ps(a, b)
+#define SMALLER(a, b) _mm512_min_ps(a, b)
+/* The compiler is to load a value once, not again for each product that it is part of. */
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define LANES 8
+typedef __m256 vec;
+#define LOAD(p) _mm256_loadu_ps(p)
+#define STORE(p, v) _mm256_storeu_ps(p, v)
+#define FILL(x) _mm256_set1_ps(x)
+#define FUSED(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define LARGER(a, b) _mm256_max_ps(a, b)
+#define SMALLER(a, b) _mm256_min_ps(a, b)
+#define IN_REGISTER(v) __asm__("" : "+x"(v))
+#else
+#define LANES 8
+typedef float vec __attribute__((vector_size(4 * LANES)));
+static inline vec LOAD(const float *p) { vec v; memcpy(&v, p, sizeof v); return v; }
+static inline void STORE(float *p, vec v) { memcpy(p, &v, sizeof v); }
+static inline vec FILL(float x) { return (vec){x, x, x, x, x, x, x, x}; }
+static inline vec FUSED(vec a, vec b, vec c) { return a * b + c; }
+static inline vec LARGER(vec a, vec b)
+{
+    for (int i = 0; i < LANES; i++)
+        a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+#define IN_REGISTER(v)
+#endif
+
+/* Sums stay in registers only where loops over them are written out. */
+#define UNROLLED _Pragma("GCC unroll 24")
+/* A count of values, up to a whole number of vectors. */
+#define ROUNDED(n) (((n) + LANES - 1) / LANES * LANES)
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* The first `count` values at p, then zeros. */
+INLINE vec load_some(const float *p, ptrdiff_t count)
+{
+    float padded[LANES] = {0};
+    memcpy(padded, p, sizeof(float) * (size_t)count);
+    return LOAD(padded);
+}
+
+typedef float four __attribute__((vector_size(16), aligned(4)));
+
+/* The sums over the lanes of four vectors; each is the same whichever of the four it is. */
+INLINE four sum_four(vec a, vec b, vec c, vec d)
+{
+#if LANES == 16
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512d x = _mm512_castps_pd(ab), y = _mm512_castps_pd(cd);
+    const __m512 all = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
+                                     _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+#elif defined(__AVX2__) && defined(__FMA__)
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const __m256d x = _mm256_castps_pd(ab), y = _mm256_castps_pd(cd);
+    const __m256 all = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)),
+                                     _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
+    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+#else
+    const vec each[4] = {a, b, c, d};
+    four sums;
+    for (int i = 0; i < 4; i++)
+        sums[i] = ((each[i][0] + each[i][4]) + (each[i][2] + each[i][6]))
+                + ((each[i][1] + each[i][5]) + (each[i][3] + each[i][7]));
+    return sums;
+#endif
+}
+
+/* exp, to the last bit or two; zero up to -87, infinite from 88.4 on; of what is no number, the same. */
+INLINE vec exp_of(vec x)
+{
+#if LANES == 16 || (defined(__AVX2__) && defined(__FMA__))
+    const vec least = FILL(-87.0f);
+    /* The second of two is taken where one is no number. */
+    x = SMALLER(FILL(89.0f), LARGER(least, x));
+#if LANES == 16
+    const vec n = _mm512_roundscale_ps(x * FILL(1.44269504f), 0);
+#else
+    const vec n = _mm256_round_ps(x * FILL(1.44269504f), 0);
+#endif
+    const vec r = FUSED(n, FILL(-1.428606765330187e-06f), FUSED(n, FILL(-0.693145751953125f), x));
+    vec y = FILL(1.9875691500e-4f);
+    y = FUSED(y, r, FILL(1.3981999507e-3f));
+    y = FUSED(y, r, FILL(8.3334519073e-3f));
+    y = FUSED(y, r, FILL(4.1665795894e-2f));
+    y = FUSED(y, r, FILL(1.6666665459e-1f));
+    y = FUSED(y, r, FILL(5.0000001201e-1f));
+    y = FUSED(y, r * r, r + FILL(1.0f));
+#if LANES == 16
+    const vec whole = _mm512_scalef_ps(y, n);
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, least, _CMP_NLE_UQ), whole);
+#else
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n),
+                                                             _mm256_set1_epi32(127)), 23);
+    const vec whole = y * _mm256_castsi256_ps(power);
+    return _mm256_and_ps(whole, _mm256_cmp_ps(x, least, _CMP_NLE_UQ));
+#endif
+#else
+    for (int i = 0; i < LANES; i++)
+        x[i] = x[i] <= -87.0f ? 0 : expf(x[i]);
+    return x;
+#endif
+}
+
+/* Threads that are worth their while: below so many multiply-adds for each, waiting for them takes longer. */
+INLINE int worth(int threads, double products)
+{
+    const double most = products / (1 << 19);
+    return most < 2 ? 1 : most < threads ? (int)most : threads;
+}
+
+INLINE int this_thread(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+INLINE int num_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_num_threads();
+#else
+    return 1;
+#endif
+}

@@ -1,0 +1,28 @@
+/* A matrix product, shared between threads. */
+#pragma once
+#include "lanes.h"
+
+#define READING 8          /* multiply-adds in the time that reading a weight takes */
+
+/* One product's matrices, and the block of columns that is being added up. */
+typedef struct {
+    const float *x, *w, *bias;
+    float *out;
+    ptrdiff_t depth, width, from, columns;
+} Product;
+
+/* The multiply-adds of a product; reading a weight takes as long as some. */
+static inline double products_of(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width)
+{
+    return (double)(rows + READING) * (double)depth * (double)width;
+}
+
+/* Where the outputs of this thread begin, or those of the next; multiples of four but for the end. */
+static inline ptrdiff_t first_output(ptrdiff_t width, int next)
+{
+    const ptrdiff_t first = (width + 3) / 4 * (this_thread() + next) / num_threads() * 4;
+    return first < width ? first : width;
+}
+
+/* This thread's share of a product: a run of outputs. */
+void share(Product p, ptrdiff_t rows);

@@ -1,0 +1,216 @@
+"""By which product a model's linear modules multiply: the fastest of a short test, for few rows or many.
+
+torch's own product reaches a fraction of the memory's speed for a few rows, and on some processors half
+of the arithmetic's for many. `rows` is the project's own (`branchwise.decoding.native.rows`), `onednn`
+oneDNN's on weights that were copied to its layout.
+
+Shape legend: M rows, K columns of a row, N outputs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from branchwise.decoding.native.library import library
+from branchwise.decoding.native.rows import RowProduct
+from branchwise.decoding.options import Products
+from branchwise.decoding.products.onednn import ReorderedWeights
+from branchwise.decoding.products.replacing import replaced_forwards
+from branchwise.decoding.racing import race
+
+_tried: dict[tuple, dict[str, dict[int, float]]] = {}
+"""What was measured in this process, by size of the matrix, threads and products."""
+
+Product = Callable[[Tensor], Tensor]
+"""Rows (..., K) times a module's weights, plus its bias: (..., N)."""
+
+TRIED_ROWS = 1, 2, 8, 32, 128, 512
+"""Numbers of rows that the test multiplies by; the result for one holds up to the next."""
+TRIED_OUTPUTS = 2048
+"""Outputs of a matrix like the model's largest that it multiplies by, at most."""
+TRIED_S = 0.15
+"""Seconds for each number of rows, about."""
+MOST_TURNS = 50
+CLEARLY = 0.97
+"""Of the time of torch's own product, what another may take to be worth it."""
+
+
+class LinearProducts:
+    """How the linear modules of a model multiply while it is `attached`.
+
+    Only those that hold a plain matrix, fp32 on the CPU, are changed. `layout` says in words what they
+    use, and where that is torch's own product alone, why; `self_test` has the seconds of each product by
+    number of rows. `compiles`: the model goes through torch.compile.
+    """
+
+    def __init__(self, model: nn.Module | None, allowed: Products, compiles: bool = False) -> None:
+        modules = () if model is None or allowed == "plain" else model.modules()
+        self._linears = [module for module in modules if is_plain_linear(module)]
+        self._compiles = compiles
+        self._copies = ReorderedWeights()
+        self._products: dict[str, Callable[[nn.Linear], Product]] = {"plain": _plain}
+        self.self_test: dict[str, dict[int, float]] = {}
+        self._chosen: list[tuple[int, str]] = [(TRIED_ROWS[0], "plain")]
+        why = ""
+        if self._linears:
+            why = self._offer(allowed)
+            self._chosen = self._choose(allowed)
+        self.layout = _told(self._chosen) + (f" ({why})" if why else "")
+
+    def _offer(self, allowed: Products) -> str:
+        """Products that may be used; why the project's own is not among them, if it is not."""
+        if allowed == "onednn" and torch.backends.mkldnn.is_available():
+            self._products["onednn"] = self._by_copies
+        built = library()
+        if isinstance(built, str):
+            return built
+        by_rows = RowProduct(built)
+        self._products["rows"] = lambda module: by_rows.of(module.weight, module.bias)
+        return ""
+
+    def _by_copies(self, module: nn.Linear) -> Product:
+        reordered, bias = self._copies.of(module), module.bias
+
+        def product(rows: Tensor) -> Tensor:
+            flat = rows.reshape(-1, rows.shape[-1])
+            out = torch.ops.mkldnn._linear_pointwise(flat, reordered, bias, "none", [], "")
+            return out.view(*rows.shape[:-1], out.shape[-1])
+
+        return product
+
+    def _choose(self, allowed: Products) -> list[tuple[int, str]]:
+        """From how many rows on which product is used."""
+        if allowed == "rows":
+            return [(1, "rows" if "rows" in self._products else "plain")]
+        largest = max(self._linears, key=lambda m: m.weight.numel() if m.out_features < 2**16 else 0)
+        shape = min(largest.out_features, TRIED_OUTPUTS), largest.in_features
+        key = (*shape, torch.get_num_threads(), tuple(self._products))
+        if key not in _tried:
+            _tried[key] = self._times(*shape)
+        self.self_test = _tried[key]
+        chosen: list[tuple[int, str]] = []
+        for num_rows in TRIED_ROWS:
+            times = {name: seconds[num_rows] for name, seconds in self.self_test.items()}
+            best = min(times, key=times.__getitem__)
+            if times[best] > CLEARLY * times["plain"]:
+                best = "plain"
+            if not chosen or chosen[-1][1] != best:
+                chosen.append((num_rows, best))
+        return chosen
+
+    def _times(self, num_outputs: int, depth: int) -> dict[str, dict[int, float]]:
+        """Seconds of each product by number of rows, on a matrix like the model's largest."""
+        sample = nn.Linear(depth, num_outputs, bias=False)
+        products = {name: of(sample) for name, of in self._products.items()}
+        found: dict[str, dict[int, float]] = {name: {} for name in products}
+        for num_rows in TRIED_ROWS:
+            rows = torch.randn(num_rows, depth)
+            works = {name: partial(product, rows) for name, product in products.items()}
+            for name, seconds in race(works, rows.device, TRIED_S, MOST_TURNS).items():
+                found[name][num_rows] = seconds
+        # The sample's copy is not the model's.
+        self._copies.forget()
+        return found
+
+    @property
+    def are_own(self) -> bool:
+        """Whether the project's own product is used for some number of rows."""
+        return any(name == "rows" for _, name in self._chosen)
+
+    @property
+    def are_only_own(self) -> bool:
+        """Whether it is used whatever the number of rows: then no result depends on that."""
+        return self._chosen == [(1, "rows")]
+
+    def is_own(self, num_rows: int) -> bool:
+        """Whether it is used for so many."""
+        for least, name in reversed(self._chosen):
+            if num_rows >= least:
+                return name == "rows"
+        return False
+
+    def refresh(self) -> None:
+        """Copy all weights anew: for writes through `.data` to a few of them, which nothing shows."""
+        self._copies.forget()
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """The model multiplies by what was chosen, for as long as this lasts.
+
+        A module that computes in a way of its own by now is left alone.
+        """
+        if self._chosen == [(1, "plain")]:
+            yield
+            return
+        still = [module for module in self._linears if is_plain_linear(module)]
+        if any(name == "onednn" for _, name in self._chosen):
+            for module in still:
+                self._copies.of(module)
+        forwards = {module: self._forward(module) for module in still}
+        if self._compiles:
+            # Products are given addresses, of which torch.compile does not know that they are in use.
+            forwards = {m: torch.compiler.disable(forward) for m, forward in forwards.items()}
+        with replaced_forwards(forwards):
+            yield
+
+    def _forward(self, module: nn.Linear) -> Product:
+        depth = module.in_features
+        plain, products = _plain(module), self._products
+        steps = self._chosen[::-1]
+        # Made when they are first needed: most parts of whole modules never are.
+        made: dict[str, Product] = {}
+
+        def forward(rows: Tensor) -> Tensor:
+            num_rows = rows.numel() // depth
+            if rows.shape[-1] == depth and is_plain_rows(rows):
+                for least, name in steps:
+                    if num_rows >= least:
+                        if name not in made:
+                            made[name] = products[name](module)
+                        return made[name](rows)
+            return plain(rows)
+
+        return forward
+
+
+def _plain(module: nn.Linear) -> Product:
+    return lambda rows: functional.linear(rows, module.weight, module.bias)
+
+
+def other_products(module: nn.Linear) -> list[Product]:
+    """All products that a module could multiply by instead of torch's own."""
+    if not is_plain_linear(module):
+        return []
+    products = LinearProducts(None, "onednn")
+    products._offer("onednn")
+    return [of(module) for name, of in products._products.items() if name != "plain"]
+
+
+def is_plain_rows(rows: Tensor) -> bool:
+    """Whether rows can be given to products that know fp32 on the CPU and no gradients."""
+    return rows.dtype == torch.float32 and rows.is_cpu and not torch.is_grad_enabled()
+
+
+def is_plain_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
+    """Whether a module multiplies by a plain matrix of its own, fp32 on the CPU, and does only that.
+
+    Not subclasses of Linear, replaced functions, or weights that are a subclass's (quantised) or made
+    anew at every call (a norm of weights): what they compute is their own.
+    """
+    if type(module) is not nn.Linear or "forward" in vars(module) or module._forward_pre_hooks:
+        return False
+    weight = module._parameters.get("weight")
+    if type(weight) is not nn.Parameter or weight.layout != torch.strided:
+        return False
+    return weight.is_cpu and weight.dtype == torch.float32 and weight.is_contiguous()
+
+
+def _told(chosen: Sequence[tuple[int, str]]) -> str:
+    """`rows`, or `rows; plain from 128 rows on`."""
+    (_, first), *others = chosen
+    return "; ".join([first, *(f"{name} from {least} rows on" for least, name in others)])
