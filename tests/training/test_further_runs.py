@@ -149,7 +149,8 @@ def test_a_checkpoint_from_other_weights_is_put_aside(run1: Path, tmp_path: Path
 
 def test_a_further_run_warms_up_and_decays_by_itself(from_nothing: TinyTrainer, tmp_path: Path) -> None:
     trainer = TinyTrainer(RECIPE, tmp_path, start=read_finished(from_nothing.work / "run1", RECIPE))
-    trainer._train_step()
+    with trainer.lesson.attached():
+        trainer._train_step()
     assert trainer.muon.state
     trainer._begin(1)
     assert not trainer.muon.state
@@ -161,7 +162,8 @@ def test_a_further_run_warms_up_and_decays_by_itself(from_nothing: TinyTrainer, 
         shares.append(trainer._lr_share())
     assert shares == pytest.approx([0.5, 1.0, 1.0, 0.25 / 0.35])
     trainer.step = 1
-    trainer._train_step()
+    with trainer.lesson.attached():
+        trainer._train_step()
     assert trainer.muon.param_groups[0]["lr"] == pytest.approx(FURTHER.matrix_lr)
 
 

@@ -13,9 +13,9 @@ from branchwise.data.worlds.world import tell
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts.outlining import ELLIPSIS, END, MARK, Block
 from branchwise.training.outlines import NEEDED, Outlines
-from branchwise.training.packing import _Row, _to_batch, packed_length
+from branchwise.training.packing import Row, batch_of, packed_length
 from branchwise.training.recipe import Run, Shape, Stage, TinyRecipe
-from branchwise.training.sequences import Sequence
+from branchwise.training.sequences import Document, Sequence
 from branchwise.training.start import read_finished
 from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
@@ -73,7 +73,7 @@ def test_a_document_is_what_decoding_makes(chat: ChatTokenizer, seed: int) -> No
     names = [block.split(":")[0].strip() for block in said.split(MARK)[1:-1]]
     assert len(branches) == len(names)
     for number, name in zip(branches, names, strict=True):
-        ids, (span,), _ = document[number]
+        ids, (span,), *_ = document[number]
         assert ids[: span.start] == chat.encode(Block(name, "").head)
         assert span.start + span.length == len(ids)
     forced = chat.encode(f"a:{ELLIPSIS}{MARK}")[1:]
@@ -95,9 +95,9 @@ def test_who_sees_whom(chat: ChatTokenizer, seed: int) -> None:
     the mark that ends a branch is seen by nobody.
     """
     document = drawn(chat, "outlined", seed)
-    row = _Row()
-    row.add(document)
-    batch = _to_batch([row], packed_length(document) + 3, 0)
+    row = Row()
+    row.add(Document(document))
+    batch = batch_of([row], packed_length(document) + 3, 0)
     begins = torch.tensor([len(node.tokens) for node in row.nodes]).cumsum(0).tolist()
     node_of = [next(n for n, end in enumerate(begins) if at < end) for at in range(begins[-1])]
     # The first two hold the prompt: what all share, and nothing.
@@ -114,10 +114,12 @@ def test_who_sees_whom(chat: ChatTokenizer, seed: int) -> None:
         assert seen_by(number) == above | {places[number - 1]}
     (joined,) = found["joined"]
     assert seen_by(joined) == above | {places[number - 1] for number in [*branches, joined]}
-    rows, columns = batch.learned_BT.nonzero(as_tuple=True)
-    previous = batch.previous_BT[rows, columns]
-    assert batch.mask_B1TT[rows, 0, columns, previous].all()
-    assert (batch.positions_BT[rows, previous] + 1 == batch.positions_BT[rows, columns]).all()
+    for span in batch.spans:
+        some = slice(span.first, span.first + span.length)
+        places, targets = batch.place_N[some], batch.target_N[some]
+        assert (batch.ids_BT[0, places][1:] == targets[:-1]).all()
+        assert mask[places[1:], places[:-1]].all()
+        assert (batch.positions_BT[0, places].diff() == 1).all()
 
 
 def test_points_are_asked_as_the_strategy_asks(chat: ChatTokenizer) -> None:

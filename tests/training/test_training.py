@@ -12,14 +12,15 @@ from branchwise.data.worlds.lexicon import cities, people
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.training.checkpoint import changes, listed
 from branchwise.training.documents import Documents
+from branchwise.training.drawing import draw_rows
 from branchwise.training.muon import orthogonalised
-from branchwise.training.packing import draw_batch, packed_length, shared_length
+from branchwise.training.packing import Batch, batch_of, packed_length, shared_length
 from branchwise.training.recipe import Shape, Stage, TinyRecipe
 from branchwise.training.sequences import Sequence, Span
 from branchwise.training.tiny import TinyTrainer
 from branchwise.training.vocabulary import build_tokenizer, save_tokenizer
 
-KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase")}
+KIND_WEIGHTS = {kind: 1.0 for kind in KINDS if kind not in ("documents", "chinese", "paraphrase", "copy")}
 LAYOUTS = ("single", "turns", "everything", "known", "pairs", "letters", "restated", "options", "tally")
 STAGE = Stage(
     name="all", layouts=dict.fromkeys(LAYOUTS, 1.0), kinds=KIND_WEIGHTS, min_facts=3, max_facts=8
@@ -80,17 +81,26 @@ def test_shared_prefix_never_reaches_into_an_answer() -> None:
     assert packed_length([one, two]) == 3 + 2 + 2
 
 
+def drawn(documents: Documents, stage: Stage, num_rows: int, row_tokens: int) -> Batch:
+    """Rows of a stage as one batch."""
+    return batch_of(draw_rows(documents, stage, num_rows, row_tokens), row_tokens, 0)
+
+
 def test_each_token_is_predicted_from_its_own_branch(chat: ChatTokenizer) -> None:
     """Every learned token's predecessor is visible to it, one position earlier, and is what stands before
     it in its own sequence."""
     # Error 8: targets shifted into another branch's tokens.
     documents = Documents(chat, random.Random(1))
-    batch = draw_batch(documents, STAGE, num_rows=4, row_tokens=200, pad_id=0)
-    rows, columns = batch.learned_BT.nonzero(as_tuple=True)
-    assert len(rows) >= 10
-    previous = batch.previous_BT[rows, columns]
-    assert (batch.positions_BT[rows, previous] + 1 == batch.positions_BT[rows, columns]).all()
-    assert batch.mask_B1TT[rows, 0, columns, previous].all()
+    batch = drawn(documents, STAGE, num_rows=4, row_tokens=200)
+    assert len(batch.target_N) >= 10
+    for span in batch.spans:
+        some = slice(span.first, span.first + span.length)
+        rows, places = batch.row_N[some], batch.place_N[some]
+        # Behind the first of a span each is learned where the one before it stands.
+        assert (batch.ids_BT[rows, places][1:] == batch.target_N[some][:-1]).all()
+        steps = batch.positions_BT[rows, places]
+        assert (steps[1:] == steps[:-1] + 1).all()
+        assert batch.mask_B1TT[rows[1:], 0, places[1:], places[:-1]].all()
     # And every token sees itself.
     assert batch.mask_B1TT.diagonal(dim1=2, dim2=3).all()
 
@@ -104,21 +114,18 @@ def test_packed_branches_give_the_logits_of_separate_sequences(
     trainer = TinyTrainer(RECIPE, tmp_path)
     stage = STAGE.model_copy(update={"layouts": {"single": 1.0}})
     trainer.documents.rng.seed(5)
-    batch = draw_batch(trainer.documents, stage, 1, 220, pad_id=0)
-    loss, _ = trainer._loss(batch)
-    trainer.documents.rng.seed(5)
-    from branchwise.training.packing import _fill_row, _to_batch
-
-    row = _fill_row(trainer.documents, stage, 220, waiting=[])
-    assert torch.equal(_to_batch([row], 220, 0).ids_BT, batch.ids_BT)
+    batch = drawn(trainer.documents, stage, 1, 220)
+    with trainer.lesson.attached():
+        loss, _ = trainer._loss(batch)
     losses = []
     for span in batch.spans:
-        visible = batch.mask_B1TT[0, 0, span.start + span.length - 1].nonzero().flatten()
-        ids = batch.ids_BT[0, visible]
+        targets = batch.target_N[span.first : span.first + span.length]
+        begin = int(batch.place_N[span.first])
+        prompt = batch.ids_BT[0, batch.mask_B1TT[0, 0, begin].nonzero().flatten()]
+        ids = torch.cat([prompt, targets[:-1]])
         with torch.no_grad():
             logits = trainer.model(ids[None], use_cache=False).logits[0]
-        targets = ids[-span.length :]
-        predicted = logits[-span.length - 1 : -1]
+        predicted = logits[-span.length :]
         losses.append(torch.nn.functional.cross_entropy(predicted, targets, reduction="none"))
     assert float(loss) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-4)
 

@@ -32,3 +32,35 @@ rule tiny_model:
     shell:
         "python -m branchwise train --recipe {input.recipe:q} --work {params.work:q} --out {params.out:q} "
         "--threads {threads} 2>&1 | tee {log:q}"
+
+
+# Several processes on one machine: one a GPU. On several machines (`nodes` of the profile's resources) the
+# same command is started on each by srun, and torchrun lets them find each other.
+rule train:
+    input:
+        groups=trained_groups,
+    output:
+        checkpoint=f"{TRAININGS}/{{training}}/{{model}}/{{settings}}/checkpoint.json",
+        curve=f"{TRAININGS}/{{training}}/{{model}}/{{settings}}/curve.csv",
+    log:
+        "logs/train/{training}/{model}/{settings}.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: EXPERIMENT.threads
+    resources:
+        mem_mb=EXPERIMENT.memory_mb,
+        runtime=4 * EXPERIMENT.runtime_min,
+        gpu=EXPERIMENT.gpus,
+        nodes=1,
+    params:
+        config=CONFIG,
+        code=hashing.checkpoint_code(),
+        groups=trained_options,
+        launcher=launcher,
+        out=subpath(output.checkpoint, parent=True),
+    message:
+        "training {wildcards.training} of {wildcards.model}"
+    shell:
+        "{params.launcher} -m branchwise train {params.config} --training {wildcards.training:q} "
+        "--model {wildcards.model:q} --settings {wildcards.settings} {params.groups} --out {params.out:q} "
+        "--threads {threads} 2> {log:q}"

@@ -59,7 +59,7 @@ def measure(folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any
     the number of questions of the kind, `groups` how many worlds they are about.
     """
     source = ModelSource(ModelEntry(path=str(folder), device="cpu"))
-    decoder = TreeEntry(kind="tree", packed_weights=None).make(source)
+    decoder = TreeEntry(kind="tree").make(source)
     results: dict[str, Any] = {}
     jobs = [(name, split) for name in SPECS for split in SPLITS]
     for number, (name, split) in enumerate(jobs, start=1):

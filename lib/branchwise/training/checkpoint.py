@@ -8,43 +8,77 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Parameter
 from torch.optim import Optimizer
+
+from branchwise.decoding.models.weights import reason_of
+from branchwise.errors import UserError
 
 MOST_LISTED = 12
 
 
 class Checkpoint:
-    """The folder `checkpoint` of a folder of work: tensors, and a training's progress as JSON."""
+    """The folder `checkpoint` of a folder of work: tensors, and a training's progress as JSON.
+
+    At every moment one whole checkpoint is there, the newest or the one before, whenever a run is killed.
+    """
 
     def __init__(self, work: Path) -> None:
         self.folder = work / "checkpoint"
+        self._old = self.folder.with_name("checkpoint.old")
 
     def progress(self) -> dict[str, Any] | None:
         """What was saved beside the tensors; None where there is no checkpoint."""
+        if not self.folder.exists() and self._old.exists():
+            # Killed between two renames.
+            self._old.rename(self.folder)
         path = self.folder / "progress.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise self._broken(path, error) from None
 
-    def save(self, model: Module, optimisers: Mapping[str, Optimizer], progress: dict[str, Any]) -> None:
+    def _broken(self, path: Path, error: Exception) -> UserError:
+        return UserError(
+            f"{path} of the training to go on with cannot be read: {reason_of(error)}",
+            f"remove {self.folder} to start anew",
+        )
+
+    def save(
+        self,
+        tensors: Mapping[str, Tensor],
+        optimisers: Mapping[str, Optimizer],
+        progress: dict[str, Any],
+    ) -> None:
         """Write the checkpoint beside the old one, then put it in its place."""
         new = self.folder.with_name("checkpoint.new")
-        shutil.rmtree(new, ignore_errors=True)
+        for leftover in (new, self._old):
+            shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir(parents=True)
-        tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
+        named = {f"model.{name}": tensor.detach() for name, tensor in tensors.items()}
         for name, optimiser in optimisers.items():
             for index, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, new / "state.safetensors")
+                named |= {f"{name}.{index}.{key}": value for key, value in state.items()}
+        save_file({k: v.contiguous().cpu() for k, v in named.items()}, new / "state.safetensors")
         (new / "progress.json").write_text(json.dumps(progress))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        new.replace(self.folder)
+        if self.folder.exists():
+            self.folder.rename(self._old)
+        new.rename(self.folder)
+        shutil.rmtree(self._old, ignore_errors=True)
 
-    def load(self, model: Module, optimisers: Mapping[str, Optimizer], device: torch.device) -> None:
-        """Put the saved tensors into a model and its optimisers."""
-        tensors = load_file(self.folder / "state.safetensors", device=str(device))
-        set_weights(model, {name.removeprefix("model."): value for name, value in tensors.items()})
+    def load(self, optimisers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
+        """Put what was saved of the optimisers into these; returns the other tensors by name."""
+        # On the CPU: safetensors knows no device "cpu:0", which a process of several computes on.
+        path = self.folder / "state.safetensors"
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise self._broken(path, error) from error
         for name, optimiser in optimisers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in tensors.items():
@@ -53,6 +87,8 @@ class Checkpoint:
                     state.setdefault(int(rest[0]), {})[rest[1]] = value
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": state, "param_groups": groups})
+        mine = {key: value for key, value in tensors.items() if key.startswith("model.")}
+        return {name.removeprefix("model."): value for name, value in mine.items()}
 
     def put_aside(self) -> Path:
         """Give the folder the next free number, so that no later checkpoint takes its place."""
@@ -62,9 +98,9 @@ class Checkpoint:
 
 
 @torch.no_grad()
-def set_weights(model: Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors, by the names of the model's parameters, into it. KeyError where one lacks."""
-    for name, parameter in model.named_parameters():
+def set_weights(parameters: Mapping[str, Parameter], tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into parameters of the same names. KeyError where one lacks."""
+    for name, parameter in parameters.items():
         parameter.copy_(tensors[name])
 
 

@@ -113,11 +113,9 @@ class TinyRecipe(Run):
     Its own fields as a Run are those of the first run, which starts from random weights.
     """
 
+    kind: Literal["tiny"] = "tiny"
     seed: int = 0
     shape: Shape = Shape()
-    compile: bool = Field(
-        False, description="torch.compile: pays on a GPU, not on a CPU (measured: no gain)."
-    )
     checkpoint_steps: int = Field(200, ge=1)
     further: tuple[Run, ...] = Field(
         (),

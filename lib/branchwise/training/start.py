@@ -40,7 +40,7 @@ class Finished(NamedTuple):
                 f"the weights in {self.folder} are not of the recipe's shape ({differing[0]} differs)",
                 "give the folder of a model with this shape, or correct `shape` in the recipe",
             )
-        set_weights(model, tensors)
+        set_weights(dict(model.named_parameters()), tensors)
 
 
 def read_finished(folder: Path, recipe: TinyRecipe) -> Finished:

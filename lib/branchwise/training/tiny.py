@@ -16,15 +16,16 @@ from typing import Any, cast
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.nn import functional
 
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.files import write_text
 from branchwise.training.architecture import build_model
-from branchwise.training.checkpoint import Checkpoint, changes, listed
+from branchwise.training.checkpoint import Checkpoint, changes, listed, set_weights
 from branchwise.training.documents import Documents
+from branchwise.training.drawing import draw_rows
+from branchwise.training.lesson import Lesson, right_spans
 from branchwise.training.muon import Muon
-from branchwise.training.packing import Batch, draw_batch
+from branchwise.training.packing import Batch, batch_of
 from branchwise.training.recipe import Run, TinyRecipe
 from branchwise.training.start import FACTS, Finished, read_finished
 from branchwise.training.vocabulary import save_tokenizer
@@ -73,9 +74,7 @@ class TinyTrainer:
         self.model = build_model(recipe.shape, self.chat)
         cast(nn.Module, self.model).to(self.device)
         self.finished_runs: list[dict[str, Any]] = []
-        self.body = self._body
-        if recipe.compile:
-            self.body = torch.compile(self._body, dynamic=False)
+        self.lesson = Lesson(self.model)
         self._begin(0)
 
     def _begin(self, run_index: int) -> None:
@@ -124,15 +123,6 @@ class TinyTrainer:
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"muon": self.muon, "adamw": self.adamw}
 
-    def _body(self, ids_BT: Tensor, positions_BT: Tensor, mask_B1TT: Tensor) -> Tensor:
-        """Last hidden states (B, T, hidden) under an additive float mask."""
-        return self.model.model(
-            input_ids=ids_BT,
-            attention_mask=mask_B1TT,
-            position_ids=positions_BT,
-            use_cache=False,
-        ).last_hidden_state
-
     def train(self, log: LogLine, progress: Progress) -> None:
         """Run to the recipe's last step, from the newest checkpoint where there is one.
 
@@ -143,6 +133,11 @@ class TinyTrainer:
             log(f"resumed at step {self.step} of run {self.run_index + 1}")
         elif self.start:
             self._go_on_from(self.start, log)
+        with self.lesson.attached():
+            self._train_runs(log, progress)
+
+    def _train_runs(self, log: LogLine, progress: Progress) -> None:
+        """The run that is going on, and those after it."""
         self._train_run(log, progress)
         while self.run_index + 1 < len(self.recipe.runs):
             folder = self.work / f"run{self.run_index + 1}"
@@ -202,9 +197,9 @@ class TinyTrainer:
     def _train_step(self) -> float:
         run = self.run
         stage = run.stages[self.stage]
-        pad = self.chat.tokenizer.pad_token_id
-        batch = draw_batch(self.documents, stage, run.rows_per_step, run.row_tokens, pad)
-        loss, right_BT = self._loss(batch)
+        rows = draw_rows(self.documents, stage, run.rows_per_step, run.row_tokens)
+        batch = batch_of(rows, run.row_tokens, self.chat.tokenizer.pad_token_id)
+        loss, right = self._loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         share = self._lr_share()
@@ -213,27 +208,18 @@ class TinyTrainer:
                 group["lr"] = rate * share
             optimiser.step()
         self.model.zero_grad(set_to_none=True)
-        for row, start, length, label in batch.spans:
-            self.averages.add(label, bool(right_BT[row, start : start + length].all()))
-        self.num_tokens += int((batch.ids_BT != pad).sum())
+        for span, is_right in zip(batch.spans, right, strict=True):
+            self.averages.add(span.label, is_right)
+        self.num_tokens += batch.num_tokens
         self.num_answers += len(batch.spans)
         return float(loss.detach())
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _loss(self, batch: Batch) -> tuple[Tensor, list[bool]]:
         """Mean cross-entropy of the learned tokens, each predicted from the token before it in its
-        own branch; and which of them were right, bool (B, T) on the CPU.
+        own branch; and of each span whether all of it was right.
         """
-        ids_BT = batch.ids_BT.to(self.device)
-        # Padding rows see nothing; -1e9 instead of -inf keeps their (unused) softmax finite.
-        mask_B1TT = torch.zeros(batch.mask_B1TT.shape).masked_fill_(~batch.mask_B1TT, -1e9)
-        hidden_BTD = self.body(ids_BT, batch.positions_BT.to(self.device), mask_B1TT.to(self.device))
-        rows, columns = batch.learned_BT.nonzero(as_tuple=True)
-        hidden_ND = hidden_BTD[rows, batch.previous_BT[rows, columns]]
-        logits_NV = self.model.lm_head(hidden_ND)
-        targets_N = ids_BT[rows, columns]
-        right_BT = torch.zeros(batch.ids_BT.shape, dtype=torch.bool)
-        right_BT[rows, columns] = (logits_NV.argmax(-1) == targets_N).cpu()
-        return functional.cross_entropy(logits_NV, targets_N), right_BT
+        learned = self.lesson(batch.to(self.device))
+        return learned.loss_sum / len(batch.target_N), right_spans(batch, learned.right_N)
 
     def _made_by(self) -> dict[str, Any]:
         """What a checkpoint must have been made by for training to go on from it."""
@@ -247,7 +233,7 @@ class TinyTrainer:
             "averages": self.averages.state,
             **{key: getattr(self, key) for key in _SAVED},
         }
-        self.checkpoint.save(self.model, self._optimisers, progress)
+        self.checkpoint.save(dict(self.model.named_parameters()), self._optimisers, progress)
 
     def _restore(self, log: LogLine) -> bool:
         """Continue from the checkpoint, if there is one and it was made by this very recipe."""
@@ -260,7 +246,8 @@ class TinyTrainer:
             log(f"starting anew; the old checkpoint, of step {progress['step']}, is kept in {kept}")
             return False
         self._begin(progress["run_index"])
-        self.checkpoint.load(self.model, self._optimisers, self.device)
+        tensors = self.checkpoint.load(self._optimisers)
+        set_weights(dict(self.model.named_parameters()), tensors)
         version, internal, gauss = progress["rng"]
         self.rng.setstate((version, tuple(internal), gauss))
         self.averages = Averages(progress["averages"])

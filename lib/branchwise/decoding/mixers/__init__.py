@@ -1,0 +1,1 @@
+"""Hidden states mixed between branches: what a mixer is, computes, and where in a model it stands."""

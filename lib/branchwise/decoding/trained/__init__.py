@@ -1,0 +1,1 @@
+"""What was trained: the folder that holds it, and a model with it."""
