@@ -49,7 +49,7 @@ def without_torch(*words: object) -> CompletedProcess[str]:
 def told(result: Result) -> str:
     """The one line of a mistake, after checking that it is one."""
     assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("error: ")
+    assert result.stderr.startswith("error: "), result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
     return result.stderr
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import yaml
 
-from branchwise.config import Cell, hashing, identity, stages, timing
+from branchwise.config import Cell, hashing, identity, stages, timing, trainings
 from branchwise.config.load import load_experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
 from branchwise.locks import join_runs
 from branchwise.reporting import figures_of, tables_of
 from branchwise.reporting.cells import scores_file, times_file
+from branchwise.serving import process
 
 # Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
@@ -67,6 +68,7 @@ try:
         str(scores_file(EXPERIMENT, cell, Path(CELLS))) for cell in EXPERIMENT.cells
     ]
     TIMES = EXPERIMENT.times_folder
+    TRAININGS = EXPERIMENT.trainings_folder
     TIMED = [
         str(times_file(EXPERIMENT, contest, Path(TIMES)))
         for contest in timing.contests(EXPERIMENT)
@@ -80,11 +82,23 @@ CONFIG = Unwatched(config_arguments(GIVEN))
 # Where no number of cores is given (a report, a cluster) it is the experiment's.
 ALL_CORES = workflow.resource_settings.cores or EXPERIMENT.threads
 RESULTS = EXPERIMENT.results
+# Each lives as long as its file.
+SERVERS = Path(RESULTS, "servers")
 NAME = EXPERIMENT.experiment
 PUBLISHED = (
     [f"{HOME}resources/published/{EXPERIMENT.published}.yaml"]
     if EXPERIMENT.published
     else []
+)
+# Cached results have what is there; `tables` and `draw` say what is missing.
+TRAINED = (
+    []
+    if EXPERIMENT.cached
+    else [
+        f"{TRAININGS}/{trainings.training_folder(EXPERIMENT, name, model)}/{file}"
+        for name, model in trainings.trainings_of(EXPERIMENT)
+        for file in ("checkpoint.json", "curve.csv")
+    ]
 )
 FIGURES = figures_of(EXPERIMENT)
 TABLES = tables_of(EXPERIMENT)
@@ -117,6 +131,16 @@ def say_errors():
 
 def show_tables():
     """The tables of a run that has just made them, its worst and best groups, and where everything lies."""
+    if EXPERIMENT.smoke:
+        words = [
+            sys.executable,
+            "-m",
+            "branchwise",
+            "estimate",
+            *shlex.split(str(CONFIG)),
+        ]
+        subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")})
+        return
     made = Path(TABLE_FOLDER, "accuracy.md")
     if made.is_file() and made.stat().st_mtime >= STARTED:
         words = [sys.executable, "-m", "branchwise", "show", *shlex.split(str(CONFIG))]
@@ -145,6 +169,37 @@ def groups_of(wildcards):
     """The file of a data set's groups."""
     name = identity.groups_name(EXPERIMENT, wildcards.dataset)
     return f"{RESULTS}/groups/{wildcards.dataset}/{name}.jsonl"
+
+
+def server_of(wildcards):
+    """The file by which a cell's server lives, if Snakemake starts it. When it was started decides nothing."""
+    return served_by(wildcards.decoder, wildcards.model)
+
+
+def served_by(decoder, model):
+    """The same by names."""
+    starts = getattr(EXPERIMENT.catalogues.decoders[decoder], "serve", None)
+    return ancient(f"{SERVERS}/{decoder}/{model}.json") if starts else []
+
+
+def judge_server(wildcards):
+    """The server that the judge is asked on, if Snakemake starts one."""
+    judge = EXPERIMENT.judge
+    return served_by(judge.decoder, judge.model) if judge and judge.decoder else []
+
+
+def stage_server(stage):
+    """The server that a stage asks, if Snakemake starts one."""
+
+    def found(wildcards):
+        needed = stages.Needed(stage, getattr(wildcards, stage))
+        settings = stages.asking_decoder(EXPERIMENT, needed, wildcards.model)
+        names = EXPERIMENT.catalogues.decoders
+        name = next((n for n, one in names.items() if one is settings), None)
+        asked = stages.stage_model(EXPERIMENT, needed, wildcards.model)
+        return served_by(name, asked) if name else []
+
+    return found
 
 
 def data_file(wildcards):
@@ -188,6 +243,59 @@ def of_stage(stage):
         return [made_by(one, wildcards) for one in needed if one.stage == stage]
 
     return path
+
+
+def trained_for(strategy, model):
+    """The checkpoint that a strategy needs, where one is trained for it."""
+    name = trainings.training_of(EXPERIMENT, strategy)
+    if name is None:
+        return []
+    folder = trainings.training_folder(EXPERIMENT, name, model)
+    return [f"{TRAININGS}/{folder}/checkpoint.json"]
+
+
+def trained(wildcards):
+    """An input: the checkpoint of a cell's strategy, if it has any."""
+    return trained_for(wildcards.strategy, wildcards.model)
+
+
+def timed_trained(wildcards):
+    """An input: the checkpoints of all that is timed in a job."""
+    cells = contest_of(wildcards).cells
+    found = (file for cell in cells for file in trained_for(cell.strategy, cell.model))
+    return list(dict.fromkeys(found))
+
+
+def trained_data(wildcards):
+    """The names of the data sets that a training reads."""
+    return trainings.data_of(EXPERIMENT.catalogues.trainings[wildcards.training])
+
+
+def trained_groups(wildcards):
+    """An input: the groups of these."""
+    names = trained_data(wildcards)
+    return [
+        f"{RESULTS}/groups/{name}/{identity.groups_name(EXPERIMENT, name)}.jsonl"
+        for name in names
+    ]
+
+
+def launcher(wildcards, resources):
+    """What starts a training: Python, or one process a GPU, on each of the job's machines."""
+    if EXPERIMENT.gpus <= 1 and resources.nodes <= 1:
+        return "python"
+    processes = f"torchrun --nproc-per-node {max(1, EXPERIMENT.gpus)}"
+    if resources.nodes <= 1:
+        return f"{processes} --standalone"
+    first = "$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)"
+    meet = f"--rdzv-backend c10d --rdzv-endpoint {first}:29500 --rdzv-id $SLURM_JOB_ID"
+    return f"srun --ntasks-per-node 1 {processes} --nnodes {resources.nodes} {meet}"
+
+
+def trained_options(wildcards, input):
+    """The same as options of the command."""
+    pairs = zip(trained_data(wildcards), input.groups)
+    return " ".join(f"--groups {shlex.quote(f'{name}={file}')}" for name, file in pairs)
 
 
 def contest_of(wildcards):
@@ -236,19 +344,24 @@ def times_code(wildcards):
     return hashing.times_code(EXPERIMENT, contest_of(wildcards).cells)
 
 
+def code_of_stage(stage, name, model):
+    """Hash of the code that a stage's file depends on."""
+    return stages.stage_code(EXPERIMENT, stages.Needed(stage, name), model)
+
+
 def dependencies_code(wildcards):
     """Hash of the code that finds dependencies."""
-    return hashing.dependencies_code(EXPERIMENT, wildcards.dependencies)
+    return code_of_stage("dependencies", wildcards.dependencies, wildcards.model)
 
 
 def paraphrases_code(wildcards):
     """Hash of the code that makes paraphrases."""
-    return hashing.paraphrases_code()
+    return code_of_stage("paraphrases", wildcards.paraphrases, wildcards.model)
 
 
 def confidence_code(wildcards):
     """Hash of the code that finds confidences."""
-    return hashing.confidence_code()
+    return code_of_stage("confidence", wildcards.confidence, wildcards.model)
 
 
 def confided(wildcards):

@@ -1,6 +1,7 @@
 rule depend:
     input:
         groups=groups_of,
+        server=stage_server("dependencies"),
     output:
         f"{RESULTS}/dependencies/{{dataset}}/{{model}}/{{dependencies}}/{{settings}}.jsonl",
     log:

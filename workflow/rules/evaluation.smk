@@ -1,19 +1,30 @@
+# By a decoder that computes, not by a server.
+JUDGED_HERE = bool(
+    EXPERIMENT.judge
+    and EXPERIMENT.judge.decoder
+    and not EXPERIMENT.catalogues.decoders[EXPERIMENT.judge.decoder].is_remote
+)
+
+
 rule judge:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         groups=groups_of,
+        server=judge_server,
     output:
         f"{CELL_FOLDER}/{{scoring}}/judged.json",
     log:
         f"logs/judge/{CELL}/{{scoring}}.log",
     conda:
         "../../envs/environment.yaml"
+    threads: EXPERIMENT.threads if JUDGED_HERE else 1
     resources:
-        mem_mb=500,
-        runtime=60,
+        mem_mb=EXPERIMENT.memory_mb if JUDGED_HERE else 500,
+        runtime=EXPERIMENT.runtime_min,
+        gpu=EXPERIMENT.gpus if JUDGED_HERE else 0,
     params:
         config=CONFIG,
-        code=hashing.judge_code(),
+        code=identity.judging_code(EXPERIMENT),
         cell=subpath(input.answers, parent=True),
         journal=f"{RESULTS}/journal/judge/{CELL}/{{scoring}}.jsonl",
     message:

@@ -4,6 +4,8 @@ rule generate:
         dependencies=of_stage("dependencies"),
         paraphrases=of_stage("paraphrases"),
         confidence=of_stage("confidence"),
+        checkpoint=trained,
+        server=server_of,
     output:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         trace=f"{CELL_FOLDER}/trace.jsonl",

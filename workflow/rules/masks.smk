@@ -7,6 +7,7 @@ rule record_mask:
         dependencies=of_stage("dependencies"),
         paraphrases=of_stage("paraphrases"),
         confidence=of_stage("confidence"),
+        checkpoint=trained,
     output:
         f"{RESULTS}/masks/{CELL}/{{group}}.json",
     log:

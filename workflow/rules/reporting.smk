@@ -3,6 +3,7 @@ rule tables:
         scores=SCORES,
         times=TIMED,
         published=PUBLISHED,
+        trained=TRAINED,
     output:
         [
             report(
@@ -45,6 +46,7 @@ rule draw:
     input:
         scores=SCORES,
         times=TIMED,
+        trained=TRAINED,
     output:
         [
             report(

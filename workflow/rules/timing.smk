@@ -4,6 +4,7 @@ rule time:
         dependencies=timed_of_stage("dependencies"),
         paraphrases=timed_of_stage("paraphrases"),
         confidence=timed_of_stage("confidence"),
+        checkpoint=timed_trained,
     output:
         f"{TIMES}/{{dataset}}/{{model}}/{{contest}}/{{settings}}.json",
     log:

@@ -1,6 +1,7 @@
 rule paraphrase:
     input:
         groups=groups_of,
+        server=stage_server("paraphrases"),
     output:
         f"{RESULTS}/paraphrases/{{dataset}}/{{model}}/{{paraphrases}}/{{settings}}.jsonl",
     log:
@@ -29,6 +30,7 @@ rule confide:
     input:
         groups=groups_of,
         paraphrases=confided_paraphrases,
+        server=stage_server("confidence"),
     output:
         f"{RESULTS}/confidence/{{dataset}}/{{model}}/{{confidence}}/{{paraphrases}}/{{settings}}.jsonl",
     log:

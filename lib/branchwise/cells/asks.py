@@ -27,6 +27,11 @@ def tokens_of(made: Completion) -> Tokens:
     return Tokens(**made.tokens._asdict())
 
 
+def asked_s(made: Completion) -> float:
+    """How long a server took over a reply; 0 for what was computed here, beside whatever else."""
+    return made.end_s - made.start_s if made.served is not None else 0.0
+
+
 @dataclass(frozen=True)
 class Ask:
     """One ask of a group: what it was for, what came back, and which asks it waited for."""
@@ -60,6 +65,7 @@ class Ask:
             num_steps=made.num_steps,
             start_s=made.start_s - begin_s,
             end_s=made.end_s - begin_s,
+            served=made.served,
         )
 
 
@@ -74,8 +80,8 @@ def said_in(
     made: Completion, chat: ChatTokenizer | None, before: tuple[int, ...], stop_texts: Sequence[str]
 ) -> Said:
     """What was said, with the tokens `before` of an earlier reply that it goes on from."""
-    text, cut = made.text, made.stop == "stop" and made.text is not None
-    if chat is None:
+    text, cut = made.text, made.stop_text is not None
+    if chat is None or made.served is not None:
         return Said(text or "", cut)
     ids = [*before, *made.ids]
     if before:

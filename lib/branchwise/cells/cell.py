@@ -18,6 +18,7 @@ from branchwise.cells.found import unfit_of
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.journal import Journal
 from branchwise.cells.making import Workshop, groups_of
+from branchwise.cells.serving import said_of, served_run
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.models.source import ModelSource
@@ -28,7 +29,7 @@ from branchwise.results import RunRecord, read_json, write_json, write_rows
 from branchwise.stages import STAGES, GroupDependencies, GroupParaphrases, StageRow
 from branchwise.trace import ANSWERER, Tokens
 
-Progress = Callable[[int, int], None]
+Progress = Callable[..., None]
 Say = Callable[[str], None]
 
 
@@ -81,7 +82,10 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
     write_rows(files.out / "answers.jsonl", [row for record in records for row in record.answers], about)
     write_rows(files.out / "trace.jsonl", [record.trace for record in records], about)
     facts = {"load_s": load_s, "warnings": tuple(warnings)}
-    write_json(files.out / "run.json", _run_record(job, files, sources, runner.decoder, flight, facts))
+    record = _run_record(job, files, sources, runner.decoder, flight, facts)
+    if record.served is not None:
+        say(said_of(record.served))
+    write_json(files.out / "run.json", record)
     journal.remove()
 
 
@@ -147,6 +151,7 @@ def _run_record(
     if answerer.is_loaded:
         resolved |= {"dtype": str(answerer.loaded.model.dtype).removeprefix("torch.")}
         resolved |= {"model_origin": answerer.loaded.origin} if answerer.loaded.origin else {}
+        resolved |= {"checkpoint": answerer.trained} if answerer.trained else {}
     cache_bytes = decoder.kv_cache_bytes
     by_role = [run.tokens_by_role for run in runs]
     roles = dict.fromkeys(role for one in by_role for role in one)
@@ -173,8 +178,9 @@ def _run_record(
         num_groups=len(runs),
         num_resumed=flight.num_resumed,
         left_out=flight.left_out,
-        totals=Tokens.total(totals.values()),
+        totals=Tokens.total(totals.values()).with_computed(getattr(decoder, "num_shared_tokens", 0)),
         totals_by_role=totals,
+        served=served_run(flight.records, (job.model, *job.roles.values())),
         forward_passes=sum(one.forward_passes for one in (*runs, *before)),
         paraphrases=_paraphrase_counts(before),
         groups=runs,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from branchwise.cells.clock import collector_off, set_aside
 from branchwise.cells.generators.base import Generator
@@ -15,10 +15,21 @@ from branchwise.dependencies.selection import select
 from branchwise.errors import UserError
 from branchwise.stages import GroupDependencies
 
+if TYPE_CHECKING:
+    from branchwise.cells.asker import Asker
 
-def generator_of(entry: DependencyEntry, source: Any) -> Generator:
-    """What finds the edges of an entry; `source` is the model that may be asked (`ModelSource`)."""
-    return import_module(f"branchwise.cells.generators.{entry.generator}").generator(entry, source)
+
+def generator_of(entry: DependencyEntry, asker: "Asker | None" = None) -> Generator:
+    """What finds the edges of an entry; `asker`: of one that asks a model."""
+    return import_module(f"branchwise.cells.generators.{entry.generator}").generator(entry, asker)
+
+
+@runtime_checkable
+class AsksAhead(Protocol):
+    """A generator that may ask of all groups at once before each is found by itself."""
+
+    def ahead(self, groups: Sequence[Group]) -> None:
+        """Ask what can be asked ahead."""
 
 
 class Depending:
@@ -48,7 +59,7 @@ class Depending:
             started = time.perf_counter()
             found = self.generate(group)
             chosen = select(found.edges, group, self.entry.selection, self.count_tokens)
-            wall_s = time.perf_counter() - started
+            wall_s = found.asked_s or time.perf_counter() - started
         known = tuple((e.source, e.target) for e in known_edges(group)) if self.states else None
         return GroupDependencies(
             group=group.id,
@@ -87,6 +98,8 @@ def find_all(
     What is found is `kept` at once, so that a stage that was stopped goes on from there.
     """
     kept = kept or Kept(GroupDependencies)
+    if isinstance(depending.generate, AsksAhead):
+        depending.generate.ahead([group for group in groups if kept.get(group) is None])
     found: list[GroupDependencies] = []
     warm = False
     for number, group in enumerate(groups, start=1):

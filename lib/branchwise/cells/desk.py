@@ -11,7 +11,7 @@ from branchwise.cells.rules import DecodersRules
 from branchwise.cells.waits import Waits
 from branchwise.data.types import Group, Question
 from branchwise.decoding.branches import Branch
-from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb
+from branchwise.decoding.contract import BranchingDecoder, Decoder, Verb, is_remote
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.options import Layout
@@ -21,6 +21,11 @@ from branchwise.prompts import Message, num_shown
 from branchwise.prompts.style import IN_ONE_TEXT, IN_TURNS, AnswerForm, PromptStyle, answer_form
 from branchwise.strategies.base import Prompt, Reply, Text
 from branchwise.trace import ANSWERER, BranchRecord, GroupTrace
+
+FEWEST_SHARED = 64
+"""Tokens of an instruction from which on it is kept for all groups. A shorter one is computed with the
+rest of a prompt in a pass that takes hardly longer for it.
+"""
 
 
 class _Held(NamedTuple):
@@ -111,12 +116,23 @@ class GroupDesk:
         if chat is not None:
             prompt, ids = chat.prompt(messages, form=form.form, begun=form.begun)
             self._check_length(decoder, len(ids), rules.max_new_tokens)
-        rules = self._further.of(rules, decoder, chat, by, ids, asked, form.begun)
+        rules = self._further.of(rules, decoder, chat, by, ids or prompt.encode(), asked, form.begun)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        plain = tuple({"role": m["role"], "content": m["content"]} for m in messages)
-        num_shared = 0 if chat is None or not asked else self._num_shared(chat, messages, ids, form)
-        request = Request(ids, rules, self, future, self._hear(asked), plain, num_shared)
-        decoder.submit(request)
+        decoder.submit(
+            Request(
+                ids,
+                rules,
+                self,
+                future,
+                self._hear(asked),
+                tuple({"role": m["role"], "content": m["content"]} for m in messages),
+                0 if chat is None or not asked else self._num_shared(chat, messages, ids, form),
+                form.form,
+                form.begun,
+                self._pattern(decoder, asked, form),
+                len(asked),
+            )
+        )
         facts = {"by": by, "messages": tuple(messages)}
         stated = (reply.index for reply in after)
         return await self._reply(future, decoder, chat, asked, role, stated, prompt, form, facts)
@@ -132,6 +148,11 @@ class GroupDesk:
     def room(self, branch: Branch) -> int:
         """See `branchwise.strategies.base.Desk`."""
         return self.decoder.max_context - branch.end
+
+    @property
+    def may_ban(self) -> bool:
+        """See `branchwise.strategies.base.Desk`."""
+        return not is_remote(self.decoder)
 
     def tokens_like(self, pattern: str) -> frozenset[int]:
         """See `branchwise.strategies.base.Desk`."""
@@ -297,17 +318,27 @@ class GroupDesk:
     def _num_shared(
         self, chat: ChatTokenizer, messages: Sequence[Message], ids: Sequence[int], form: AnswerForm
     ) -> int:
-        """Tokens of the shots at the beginning of a prompt: prompts of all groups have them."""
-        if not self.style.shots:
+        """Tokens of the instruction and the shots that a prompt begins with: prompts of all groups do.
+        0 where they are too few to be worth keeping.
+        """
+        fewest = 1 if self.style.shots else FEWEST_SHARED
+        if len(ids) <= fewest:
             return 0
-        return chat.num_shared(ids, messages[: num_shown(messages, self.style)], form.form)
+        shared = chat.num_shared(ids, messages[: num_shown(messages, self.style)], form.form)
+        return shared if shared >= fewest else 0
+
+    def _pattern(self, decoder: Decoder, asked: Sequence[Question], form: AnswerForm) -> str | None:
+        """What the answer to a prompt is held to, for a decoder that holds it by itself."""
+        if decoder.form is None or not asked:
+            return None
+        return decoder.form.after(form.begun, asked, self.style.answer_format)
 
     def _rules(self, given: Rules | None, asked: Sequence[Question], form: AnswerForm) -> Rules:
         if given is None:
             budget = self.max_new_tokens * max(1, len(asked))
             return Rules(budget, stop_texts=form.stop_texts)
-        if given.hooks:
-            self._check_stated("hook")
+        for hook in given.hooks:
+            self._check_stated(_verb_of(hook))
         return given
 
     def _hear(self, asked: tuple[Question, ...], goes_on: bool = False) -> Callable[[int], None] | None:
@@ -348,13 +379,15 @@ class GroupDesk:
         self._asks[index] = Ask(made, asked, after, prompt, raw, role, **facts, passes=passes)
         self._waits.ended(index, self._moment)
         ids = (*said, *made.ids)
-        return Reply(index, raw, ids, self._waits.heard, made.stop == "stop", made.stop_text)
+        heard, generated = self._waits.heard, made.tokens.generated
+        num_tokens = generated if made.served else None
+        return Reply(index, raw, ids, heard, made.stop == "stop", made.stop_text, num_tokens)
 
     def _passes(self, decoder: Decoder, index: int, num_steps: int) -> range:
         """The passes of an ask that has just ended; of a served model, which works on many at once, each
         reply counts by itself.
         """
-        if decoder.device == "remote":
+        if is_remote(decoder):
             return range(-index - 1, -index)
         # Whoever waits is woken before the next pass, so the last one was this ask's.
         last = decoder.num_forward_passes
@@ -374,3 +407,10 @@ class GroupDesk:
                 f"exceed the model's context of {limit}",
                 "use a model with a longer context, smaller groups or a smaller max_new_tokens",
             )
+
+
+def _verb_of(hook: Hook) -> Verb:
+    """What a decoder has to offer for a hook."""
+    if hook.together is None:
+        return "hook"
+    return "mix" if hook.together.mixes else "peek"

@@ -39,7 +39,7 @@ def run_groups(
     runner: GroupRunner,
     groups: Sequence[Group],
     journal: Journal,
-    progress: Callable[[int, int], None],
+    progress: Callable[..., None],
     warn: Callable[[str], None],
     found: Found = MappingProxyType({}),
     groups_in_flight: int = 1,
@@ -69,7 +69,7 @@ def run_groups(
         else:
             journal.append(group, record)
             done[group.id] = record
-        progress(len(done) + len(unfit), len(groups))
+        progress(len(done) + len(unfit), len(groups), *filter(None, [runner.doing]))
 
     progress(num_resumed, len(groups))
     _warm_up(runner, waiting)

@@ -12,9 +12,11 @@ from branchwise.strategies.entry import StrategyEntry
 
 @dataclass(frozen=True)
 class CellJob:
-    """A cell with its entries. `roles` are the models of further roles that its strategy asks.
+    """A cell with its entries. `roles` are the models of further roles that its strategy asks;
+    `checkpoint` is the folder of what was trained for it, if anything was, and `training` names how.
 
-    `groups_in_flight` and `strict` (stop at a group that does not fit) change no answer.
+    `groups_in_flight` and `strict` (stop at a group that does not fit) change no answer. `replies`: the
+    folder in which decoders of served models keep what they are told.
     """
 
     cell: dict[str, str]
@@ -26,8 +28,18 @@ class CellJob:
     max_new_tokens: int
     threads: int
     roles: dict[str, ModelEntry] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    training: str | None = None
     groups_in_flight: int = 1
     strict: bool = False
+    replies: Path | None = None
+
+    def replies_of(self, role: str) -> Path | None:
+        """The file of what is told to one model; of each role its own."""
+        if self.replies is None:
+            return None
+        folder = self.replies.joinpath(*list(self.cell.values())[:-1])
+        return folder / f"{self.cell['decoder']}.{role}.jsonl"
 
     @property
     def label(self) -> str:

@@ -42,7 +42,7 @@ class Journal:
 
     def append(self, group: Group, record: GroupRecord) -> None:
         """Note a finished group. Raises UserError where it cannot be written."""
-        append_journal(self.path, self.key(group), record.model_dump(mode="json"))
+        append_journal(self.path, (self.key(group), record.model_dump(mode="json")))
 
     def remove(self) -> None:
         """The cell is complete: its files hold everything."""

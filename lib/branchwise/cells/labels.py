@@ -75,7 +75,9 @@ class Labels:
         number = self._own.get(node)
         if number is not None:
             record = self.branches[number]
-            if place := self._place(number):
+            # Of branches that are questions each is called after its own.
+            has_wordings = self._num_wordings.get(name, 0) > 1
+            if has_wordings and (place := self._place(number)):
                 above = self._place(record.parents[0])
                 return f"wording {above}, end" if above else f"wording {place}"
             if record.verb == "join" and not self._questions_in(text):

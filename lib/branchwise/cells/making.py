@@ -9,12 +9,14 @@ from branchwise.cells.found import read_found, row_of, with_found
 from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.runner import GroupRunner
 from branchwise.data.groups_file import read_groups
+from branchwise.data.passages import check_apart
 from branchwise.data.shots import check_no_leak
 from branchwise.data.types import Group
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
+from branchwise.decoding.trained.folder import is_checkpoint, read_record, seen_passages
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.stages import STAGES, StageRow
@@ -52,7 +54,36 @@ def _without_shots(job: CellJob, files: CellFiles) -> list[Group]:
     """The groups, none of which the prompts' shots show. Raises UserError where one is shown."""
     groups = read_groups(files.groups, value_hash(job.identity.settings["groups"]))
     check_no_leak(job.style.shots, groups)
+    if job.checkpoint is not None:
+        _check_trained(job, job.checkpoint)
+        seen, where = seen_passages(job.checkpoint), f"data set {job.cell['dataset']}"
+        check_apart(seen.trained, groups, where, f"checkpoint {job.checkpoint}")
+        check_apart(seen.looked_at, groups, where, f"checkpoint {job.checkpoint}, which was chosen by it")
     return groups
+
+
+def _check_trained(job: CellJob, checkpoint: Path) -> None:
+    """Raises UserError where what is trained for a job is not there, or was trained by other settings."""
+    if job.training is None:
+        return
+    train = f"branchwise train --training {job.training} --model {job.cell['model']}"
+    if not is_checkpoint(checkpoint):
+        raise UserError(
+            f"strategy {job.cell['strategy']} is trained by {job.training}, and {checkpoint} holds no "
+            "checkpoint yet",
+            f"run `snakemake`, or `{train}` with the same config",
+        )
+    record = read_record(checkpoint)
+    wanted = value_hash(job.identity.settings["strategy"]["training"]), job.identity.training_code
+    if record is None or (record.settings, record.code) != wanted:
+        was = "somebody else's"
+        if record is not None:
+            was = f"of training {record.name}, settings {record.settings} and code {record.code}"
+        raise UserError(
+            f"checkpoint {checkpoint} is {was}; the config trains {job.training}, settings {wanted[0]} "
+            f"and code {wanted[1]}",
+            f"run `{train}`, or evaluate it as it is: `checkpoints:` in the config",
+        )
 
 
 Sources = dict[str, ModelSource]
@@ -70,10 +101,12 @@ class Workshop:
         self, job: CellJob, unfit: Mapping[str, str] | None = None
     ) -> tuple[GroupRunner, Sources]:
         """The runner of a job, and its models by role; `unfit` groups it refuses to ask."""
-        checkpoint = Path(job.strategy.checkpoint) if job.strategy.checkpoint else None
-        sources = {ANSWERER: self._source(job.model, checkpoint)}
+        sources = {ANSWERER: self._source(job.model, job.checkpoint)}
         sources |= {role: self._source(entry, None) for role, entry in job.roles.items()}
-        decoders = {role: self._decoder(source, job.decoder) for role, source in sources.items()}
+        decoders = {
+            role: self._decoder(source, job.decoder, job.replies_of(role))
+            for role, source in sources.items()
+        }
         answerer = decoders.pop(ANSWERER)
         if (chat := sources[ANSWERER].chat) is not None:
             chat.check_form(job.style.form)
@@ -96,9 +129,11 @@ class Workshop:
         self._sources.append(ModelSource(entry, checkpoint))
         return self._sources[-1]
 
-    def _decoder(self, source: ModelSource, settings: DecoderSettings) -> Decoder:
+    def _decoder(self, source: ModelSource, settings: DecoderSettings, replies: Path | None) -> Decoder:
+        """The decoder of a model: one for all jobs, but for what keeps each job's replies."""
         for known, of, decoder in self._decoders:
-            if known is source and of == settings:
+            if known is source and of == settings and not settings.is_remote:
                 return decoder
-        self._decoders.append((source, settings, settings.make(source)))
+        made = settings.make(source, replies) if settings.is_remote else settings.make(source)
+        self._decoders.append((source, settings, made))
         return self._decoders[-1][2]

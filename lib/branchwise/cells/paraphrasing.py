@@ -4,15 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from branchwise.cells.asks import tokens_of
+from branchwise.cells.asker import Asker
+from branchwise.cells.asks import asked_s, tokens_of
 from branchwise.data.types import Group, Question
 from branchwise.decoding.contract import Decoder
-from branchwise.decoding.decoders.tree import TreeEntry
-from branchwise.decoding.models.chat import ChatTokenizer
-from branchwise.decoding.models.source import ModelSource
-from branchwise.decoding.requests import Completion, Request, Rules, Sampling
+from branchwise.decoding.requests import Completion, Rules, Sampling
 from branchwise.decoding.sampling import for_ask
 from branchwise.stages import GroupParaphrases, QuestionParaphrases
 from branchwise.trace import Tokens
@@ -30,18 +28,29 @@ class _Party:
     group: Group
     tokens: list[Tokens] = field(default_factory=list)
     passes: set[int] = field(default_factory=set)
+    asked_s: float = 0.0
+    """The longest chain of replies, of a served model."""
+
+    @property
+    def label(self) -> str:
+        """What replies are kept under."""
+        return self.group.id
 
     def pay(self, made: Completion, last_pass: int) -> None:
-        """Note an ask that has just ended, with pass `last_pass` of its decoder."""
+        """Note an ask that has just ended, with pass `last_pass` of its decoder; of a served model each
+        counts by itself.
+        """
         self.tokens.append(tokens_of(made))
+        last_pass = last_pass if made.served is None else -len(self.tokens)
         self.passes |= {*range(last_pass - made.num_steps, last_pass)}
 
 
 class _Said(NamedTuple):
-    """What a model said for a paraphrase, and whether its budget ended it."""
+    """What a model said for a paraphrase, whether its budget ended it, and how long a server took."""
 
     text: str
     cut_off: bool
+    asked_s: float
 
 
 @dataclass
@@ -50,16 +59,20 @@ class Paraphrasing:
 
     name: str
     entry: GeneratedEntry
-    decoder: Decoder
-    chat: ChatTokenizer
+    asker: Asker
     language: str
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder that is asked."""
+        return self.asker.decoder
 
     def num_asks(self, group: Group) -> int:
         """One a question and round."""
         return len(group) * self.entry.number
 
     async def find(self, group: Group) -> GroupParaphrases:
-        """The paraphrases of all questions of a group; `wall_s` is not known here and 0."""
+        """The paraphrases of all questions of a group; `wall_s` as `branchwise.cells.staging` says."""
         party = _Party(group)
         try:
             found = await asyncio.gather(*(self._of(question, party) for question in group))
@@ -71,7 +84,7 @@ class Paraphrasing:
             questions=tuple(found),
             tokens=Tokens.total(party.tokens),
             forward_passes=len(party.passes),
-            wall_s=0.0,
+            wall_s=party.asked_s,
         )
 
     async def _of(self, question: Question, party: _Party) -> QuestionParaphrases:
@@ -80,10 +93,13 @@ class Paraphrasing:
         dropped: Counter[str] = Counter()
         cut_off = 0
         left: Sequence[int] = range(self.entry.number)
+        took_s = 0.0
         for attempt in range(self.entry.attempts):
             asks = (self._ask(question, round_, attempt, party) for round_ in left)
             again = []
-            for round_, said in zip(left, await asyncio.gather(*asks), strict=True):
+            replies = await asyncio.gather(*asks)
+            took_s += max((said.asked_s for said in replies if said is not None), default=0.0)
+            for round_, said in zip(left, replies, strict=True):
                 if said is None:
                     dropped[TOO_LONG] += 1
                 elif reason := problem_of(said.text, question, kept, self.language):
@@ -93,6 +109,7 @@ class Paraphrasing:
                     kept.append(said.text)
                     cut_off += said.cut_off
             left = again
+        party.asked_s = max(party.asked_s, took_s)
         return QuestionParaphrases(
             question=question.id,
             kept=tuple(kept),
@@ -108,26 +125,25 @@ class Paraphrasing:
         the order of asking changes it.
         """
         before = shown(round_)
-        _, ids = self.chat.prompt([*before, asked(question.text)], form=self.entry.form, begun=BEGUN)
-        if len(ids) + self.entry.max_new_tokens > self.decoder.max_context:
+        messages = [*before, asked(question.text)]
+        prompt = self.asker.prompt(messages, self.entry.form, BEGUN, len(before))
+        if not self.asker.fits(prompt, self.entry.max_new_tokens):
             return None
         place = f"{party.group.id}\0{question.id}\0{round_}"
         sampling = Sampling(self.entry.temperature, top_p=self.entry.top_p, seed=self.entry.seed)
         rules = Rules(
             self.entry.max_new_tokens,
-            for_ask(sampling, place, ids, attempt),
+            for_ask(sampling, place, prompt.seed_ids, attempt),
             stop_texts=("\n",) if self.entry.form == "completion" else (),
         )
-        num_shared = self.chat.num_shared(ids, before, self.entry.form)
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self.decoder.submit(Request(ids, rules, party, future, num_shared=num_shared))
-        made = await future
+        made = await self.asker.ask(prompt, rules, party)
         party.pay(made, self.decoder.num_forward_passes)
-        return _Said(paraphrase_in(self.chat.answer_text(made.ids, made.text)), made.stop == "length")
+        text = paraphrase_in(self.asker.text(made))
+        return _Said(text, made.stop == "length", asked_s(made))
 
 
-def paraphrasing(name: str, entry: GeneratedEntry, source: ModelSource, language: str) -> Paraphrasing:
+def paraphrasing(name: str, entry: GeneratedEntry, asker: Asker, language: str) -> Paraphrasing:
     """The stage on a model. Raises UserError for turns on one that has no template."""
-    decoder: Any = TreeEntry(kind="tree", packed_weights=None).make(source)
-    source.loaded.chat.check_form(entry.form)
-    return Paraphrasing(name, entry, decoder, source.loaded.chat, language)
+    if asker.chat is not None:
+        asker.chat.check_form(entry.form)
+    return Paraphrasing(name, entry, asker, language)

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from branchwise.decoding.contract import REMOTE
+
 _PACKAGES = ("branchwise", "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -40,7 +42,7 @@ def commit() -> tuple[str | None, bool | None]:
 def hardware(device: torch.device | str, threads: int) -> dict[str, Any]:
     """What the cell ran on. No host name: it says nothing about the result."""
     facts: dict[str, Any] = {
-        "device": "remote" if isinstance(device, str) else device.type,
+        "device": REMOTE if isinstance(device, str) else device.type,
         "machine": platform.machine(),
         "system": platform.system(),
         "cpu": _cpu_name(),

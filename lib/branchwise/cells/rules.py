@@ -40,15 +40,16 @@ class DecodersRules:
         begun: str = "",
         said: Sequence[int] = (),
     ) -> Rules:
-        """`rules` of a prompt of model `by`, whose answer begins with `begun`: drawn as the decoder's
-        entry says unless they state a sampling of their own, and held to its form where it asks
-        `questions`, after the hooks that they have. `said`: tokens of the answer that were made before.
+        """`rules` of a prompt of model `by` (its ids, or the bytes of one that has none), whose answer
+        begins with `begun`: drawn as the decoder's entry says unless they state a sampling of their own,
+        and held to its form where it asks `questions`, after the hooks that they have. `said`: tokens of
+        the answer that were made before.
         """
         if decoder.sampling is not None and rules.sampling == Sampling():
-            rules = replace(
-                rules, sampling=self._sampling(decoder.sampling, rules.fusion, by, prompt_ids)
-            )
-        if decoder.form is None or not questions or chat is None:
+            # Branches that are fused draw as one; those that mix or peek each for themselves.
+            fused = None if rules.together else rules.lockstep
+            rules = replace(rules, sampling=self._sampling(decoder.sampling, fused, by, prompt_ids))
+        if decoder.form is None or not questions or chat is None or "hook" not in decoder.offers:
             return rules
         pattern = decoder.form.after(begun, questions, self.answer_format)
         held = self.held_to(pattern, cast(BranchingDecoder, decoder), chat, by)

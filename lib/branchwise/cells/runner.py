@@ -9,13 +9,14 @@ from branchwise.cells.asks import Ask, Asked, OnToken
 from branchwise.cells.clock import collector_off
 from branchwise.cells.desk import GroupDesk
 from branchwise.data.types import Group, Question
-from branchwise.decoding.contract import Decoder, Verb
+from branchwise.decoding.contract import Decoder, Verb, is_remote
 from branchwise.decoding.loop import run
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.errors import DoesNotFit, UserError
 from branchwise.prompts import Reading
 from branchwise.prompts.style import PromptStyle
 from branchwise.results import AnswerRow, GroupRecord, GroupRun, WordingRow
+from branchwise.serving.courier import courier
 from branchwise.stages import Before
 from branchwise.strategies import Answered, Strategy
 from branchwise.strategies.base import NEED_NO_END, Worded
@@ -128,15 +129,31 @@ class GroupRunner:
                 stack.enter_context(decoder.attached())
             yield
 
+    @property
+    def doing(self) -> str:
+        """What servers are being asked, in words."""
+        every = (getattr(decoder, "doing", "") for decoder in self.decoders)
+        return "; ".join(dict.fromkeys(doing for doing in every if doing))
+
     def step(self) -> bool:
-        """One step of every decoder that has something to do."""
-        done = [decoder.step() for decoder in self.decoders]
+        """One step of every decoder that has something to do; those of served models, which only wait,
+        where no other has.
+        """
+        remote = [decoder for decoder in self.decoders if is_remote(decoder)]
+        done = [decoder.step() for decoder in self.decoders if decoder not in remote]
+        if any(done):
+            if remote:
+                courier().hand_over(0)
+            return True
+        done = [decoder.step() for decoder in remote]
         return any(done)
 
     def warm_up(self, group: Group) -> None:
         """Run `group` untimed with one token per answer, so that kernels are chosen and memory is
-        allocated outside of every measured time.
+        allocated outside of every measured time. A served model is not asked for nothing.
         """
+        if any(map(is_remote, self.decoders)):
+            return
         replace(self, max_new_tokens=1).once(group)
 
 
@@ -150,6 +167,7 @@ def record_of(group: Group, done: Done, warn: Callable[[str], None], before: Bef
         num_questions=len(group),
         forward_passes=done.forward_passes,
         num_asks=len(asks),
+        latency_s=ideal_latency_s(asks) if any(ask.served for ask in asks) else None,
         tokens=total_tokens(asks),
         tokens_by_role=tokens_by_role(asks),
         **{one.stage: one for one in before},

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from branchwise.cells.clock import collector_off, set_aside
 from branchwise.data.types import Group
+from branchwise.decoding.contract import is_remote
 from branchwise.decoding.loop import run
 from branchwise.files import append_journal, read_journal
 from branchwise.records import Record
@@ -39,7 +40,7 @@ class Kept(Generic[R]):
     def add(self, group: Group, row: R) -> None:
         """Note what was found. Raises UserError where it cannot be written."""
         if self._path is not None:
-            append_journal(self._path, self._key(group), row.model_dump(mode="json"))
+            append_journal(self._path, (self._key(group), row.model_dump(mode="json")))
 
     def _key(self, group: Group) -> str:
         return hashlib.sha256(f"{self._identity}\n{group.model_dump_json()}".encode()).hexdigest()
@@ -56,7 +57,9 @@ class Finder(Protocol[W_co]):
         """How many asks of a group are in flight at once, at most."""
 
     async def find(self, group: Group) -> W_co:
-        """What there is to say of a group; its `wall_s` is set by whoever knows what else was asked."""
+        """What there is to say of a group. Its `wall_s` is that of the longest chain of replies where a
+        server gave them; else 0, and set by whoever knows what else was asked.
+        """
 
 
 def find_at_once(
@@ -68,13 +71,14 @@ def find_at_once(
 ) -> list[W]:
     """What a stage finds for all groups, up to `most_groups` of them in one tree at once.
 
-    A group's `wall_s` is its share, by tokens computed, of the time that those asked with it took. The
-    first group that is not known is asked once before, untimed.
+    A group's `wall_s` is its share, by tokens computed, of the time that those asked with it took; of a
+    served model that of its replies. The first group that is not known is asked once before, untimed,
+    where a model here has to warm up.
     """
     found = {group.id: row for group in groups if (row := kept.get(group)) is not None}
     waiting = [group for group in groups if group.id not in found]
     progress(len(found), len(groups))
-    if waiting:
+    if waiting and not is_remote(finder.decoder):
         _timed(waiting[:1], finder)
         set_aside()
     for flight in _flights(waiting, finder, most_groups):
@@ -119,6 +123,6 @@ def _timed(groups: Sequence[Group], finder: Finder[W]) -> list[W]:
     computed = [row.tokens.unique + row.tokens.generated + row.tokens.padding for row in rows]
     whole = sum(computed) or 1.0
     return [
-        row.model_copy(update={"wall_s": wall_s * mine / whole})
+        row if row.wall_s else row.model_copy(update={"wall_s": wall_s * mine / whole})
         for row, mine in zip(rows, computed, strict=True)
     ]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -33,6 +33,7 @@ from branchwise.times import TimedRun, TimesRecord
 
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
+Prefix = Literal["warm", "cold"] | None
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _run(job: TimingJob, progress: Progress, say: Say) -> None:
                 _warm_up(contestants, number)
                 warm = True
             mine = _time_group(contestants, number, done - 1, job.repeats, _name(hardware))
-            append_journal(job.journal, key, [one.model_dump(mode="json") for one in mine])
+            append_journal(job.journal, (key, [one.model_dump(mode="json") for one in mine]))
         num_unfit += not mine
         runs += mine
         progress(done, len(numbers))
@@ -174,33 +175,47 @@ def _warm_up(contestants: Sequence[_Contestant], number: int) -> None:
 def _time_group(
     contestants: Sequence[_Contestant], number: int, turn: int, repeats: int, hardware: str
 ) -> list[TimedRun]:
-    """Every contestant's runs on one group; none where the prompts of one do not fit."""
+    """Every contestant's runs on one group; none where the prompts of one do not fit.
+
+    Where a prefix is kept for all groups, each contestant runs once more, first, with a cold one.
+    """
+
+    def timed(index: int, repeat: int, place: int, prefix: Prefix) -> TimedRun:
+        one, load = contestants[index], os.getloadavg()[0]
+        found = one.runner.once(one.groups[number])
+        return TimedRun(
+            strategy=one.strategy,
+            decoder=one.decoder,
+            again=one.again,
+            group=one.groups[number].id,
+            repeat=repeat,
+            prefix=prefix,
+            place=place,
+            wall_s=found.wall_s,
+            ideal_s=found.ideal_s,
+            cpu_s=found.cpu_s,
+            load=load,
+            process=os.getpid(),
+            hardware=hardware,
+        )
+
+    keeping = [index for index, one in enumerate(contestants) if _shared_tokens(one)]
     runs = []
-    for repeat in range(repeats):
-        for place, index in enumerate(order(len(contestants), turn * repeats + repeat)):
-            one = contestants[index]
-            load = os.getloadavg()[0]
-            try:
-                timed = one.runner.once(one.groups[number])
-            except DoesNotFit:
-                return []
-            runs.append(
-                TimedRun(
-                    strategy=one.strategy,
-                    decoder=one.decoder,
-                    again=one.again,
-                    group=one.groups[number].id,
-                    repeat=repeat,
-                    place=place,
-                    wall_s=timed.wall_s,
-                    ideal_s=timed.ideal_s,
-                    cpu_s=timed.cpu_s,
-                    load=load,
-                    process=os.getpid(),
-                    hardware=hardware,
-                )
-            )
+    try:
+        for place, index in enumerate(index for index in keeping if not contestants[index].again):
+            with contestants[index].runner.decoder.shared_anew():  # type: ignore[attr-defined]
+                runs.append(timed(index, 0, place, "cold"))
+        for repeat in range(repeats):
+            for place, index in enumerate(order(len(contestants), turn * repeats + repeat)):
+                runs.append(timed(index, repeat, place, "warm" if index in keeping else None))
+    except DoesNotFit:
+        return []
     return runs
+
+
+def _shared_tokens(one: _Contestant) -> int:
+    """Tokens that a contestant's decoder keeps for all groups, once it has been warmed up."""
+    return getattr(one.runner.decoder, "num_shared_tokens", 0)
 
 
 def _key(job: TimingJob, group: Group) -> str:

@@ -90,11 +90,10 @@ def ask(
         from branchwise.decoding.models.source import ModelSource
         from branchwise.strategies import load
 
-        checkpoint = Path(strategy_entry.checkpoint) if strategy_entry.checkpoint else None
-        source = ModelSource(model_entry, checkpoint)
+        source = ModelSource(model_entry, _checkpoint(experiment, strategy, model))
         style = style_of(experiment, entry, model_entry)
         language = entry.language if entry else "en"
-        before = found_before(experiment, strategy_entry, source, style, language, asked)
+        before = found_before(experiment, strategy_entry, source, decoder_entry, style, language, asked)
         asked = with_found(asked, before)
         runner = GroupRunner(
             load(strategy_entry.module, strategy_entry.options),
@@ -143,6 +142,25 @@ def _model(experiment: Any, model: str) -> Any:
         if _HUB_ID.fullmatch(model):
             return ModelEntry(hub=model)
     return named(experiment, "model", model)
+
+
+def _checkpoint(experiment: Any, strategy: str, model: str) -> Path | None:
+    """The folder of what was trained for a strategy. Raises UserError where it was not trained yet."""
+    from branchwise.config.trainings import checkpoint_folder, given_checkpoint, training_of
+    from branchwise.decoding.trained.folder import is_checkpoint
+
+    if (given := given_checkpoint(experiment, strategy)) is not None:
+        return given
+    if (training := training_of(experiment, strategy)) is None:
+        return None
+    named(experiment, "model", model)
+    folder = checkpoint_folder(experiment, strategy, model)
+    if folder is None or not is_checkpoint(folder):
+        raise UserError(
+            f"strategy {strategy} is trained by {training}, and {folder} holds no checkpoint yet",
+            f"run `branchwise train --training {training} --model {model}` with the same config first",
+        )
+    return folder
 
 
 def _scores(record: Any, entry: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 strategy is to know of it before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from branchwise.data.types import Group, Question, Record
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
+    from branchwise.cells.asker import Asker
     from branchwise.config import Experiment
     from branchwise.data.entries import DatasetEntry
+    from branchwise.decoding.decoders.base import DecoderSettings
     from branchwise.decoding.models.source import ModelSource
     from branchwise.prompts.style import PromptStyle
     from branchwise.stages import Before, GroupDependencies, StageRow
@@ -133,49 +135,61 @@ def found_before(
     experiment: "Experiment",
     strategy: "StrategyEntry",
     source: "ModelSource",
+    decoder: "DecoderSettings",
     style: "PromptStyle",
     language: str,
     group: Group,
 ) -> "Before":
     """What the stages that a strategy uses find for one group, asked of planner and paraphraser where the
-    experiment names them, else of the answerer as it is, without a strategy's checkpoint.
+    experiment names them, else of the answerer as it is, without a strategy's checkpoint; of one that is
+    on a server alone by `decoder`.
     """
+    from branchwise.cells.asker import Asker, asker_of
     from branchwise.cells.confiding import confiding
     from branchwise.cells.found import with_found
     from branchwise.cells.paraphrasing import paraphrasing
     from branchwise.cells.staging import find_alone
-    from branchwise.config.stages import Needed, stage_model
+    from branchwise.config.stages import Needed, asking_decoder, stage_model
     from branchwise.decoding.models.source import ModelSource
 
     plain = source if source.checkpoint is None else ModelSource(source.entry, None)
 
-    def asked(stage: str, name: str) -> ModelSource:
+    def asked(stage: str, name: str) -> Asker:
         # The answerer need not stand in the catalogue here: it has no name.
-        role = stage_model(experiment, Needed(stage, name), "")
-        return ModelSource(experiment.catalogues.models[role], None) if role else plain
+        needed = Needed(stage, name)
+        if role := stage_model(experiment, needed, ""):
+            model = ModelSource(experiment.catalogues.models[role], None)
+            return asker_of(model, asking_decoder(experiment, needed, role))
+        return asker_of(plain, None if plain.entry.is_here else decoder)
 
     found: list[StageRow] = []
-    if name := strategy.dependencies:
-        found.append(_depend(experiment, name, asked("dependencies", name), group))
+    if edges := strategy.dependencies:
+        found.append(_depend(experiment, edges, plain, lambda: asked("dependencies", edges), group))
     if name := strategy.paraphrases:
         entry = experiment.catalogues.paraphrases[name]
-        paraphraser = asked("paraphrases", name)
-        found.append(find_alone(group, paraphrasing(name, entry, paraphraser, language)))
+        made = paraphrasing(name, entry, asked("paraphrases", name), language)
+        found.append(find_alone(group, made))
     if name := strategy.confidence:
         sure = experiment.catalogues.confidence[name]
         worded = with_found(group, tuple(found))
-        found.append(find_alone(worded, confiding(name, sure, plain, style, language)))
+        confident = confiding(name, sure, asked("confidence", name), style, language)
+        found.append(find_alone(worded, confident))
     return tuple(found)
 
 
 def _depend(
-    experiment: "Experiment", name: str, source: "ModelSource", group: Group
+    experiment: "Experiment",
+    name: str,
+    source: "ModelSource",
+    asker: "Callable[[], Asker]",
+    group: Group,
 ) -> "GroupDependencies":
     """What the strategy's dependencies are for this group."""
     from branchwise.cells.depending import Depending, generator_of
+    from branchwise.commands.staging import token_counter
     from branchwise.config.stages import dependency_entry
+    from branchwise.dependencies.entries import LlmEntry
 
     entry = dependency_entry(experiment, name)
-    chat = source.loaded.chat
-    generate = generator_of(entry, source)
-    return Depending(name, entry, generate, lambda text: len(chat.encode(text)), False).find(group)
+    generate = generator_of(entry, asker() if isinstance(entry, LlmEntry) else None)
+    return Depending(name, entry, generate, token_counter(source), False).find(group)

@@ -16,7 +16,7 @@ from branchwise.commands.options import (
     experiment_from,
     named,
 )
-from branchwise.commands.staging import checked_settings, files_by_key, run_stage, source_of
+from branchwise.commands.staging import asker_for, checked_settings, files_by_key, run_stage, source_of
 
 
 @command("confide")
@@ -67,10 +67,11 @@ def confide(
         rows = read_found(file, GroupParaphrases, name, value_hash(wanted["paraphrases"]))
         asked = [with_found(group, (row_of(group, rows, GroupParaphrases),)) for group in asked]
     source = source_of(experiment, needed, model)
-    finder = confiding(confidence, entry, source, style, dataset_entry.language)
+    asker = asker_for(experiment, needed, dataset, model, source)
+    finder = confiding(confidence, entry, asker, style, dataset_entry.language)
     most = experiment.groups_in_flight
     run_stage(
         GroupConfidence,
         lambda kept, progress: find_at_once(asked, finder, kept, progress, most),
-        *(needed, experiment, dataset, wanted, source, out),
+        *(needed, experiment, dataset, wanted, model, source, out),
     )

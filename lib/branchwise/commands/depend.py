@@ -15,7 +15,7 @@ from branchwise.commands.options import (
     experiment_from,
     named,
 )
-from branchwise.commands.staging import checked_settings, run_stage, source_of
+from branchwise.commands.staging import asker_for, checked_settings, run_stage, source_of, token_counter
 
 
 @command("depend")
@@ -53,17 +53,23 @@ def depend(
         generator_of,
         states_needs,
     )
+    from branchwise.dependencies.entries import LlmEntry
     from branchwise.stages import GroupDependencies
 
     check_control(entry, dependencies, found_groups)
     source = source_of(experiment, needed, model)
-    generate = generator_of(entry, source)
-    chat = source.loaded.chat
+    asker = None
+    if isinstance(entry, LlmEntry):
+        asker = asker_for(experiment, needed, dataset, model, source)
     depending = Depending(
-        dependencies, entry, generate, lambda text: len(chat.encode(text)), states_needs(found_groups)
+        dependencies,
+        entry,
+        generator_of(entry, asker),
+        token_counter(source),
+        states_needs(found_groups),
     )
     run_stage(
         GroupDependencies,
         lambda kept, progress: find_all(found_groups, depending, progress, kept),
-        *(needed, experiment, dataset, wanted, source, out),
+        *(needed, experiment, dataset, wanted, model, source, out),
     )

@@ -2,6 +2,7 @@
 that cannot.
 """
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from branchwise.commands.options import ConfigOption, SetOption, experiment_from
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
+    from branchwise.config import Experiment
     from branchwise.decoding.models.entry import ModelEntry
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "gguf")
@@ -53,7 +55,7 @@ def doctor(
     hub = Hub()
     found = [examine(name, entries[name], hub) for name in (list(entries) if every else used)]
     _tell(found)
-    for line in machine():
+    for line in [*machine(), *servers(experiment)]:
         print(line)
     if any(one.problem for one in found if one.model in used):
         raise typer.Exit(1)
@@ -94,6 +96,8 @@ class Hub:
 
 def examine(name: str, entry: "ModelEntry", hub: Hub) -> Finding:
     """What there is to know of a model; nothing is downloaded, converted or loaded."""
+    if not entry.is_here:
+        return Finding(name, f"served as {entry.served}", "on a server", "-", "")
     if entry.hub is not None:
         return _of_hub(name, entry, hub)
     try:
@@ -172,7 +176,7 @@ def machine() -> list[str]:
     """Versions of what decides results, the GPU, and where converted models lie."""
     import torch
 
-    from branchwise.decoding.models.converting import cache_folder
+    from branchwise.decoding.models.converting import models_folder
 
     versions = [f"{name} {_version(name)}" for name in _PACKAGES]
     gpu = "none"
@@ -185,8 +189,31 @@ def machine() -> list[str]:
     return [
         f"versions\tpython {python}, {', '.join(versions)}",
         f"GPU\t{gpu}",
-        f"converted models\t{_short(cache_folder())}",
+        f"converted models\t{_short(models_folder())}",
     ]
+
+
+def servers(experiment: "Experiment") -> list[str]:
+    """Of each server that the config asks: where it is, and whether its key is set."""
+    from branchwise.serving.entry import ServerSettings
+
+    lines: list[str] = []
+    roles, judge = experiment.roles, experiment.judge
+    beside = (roles.planner_decoder, roles.paraphraser_decoder, judge.decoder if judge else None)
+    for name in dict.fromkeys((*experiment.decoders, *filter(None, beside))):
+        entry = experiment.catalogues.decoders[name]
+        if isinstance(entry, ServerSettings):
+            lines.append(f"server {name}\t{entry.base_url}, {_key(entry.key_name)}")
+    if judge is not None and judge.decoder is None:
+        lines.append(f"server of the judge\t{judge.base_url}, {_key(judge.key_name)}")
+    return lines
+
+
+def _key(variable: str | None) -> str:
+    """Whether a variable is set, never what it holds."""
+    if variable is None:
+        return "no key"
+    return f"{variable} {'set' if os.environ.get(variable) else 'not set'}"
 
 
 def _version(package: str) -> str:

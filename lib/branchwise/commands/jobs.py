@@ -1,9 +1,12 @@
 """From an experiment to the job of one cell."""
 
+from pathlib import Path
+
 from branchwise.cells.job import CellJob
 from branchwise.commands.prompting import style_of
 from branchwise.config import Cell, Experiment
 from branchwise.config.identity import cell_identity
+from branchwise.config.trainings import checkpoint_folder, training_of
 
 
 def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:
@@ -22,6 +25,9 @@ def job_of(experiment: Experiment, cell: Cell, strict: bool = False) -> CellJob:
         max_new_tokens=experiment.max_new_tokens,
         threads=experiment.threads,
         roles={role: catalogues.models[model] for role, model in named.items() if model},
+        checkpoint=checkpoint_folder(experiment, cell.strategy, cell.model),
+        training=training_of(experiment, cell.strategy),
         groups_in_flight=experiment.groups_in_flight,
         strict=strict,
+        replies=Path(experiment.replies_folder),
     )

@@ -2,14 +2,22 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from branchwise.commands.main import command
-from branchwise.commands.options import ConfigOption, SetOption, experiment_from, progress_bar
+from branchwise.commands.options import (
+    ConfigOption,
+    SetOption,
+    experiment_from,
+    named,
+    progress_bar,
+)
+from branchwise.config import Experiment
 from branchwise.errors import UserError
+from branchwise.evaluation.entries import JudgeEntry
 
 NUM_TOLD = 5
 """Problems that are told one by one; judged.json holds all."""
@@ -28,6 +36,7 @@ def judge(
 
     The key is read from the environment variable that the config names, and is written nowhere.
     """
+    from branchwise.config.identity import judge_settings
     from branchwise.data.groups_file import read_groups
     from branchwise.evaluation.judging import judge_rows
     from branchwise.results import AnswerRow, only_folder, read_rows, write_json
@@ -42,8 +51,10 @@ def judge(
     }
     cell = only_folder(cell, "answers.jsonl")
     rows = list(read_rows(cell / "answers.jsonl", AnswerRow))
+    replies = None if experiment.judge.decoder is None else _asked_by(experiment, experiment.judge)
+    asked = judge_settings(experiment)
     with progress_bar(f"judging {cell}") as progress:
-        record = judge_rows(rows, contexts, experiment.judge, journal, progress)
+        record = judge_rows(rows, contexts, experiment.judge, journal, progress, replies, asked)
     write_json(out, record)
     if record.num_missing:
         common = Counter(record.problems).most_common()
@@ -55,3 +66,18 @@ def judge(
             "delete judged.json and run again to ask for these only",
             markup=False,
         )
+
+
+def _asked_by(experiment: Experiment, judge: JudgeEntry) -> Any:
+    """What asks a judge by a decoder of the catalogue."""
+    import torch
+
+    from branchwise.cells.asker import asker_of
+    from branchwise.cells.judges import replies_of
+    from branchwise.decoding.models.source import ModelSource
+
+    torch.set_num_threads(experiment.threads)
+    model = named(experiment, "model", judge.model)
+    decoder = named(experiment, "decoder", str(judge.decoder))
+    kept = Path(experiment.replies_folder, "judge", judge.model, f"{judge.decoder}.jsonl")
+    return replies_of(asker_of(ModelSource(model), decoder, kept), judge.max_tokens, judge.parallel)

@@ -25,6 +25,7 @@ class Catalogue(StrEnum):
     dependencies = "dependencies"
     paraphrases = "paraphrases"
     confidence = "confidence"
+    trainings = "trainings"
     styles = "styles"
 
 

@@ -141,5 +141,5 @@ def _made(experiment: Experiment, cell: Cell, wanted: str, job: "CellJob") -> "t
     entry = dataset_entry(experiment, cell.dataset, None)
     group = dataset_group(entry, cell.dataset, None if wanted == FIRST else wanted)
     source = ModelSource(job.model, None)
-    before = found_before(experiment, job.strategy, source, job.style, entry.language, group)
+    before = found_before(experiment, job.strategy, source, job.decoder, job.style, entry.language, group)
     return with_found(group, before), before

@@ -83,7 +83,8 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
     """A catalogue entry by its name. Raises UserError with the nearest one."""
     from branchwise.config.mistakes import nearest
 
-    entries = getattr(experiment.catalogues, AXES.get(axis, axis))
+    plural = {**AXES, "training": "trainings"}.get(axis, axis)
+    entries = getattr(experiment.catalogues, plural)
     if name not in entries:
         raise UserError(f"unknown {axis} {name}", nearest(name, list(entries)))
     return entries[name]
@@ -121,8 +122,8 @@ def check_settings(expected: str | None, settings: Any, what: str) -> None:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Any]:
-    """A callable (done, total) that shows progress on stderr: a live bar in a terminal, a line now
-    and then in a log file.
+    """A callable (done, total, what is under way) that shows progress on stderr: a live bar in a
+    terminal, a line now and then in a log file.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -137,7 +138,12 @@ def progress_bar(what: str) -> Iterator[Any]:
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def show(done: int, total: int, doing: str = "") -> None:
+            said = f"{what} ({doing})" if doing else what
+            bar.update(task, completed=done, total=total, description=said)
+
+        yield show
 
 
 @contextmanager
@@ -155,8 +161,9 @@ class _LogProgress:
         self.what = what
         self.tenth = -1
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int, doing: str = "") -> None:
         tenth = 10 * done // total
         if tenth > self.tenth:
             self.tenth = tenth
-            Console(stderr=True, highlight=False).print(f"{self.what}: {done} of {total}")
+            said = f"{self.what}: {done} of {total}" + (f" ({doing})" if doing else "")
+            Console(stderr=True, highlight=False).print(said, markup=False)

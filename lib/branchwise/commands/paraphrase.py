@@ -15,7 +15,7 @@ from branchwise.commands.options import (
     experiment_from,
     named,
 )
-from branchwise.commands.staging import checked_settings, run_stage, source_of
+from branchwise.commands.staging import asker_for, checked_settings, run_stage, source_of
 
 
 @command("paraphrase")
@@ -51,10 +51,11 @@ def paraphrase(
     from branchwise.stages import GroupParaphrases
 
     source = source_of(experiment, needed, model)
-    finder = paraphrasing(paraphrases, entry, source, language)
+    asker = asker_for(experiment, needed, dataset, model, source)
+    finder = paraphrasing(paraphrases, entry, asker, language)
     most = experiment.groups_in_flight
     run_stage(
         GroupParaphrases,
         lambda kept, progress: find_at_once(asked, finder, kept, progress, most),
-        *(needed, experiment, dataset, wanted, source, out),
+        *(needed, experiment, dataset, wanted, model, source, out),
     )

@@ -3,9 +3,22 @@
 from importlib import import_module
 
 NAMES = (
-    *("ask", "prepare", "data_card", "depend", "paraphrase", "confide", "generate", "time"),
+    *("ask", "prepare", "data_card", "depend", "paraphrase", "confide", "generate", "time", "serve"),
     *("judge", "read", "evaluate"),
-    *("tabulate", "draw", "show", "pages", "mask", "lanes", "train", "cells", "list", "bench", "speed"),
+    *(
+        "tabulate",
+        "draw",
+        "estimate",
+        "show",
+        "pages",
+        "mask",
+        "lanes",
+        "train",
+        "cells",
+        "list",
+        "bench",
+        "speed",
+    ),
     *("coverage", "doctor", "document"),
 )
 

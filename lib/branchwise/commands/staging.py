@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from branchwise.commands.options import check_settings, progress_bar
 from branchwise.config import Experiment
-from branchwise.config.stages import Needed, stage_code, stage_model, stage_settings
+from branchwise.config.stages import (
+    Needed,
+    asking_decoder,
+    stage_code,
+    stage_model,
+    stage_settings,
+)
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
+    from branchwise.cells.asker import Asker
     from branchwise.cells.staging import Kept
     from branchwise.decoding.models.source import ModelSource
     from branchwise.stages import StageRow
@@ -41,6 +48,28 @@ def source_of(experiment: Experiment, needed: Needed, model: str) -> "ModelSourc
     return ModelSource(named(experiment, "model", stage_model(experiment, needed, model)))
 
 
+def asker_for(
+    experiment: Experiment, needed: Needed, dataset: str, model: str, source: "ModelSource"
+) -> "Asker":
+    """What asks `source` for a stage, by the decoder that the experiment names for it."""
+    from branchwise.cells.asker import asker_of
+
+    decoder = asking_decoder(experiment, needed, model)
+    asked = stage_model(experiment, needed, model)
+    folder = Path(experiment.replies_folder, needed.stage, dataset, asked)
+    return asker_of(source, decoder, folder / f"{needed.key.replace('/', '+')}.jsonl")
+
+
+def token_counter(source: "ModelSource") -> Callable[[str], int]:
+    """Counts the tokens of a text as the model does; a quarter of its characters where its tokenizer is
+    not here.
+    """
+    if not source.entry.is_here:
+        return lambda text: len(text) // 4 + 1
+    chat = source.tokenizer
+    return lambda text: len(chat.encode(text))
+
+
 def run_stage(
     kind: "type[R]",
     find: "Callable[[Kept[R], Progress], list[R]]",
@@ -48,21 +77,23 @@ def run_stage(
     experiment: Experiment,
     dataset: str,
     settings: dict[str, Any],
+    model: str,
     source: "ModelSource",
     out: Path,
 ) -> None:
     """Find what a stage finds, keeping it in a journal beside `out`, and write it there."""
     from branchwise.cells.staging import Kept
     from branchwise.config.identity import as_param
+    from branchwise.decoding.contract import REMOTE
     from branchwise.files import value_hash
     from branchwise.results import write_rows
 
     # Of a hub model the files that were loaded count, whatever revision the entry names.
     identity = {
         "settings": settings,
-        "code": stage_code(experiment, needed),
+        "code": stage_code(experiment, needed, model),
         "files": source.files_hash,
-        "device": str(source.loaded.model.device),
+        "device": str(source.loaded.model.device) if source.is_loaded else REMOTE,
     }
     journal = out.with_name(f".{out.name}.journal.jsonl")
     with progress_bar(f"{needed.stage} {needed.name} of {dataset}") as progress:

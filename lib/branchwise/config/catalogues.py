@@ -15,6 +15,7 @@ from branchwise.dependencies.entries import DependencyEntry
 from branchwise.prompts.entry import StyleEntry
 from branchwise.records import Record
 from branchwise.strategies.entry import StrategyEntry
+from branchwise.training.recipes import TrainingEntry
 from branchwise.wordings.entries import GeneratedEntry, SelfAgreementEntry
 
 ROOT = Path(__file__).parents[3]
@@ -22,12 +23,13 @@ ROOT = Path(__file__).parents[3]
 
 AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
 """Axes of a grid, and the catalogues that they choose from."""
-CATALOGUES = (*AXES.values(), "dependencies", "paraphrases", "confidence", "styles")
+CATALOGUES = (*AXES.values(), "dependencies", "paraphrases", "confidence", "trainings", "styles")
 
 PATHS = {
     "datasets": ("path",),
     "models": ("path", "gguf"),
     "strategies": ("module", "checkpoint"),
+    "trainings": ("texts",),
     "styles": ("shots_path",),
 }
 """Keys of entries that name files: relative to the file that says so. (A module may be one of the
@@ -61,6 +63,7 @@ class Catalogues(Record):
     dependencies: dict[str, DependencyEntry] = {}
     paraphrases: dict[str, GeneratedEntry] = {}
     confidence: dict[str, SelfAgreementEntry] = {}
+    trainings: dict[str, TrainingEntry] = {}
     styles: dict[str, StyleEntry] = {}
 
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs, published_names
 from branchwise.config.decoding import check_decoding
 from branchwise.config.mistakes import nearest
 from branchwise.config.styles import check_styles
+from branchwise.config.trainings import check_placed, check_trainings
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.rows import mentions
@@ -45,6 +45,7 @@ def check_names(experiment: Experiment, source: str) -> None:
             if name not in known:
                 raise UserError(f"{source}: unknown {axis} {name}", _instead(axis, name, list(known)))
     _check_stages(experiment)
+    check_trainings(experiment, source)
     _check_roles(experiment, source)
     _check_judged(experiment, source)
     if experiment.published is not None and experiment.published not in published_names():
@@ -85,6 +86,7 @@ def _check_roles(experiment: Experiment, source: str) -> None:
         if name is not None and name not in models:
             problem = f"{source}: roles.{role} is unknown model {name}"
             raise UserError(problem, nearest(name, list(models)))
+        _check_role_decoder(experiment, role, source)
     for name in experiment.strategies:
         for role in experiment.catalogues.strategies[name].asks:
             if role not in ("planner", "paraphraser"):
@@ -94,6 +96,21 @@ def _check_roles(experiment: Experiment, source: str) -> None:
                 )
 
 
+def _check_role_decoder(experiment: Experiment, role: str, source: str) -> None:
+    """Raises UserError for a role's decoder that there is not, or that cannot ask its model."""
+    name, model = getattr(experiment.roles, f"{role}_decoder"), getattr(experiment.roles, role)
+    if name is None:
+        return
+    decoders = experiment.catalogues.decoders
+    if name not in decoders:
+        problem = f"{source}: roles.{role}_decoder is unknown decoder {name}"
+        raise UserError(problem, nearest(name, list(decoders)))
+    for asked in (model,) if model else experiment.models:
+        found = decoders[name].problem_with(asked, experiment.catalogues.models[asked])
+        if found is not None:
+            raise UserError(f"{source}: roles.{role}_decoder {name}: {found[0]}", found[1])
+
+
 def _check_judged(experiment: Experiment, source: str) -> None:
     for dataset in experiment.judged:
         if dataset not in experiment.datasets:
@@ -101,8 +118,38 @@ def _check_judged(experiment: Experiment, source: str) -> None:
                 f"{source}: judged names {dataset}, which is not among the datasets",
                 nearest(dataset, experiment.datasets),
             )
+    judge = experiment.judge
+    if judge is not None and judge.decoder is not None:
+        for catalogue, name in (("models", judge.model), ("decoders", judge.decoder)):
+            known = list(getattr(experiment.catalogues, catalogue))
+            if name not in known:
+                problem = f"{source}: judge names {name}, which is not in the catalogue of {catalogue}"
+                raise UserError(problem, nearest(name, known))
+        asking, asked = (
+            experiment.catalogues.decoders[judge.decoder],
+            experiment.catalogues.models[judge.model],
+        )
+        if (found := asking.problem_with(judge.model, asked)) is not None:
+            raise UserError(f"{source}: judge.decoder {judge.decoder}: {found[0]}", found[1])
     if experiment.judged and experiment.judge is None:
         raise UserError(f"{source}: judged is given, but no judge", "add `judge:` with its model")
+
+
+def _check_started(experiment: Experiment, source: str) -> None:
+    """Raises UserError where a decoder starts a server for more than one model: they have one address."""
+    roles, judge = experiment.roles, experiment.judge
+    asked: list[tuple[str | None, str | None]]
+    asked = [(cell.decoder, cell.model) for cell in experiment.cells]
+    asked += [(roles.planner_decoder, roles.planner), (roles.paraphraser_decoder, roles.paraphraser)]
+    asked += [(judge.decoder, judge.model)] if judge is not None else []
+    for name, decoder in experiment.catalogues.decoders.items():
+        models = list(dict.fromkeys(model for by, model in asked if by == name and model))
+        if getattr(decoder, "serve", None) is not None and len(models) > 1:
+            raise UserError(
+                f"{source}: decoder {name} starts its server for one model, and is asked for "
+                f"{', '.join(models)}",
+                "define a decoder for each, with ports of their own, and exclude the other pairs",
+            )
 
 
 def check_cells(experiment: Experiment, source: str) -> None:
@@ -114,12 +161,14 @@ def check_cells(experiment: Experiment, source: str) -> None:
             )
     if not experiment.cells:
         raise UserError(f"{source}: the exclusions leave no cell", "exclude less")
+    _check_started(experiment, source)
     strategies, decoders = experiment.catalogues.strategies, experiment.catalogues.decoders
     for cell in experiment.cells:
         missing = missing_verbs(strategies[cell.strategy], decoders[cell.decoder])
         if missing:
             raise impossible(cell, missing, source)
         check_control(experiment, cell, source)
+        check_placed(experiment, cell, source)
         check_decoding(experiment, cell, source)
     check_styles(experiment, source)
     if not experiment.cached:
@@ -136,13 +185,6 @@ def check_strategies(experiment: Experiment, names: Sequence[str]) -> None:
         except UserError as error:
             where = experiment.origin("strategies", name)
             raise UserError(f"{where}: strategy {name}: {error.problem}", error.remedy) from None
-        checkpoint = entry.checkpoint
-        if checkpoint and not (Path(checkpoint) / "adapter_config.json").is_file():
-            raise UserError(
-                f"{experiment.origin('strategies', name)}: checkpoint {checkpoint} of {name} has no "
-                "adapter_config.json",
-                "give the folder that peft's save_pretrained wrote",
-            )
 
 
 def _check_confidence(experiment: Experiment, entry: StrategyEntry) -> None:

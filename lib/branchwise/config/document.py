@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from branchwise.config.compatibility import with_table
+from branchwise.config.load import load_catalogues
 from branchwise.config.types import Exclusion, Experiment, Roles
 from branchwise.data.sources import SOURCES
 from branchwise.data.sources.base import FileDataset
@@ -17,13 +19,16 @@ from branchwise.data.worlds.dataset import WorldsDataset
 from branchwise.decoding.decoders import DECODERS
 from branchwise.decoding.decoders.base import SamplingEntry
 from branchwise.decoding.decoders.tree import GridEntry
+from branchwise.decoding.mixers.entry import MixerEntry
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.dependencies.entries import AttentionEntry, ControlEntry, HeuristicEntry, LlmEntry
 from branchwise.dependencies.selection import Selection
 from branchwise.evaluation.entries import JudgeEntry
 from branchwise.prompts.entry import StyleEntry
+from branchwise.serving.prices import Price
 from branchwise.strategies.entry import StrategyEntry
 from branchwise.strategies.loading import names, options_model
+from branchwise.training.recipes import RECIPES, BaseRecipe, LoraEntry, kind_of
 from branchwise.wordings.entries import GeneratedEntry, SelfAgreementEntry
 
 SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
@@ -38,7 +43,10 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
         ("Every set that is read, from a local file or from the hub", FileDataset),
         *((f"`source: {name}`", entry) for name, entry in SOURCES.items()),
     ),
-    "Models (`config/catalogues/models.yaml`)": (("", ModelEntry),),
+    "Models (`config/catalogues/models.yaml`)": (
+        ("", ModelEntry),
+        ("`price`", Price),
+    ),
     "Strategies (`config/catalogues/strategies.yaml`)": (
         ("", StrategyEntry),
         *((f"`options` of module `{name}`", model) for name in names() if (model := options_model(name))),
@@ -52,10 +60,16 @@ SECTIONS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
     ),
     "Paraphrases (`config/catalogues/paraphrases.yaml`)": (("`kind: generated`", GeneratedEntry),),
     "Confidence (`config/catalogues/confidence.yaml`)": (("`kind: self_agreement`", SelfAgreementEntry),),
+    "Trainings (`config/catalogues/trainings.yaml`)": (
+        ("Every training", BaseRecipe),
+        *((f"`kind: {kind_of(recipe)}`", recipe) for recipe in RECIPES),
+        ("`lora`", LoraEntry),
+        ("`mixer`", MixerEntry),
+    ),
     "Prompt styles (`config/catalogues/styles.yaml`)": (("", StyleEntry),),
     "Decoders (`config/catalogues/decoders.yaml`)": (
         *((f"`kind: {kind}`", entry) for kind, entry in DECODERS.items()),
-        ("`sampling` of kinds hf and tree", SamplingEntry),
+        ("`sampling`", SamplingEntry),
         ("`grid` of kind tree", GridEntry),
     ),
 }
@@ -113,10 +127,11 @@ def _table(model: type[BaseModel]) -> str:
 
 
 def _is_inherited(model: type[BaseModel], name: str) -> bool:
-    """Whether a read set has this field just as every other one has."""
-    if not issubclass(model, FileDataset) or model is FileDataset:
+    """Whether a read set, or a training, has this field just as every other one has."""
+    base = next((one for one in (FileDataset, BaseRecipe) if issubclass(model, one)), None)
+    if base is None or model is base:
         return False
-    common = FileDataset.model_fields.get(name)
+    common = base.model_fields.get(name)
     return common is not None and common.default == model.model_fields[name].default
 
 
@@ -176,7 +191,9 @@ def _as_schema(content: dict[str, Any]) -> str:
 
 def documents(root: Path) -> dict[Path, str]:
     """Every generated file with its text."""
+    readme = root / "README.md"
     return {
+        readme: with_table(readme.read_text(encoding="utf-8"), load_catalogues(root)),
         root / "config/README.md": reference(),
         root / "config/schema.json": schema(),
         root / "config/own-data.schema.json": own_data_schema(),

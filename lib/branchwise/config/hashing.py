@@ -42,20 +42,23 @@ def times_code(experiment: Experiment, cells: Iterable[Cell]) -> str:
     return _code(LIBRARY / "cells/timing.py", *dict.fromkeys(roots))
 
 
-def dependencies_code(experiment: Experiment, name: str) -> str:
-    """Hash of the code that found dependencies depend on."""
+def dependencies_code(experiment: Experiment, name: str, *decoders: type) -> str:
+    """Hash of the code that found dependencies depend on; `decoders`: what a model is asked by."""
     entry = experiment.catalogues.dependencies[name]
-    return _code(LIBRARY / "cells/depending.py", LIBRARY / f"cells/generators/{entry.generator}.py")
+    generator = LIBRARY / f"cells/generators/{entry.generator}.py"
+    return _code(LIBRARY / "cells/depending.py", generator, *map(_file_of, decoders))
 
 
-def paraphrases_code() -> str:
+def paraphrases_code(*decoders: type) -> str:
     """Hash of the code that made paraphrases depend on."""
-    return _code(LIBRARY / "cells/paraphrasing.py", LIBRARY / "cells/staging.py")
+    roots = (LIBRARY / "cells/paraphrasing.py", LIBRARY / "cells/staging.py")
+    return _code(*roots, *map(_file_of, decoders))
 
 
-def confidence_code() -> str:
+def confidence_code(*decoders: type) -> str:
     """Hash of the code that confidences depend on, beside the paraphrases."""
-    return _code(LIBRARY / "cells/confiding.py", LIBRARY / "cells/staging.py")
+    roots = (LIBRARY / "cells/confiding.py", LIBRARY / "cells/staging.py")
+    return _code(*roots, *map(_file_of, decoders))
 
 
 def groups_code(experiment: Experiment, dataset: str) -> str:
@@ -69,9 +72,10 @@ def scores_code() -> str:
     return _code(LIBRARY / "evaluation/score.py")
 
 
-def judge_code() -> str:
-    """Hash of the code that a judge's verdicts depend on."""
-    return _code(LIBRARY / "evaluation/judging.py")
+def judge_code(*decoders: type) -> str:
+    """Hash of the code that a judge's verdicts depend on, with the decoders that ask it."""
+    asking = (LIBRARY / "cells/judges.py",) if decoders else ()
+    return _code(LIBRARY / "evaluation/judging.py", *asking, *map(_file_of, decoders))
 
 
 def reporting_code() -> str:
@@ -107,6 +111,11 @@ def mask_figure_code() -> str:
 def lanes_figure_code() -> str:
     """Hash of the code that the picture of a group's branches over time depends on."""
     return _code(LIBRARY / "commands/lanes.py", LIBRARY / "reporting/lanes_figure.py")
+
+
+def checkpoint_code() -> str:
+    """Hash of the code that a checkpoint depends on."""
+    return _code(LIBRARY / "training/making.py")
 
 
 def training_code() -> str:
@@ -146,7 +155,7 @@ def model_hash(experiment: Experiment, model: str) -> str | None:
         # What it is converted to follows from it, and is not made to know a name.
         file = file_of(entry)
         return content_hash(file) if file else None
-    return folder_hash(Path(entry.path or ""))
+    return folder_hash(Path(entry.path)) if entry.path else None
 
 
 def encoder_of(experiment: Experiment, entry: AttentionEntry) -> str:

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from branchwise.config.hashing import answers_code, scores_code
-from branchwise.config.parts import groups_settings, model_settings, plain
+from branchwise.config.hashing import answers_code, judge_code, scores_code
+from branchwise.config.parts import groups_settings, model_settings, plain, served_settings
 from branchwise.config.stages import needed_by, stage_code, stage_settings
 from branchwise.config.styles import style_settings
+from branchwise.config.trainings import trained_code, trained_data, trained_settings
 from branchwise.config.types import Cell, Experiment
 from branchwise.data.sources.base import FileDataset, local_path
-from branchwise.decoding.models.files import folder_hash
 from branchwise.decoding.models.gguf import check_file
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.results import Identity
-from branchwise.strategies.loading import hints, options_model, split
+from branchwise.strategies.loading import options_model, split, states
 
 
 def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
@@ -34,26 +34,32 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
         "module": f"{file.name}:{function}" if file else entry.module,
         "options": _options(experiment, cell.strategy),
     }
-    if entry.checkpoint:
-        strategy |= {"checkpoint": folder_hash(Path(entry.checkpoint))}
+    strategy |= trained_settings(experiment, cell)
+    decoder = catalogues.decoders[cell.decoder]
     style = style_settings(experiment, cell.dataset, cell.model)
     hint = catalogues.datasets[cell.dataset].hint
-    if hint is not None and hints(entry.module):
+    if hint is not None and states(entry.module, "HINTS"):
         style |= {"hint": hint}
     settings = {
         "groups": groups_settings(experiment, cell.dataset),
         "style": style,
-        "model": model_settings(experiment, cell.model),
+        "model": model_settings(experiment, cell.model)
+        | served_settings(experiment, decoder, cell.model),
         "strategy": strategy,
         "dependencies": None,
-        "decoder": plain(catalogues.decoders[cell.decoder]),
+        "decoder": plain(decoder),
         "max_new_tokens": experiment.max_new_tokens,
         "threads": experiment.threads,
     }
     for needed in needed_by(experiment, cell.strategy):
         settings[needed.stage] = stage_settings(experiment, needed, cell.dataset, cell.model)
     roles = {role: getattr(experiment.roles, role) for role in entry.asks}
-    if named := {role: model_settings(experiment, model) for role, model in roles.items() if model}:
+    named = {
+        role: model_settings(experiment, model) | served_settings(experiment, decoder, model)
+        for role, model in roles.items()
+        if model
+    }
+    if named:
         settings["roles"] = named
     return settings
 
@@ -65,8 +71,29 @@ def scoring_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
     return {
         "scorer": entry.scorer,
         "language": entry.language,
-        "judge": experiment.judge.model_dump(mode="json") if judged and experiment.judge else None,
+        "judge": experiment.judge.recorded() if judged and experiment.judge else None,
+        **(judge_settings(experiment) if judged else {}),
     }
+
+
+def judge_settings(experiment: Experiment) -> dict[str, Any]:
+    """What verdicts depend on of a judge that a decoder asks: its model and the decoder."""
+    judge = experiment.judge
+    if judge is None or judge.decoder is None:
+        return {}
+    decoder = experiment.catalogues.decoders[judge.decoder]
+    model = model_settings(experiment, judge.model) | served_settings(experiment, decoder, judge.model)
+    return {
+        "judge_model": model,
+        "judge_decoder": plain(decoder),
+    }
+
+
+def judging_code(experiment: Experiment) -> str:
+    """Hash of the code that verdicts depend on."""
+    judge = experiment.judge
+    by = judge.decoder if judge is not None else None
+    return judge_code(*([] if by is None else [type(experiment.catalogues.decoders[by])]))
 
 
 def cell_identity(experiment: Experiment, cell: Cell) -> Identity:
@@ -75,7 +102,8 @@ def cell_identity(experiment: Experiment, cell: Cell) -> Identity:
     return Identity(
         settings=cell_settings(experiment, cell),
         code=answers_code(experiment, cell),
-        **{f"{needed.stage}_code": stage_code(experiment, needed) for needed in stages},
+        training_code=trained_code(experiment, cell.strategy),
+        **{f"{needed.stage}_code": stage_code(experiment, needed, cell.model) for needed in stages},
     )
 
 
@@ -120,7 +148,7 @@ def differing(recorded: Any, wanted: Any, at: str = "") -> list[str]:
 
 def check_present(experiment: Experiment) -> None:
     """Raises UserError for files that a run would miss, naming the entry that is about them."""
-    for dataset in experiment.datasets:
+    for dataset in dict.fromkeys((*experiment.datasets, *trained_data(experiment))):
         entry = experiment.catalogues.datasets[dataset]
         path = local_path(entry) if isinstance(entry, FileDataset) else None
         if path is not None and not path.is_file():

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from branchwise.config.catalogues import CATALOGUES, PATHS, ROOT, Catalogues
 from branchwise.config.checks import check_cells, check_names
 from branchwise.config.mistakes import validate
-from branchwise.config.types import Experiment
+from branchwise.config.types import SMOKE, Experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
 
@@ -60,6 +60,8 @@ def parse_experiment(
     of it come from, by catalogue and name.
     """
     experiment = validate(Experiment, content, source)
+    if experiment.smoke:
+        experiment = experiment.model_copy(update=_small(experiment))
     catalogues = load_catalogues(root)
     both = {
         name: {**getattr(catalogues, name), **getattr(experiment.define, name)} for name in CATALOGUES
@@ -67,10 +69,30 @@ def parse_experiment(
     files = {axis: str(root / CATALOGUE_FOLDER / f"{axis}.yaml") for axis in CATALOGUES}
     where = {(axis, name): files[axis] for axis in CATALOGUES for name in getattr(catalogues, axis)}
     where |= {(axis, name): source for axis in CATALOGUES for name in getattr(experiment.define, axis)}
+    if experiment.smoke:
+        both["datasets"] = {
+            name: _few(entry, experiment.smoke) for name, entry in both["datasets"].items()
+        }
     experiment.bind(Catalogues.model_construct(None, **both), where | dict(origins or {}))
     check_names(experiment, source)
     check_cells(experiment, source)
     return experiment
+
+
+def _small(experiment: Experiment) -> dict[str, Any]:
+    """What a smoke test has otherwise than its experiment: its places, and no times."""
+    return {
+        "results": experiment.results + SMOKE,
+        "figures": experiment.figures + SMOKE,
+        "cells_at": None,
+        "timed_groups": 0,
+    }
+
+
+def _few(entry: E, most: int) -> E:
+    """A data set with a few groups."""
+    number = getattr(entry, "num_groups", None)
+    return entry.model_copy(update={"num_groups": most if number is None else min(number, most)})
 
 
 def load_catalogues(root: Path = ROOT) -> Catalogues:
@@ -107,6 +129,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The content with relative paths of its entries (see PATHS) made absolute, below `folder`."""
     roles, define = content.get("roles"), content.get("define")
+    checkpoints = content.get("checkpoints")
+    if isinstance(checkpoints, Mapping):
+        placed = {
+            name: str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
+            for name, value in checkpoints.items()
+        }
+        content = {**content, "checkpoints": placed}
     if isinstance(roles, Mapping) and "encoder" in roles:
         content = {**content, "roles": {**roles, "encoder": _encoder(roles["encoder"], folder)}}
     if not isinstance(define, Mapping):

@@ -12,6 +12,7 @@ from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.data.style import Wording
+from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.files import folder_hash
 from branchwise.files import content_hash
 from branchwise.records import Record
@@ -19,9 +20,9 @@ from branchwise.records import Record
 NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})
 """Fields of entries that no answer depends on: names in print, metrics, places, and what is checked."""
 
-NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style"})
-"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), and how it
-is asked (a setting of its own)."""
+NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style", "price", "served", "served_as"})
+"""Fields of a model's entry that say where it comes from (what is there counts, in its hash), how it is
+asked (a setting of its own), what it costs, and its name on servers (where it is asked there)."""
 
 
 def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
@@ -39,6 +40,9 @@ def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
             # What is read from a file comes from no hub.
             for key in ("hub", "hub_config", "revision", "split"):
                 settings.pop(key, None)
+        if entry.tenths is None:
+            # As it was when there were no parts.
+            settings.pop("tenths")
         if entry.encoder:
             settings |= {"encoder": named_or_hashed(entry.encoder)}
     return settings
@@ -51,6 +55,12 @@ def model_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     return {**kept, "files": model_hash(experiment, name)}
 
 
+def served_settings(experiment: Experiment, decoder: DecoderSettings, name: str) -> dict[str, str | None]:
+    """What a model is called on a decoder's server; nothing where it is computed here."""
+    entry = experiment.catalogues.models[name]
+    return {"served": entry.server_name, "served_as": entry.served_as} if decoder.is_remote else {}
+
+
 def named_or_hashed(encoder: str) -> str:
     """An encoder by the content of its folder, or by its name where it is none."""
     folder = Path(encoder).expanduser()
@@ -61,4 +71,5 @@ def named_or_hashed(encoder: str) -> str:
 def plain(entry: Record) -> dict[str, Any]:
     """An entry as JSON data, without what no answer depends on."""
     content = entry.model_dump(mode="json", by_alias=True)
-    return {key: value for key, value in content.items() if key not in NOT_COMPUTED}
+    left_out = NOT_COMPUTED | getattr(entry, "not_computed", frozenset())
+    return {key: value for key, value in content.items() if key not in left_out}

@@ -48,7 +48,12 @@ def contests(experiment: Experiment) -> Iterator[Contest]:
 
 def contest_of(experiment: Experiment, dataset: str, model: str, decoder: str | None) -> Contest | None:
     """One of them; None where the grid holds nothing of the kind."""
-    mine = list(experiment.cells_by_pair.get((dataset, model), ()))
+    mine = [
+        cell
+        for cell in experiment.cells_by_pair.get((dataset, model), ())
+        # What is served is asked once, and its time is that of the asking.
+        if not experiment.catalogues.decoders[cell.decoder].is_remote
+    ]
     if decoder is not None:
         mine = [cell for cell in mine if cell.decoder == decoder]
     if not mine:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from branchwise.config.catalogues import Catalogues
 from branchwise.evaluation.entries import JudgeEntry
 from branchwise.records import Record
+from branchwise.serving.replies import REPLIES
 
 
 def _folder(value: object) -> object:
@@ -20,6 +21,9 @@ def _folder(value: object) -> object:
         raise ValueError("a folder's name has no braces and no line breaks")
     return str(Path(value).expanduser())
 
+
+SMOKE = "/smoke"
+"""Where a smoke test's results lie, below those of the experiment."""
 
 Folder = Annotated[str, BeforeValidator(_folder)]
 
@@ -80,6 +84,13 @@ class Roles(Record):
     paraphraser: str | None = Field(
         None, description="Model that strategies ask for other wordings; default: the answerer."
     )
+    planner_decoder: str | None = Field(
+        None,
+        description="Decoder from the catalogue that asks the planner; default: the tree decoder where "
+        "the model's weights are here, else the experiment's first decoder that asks it on a server. "
+        "(What strategies ask in the middle of a group: the cell's.)",
+    )
+    paraphraser_decoder: str | None = Field(None, description="The same for the paraphraser.")
     encoder: str | None = Field(
         None,
         description="Encoder of dependencies of kind attention that name none: a folder, a hub id, or "
@@ -137,6 +148,17 @@ class Experiment(Record):
     cached: bool = Field(
         False, description="Only redraw: use the results that are there and run nothing costly."
     )
+    smoke: int = Field(
+        0,
+        ge=0,
+        description="So many groups of every cell alone, in <results>/smoke, with an estimate of what "
+        "all would cost and take; 0: the experiment itself. What servers say meanwhile is kept for it.",
+    )
+    checkpoints: dict[str, Folder] = Field(
+        {},
+        description="Strategy -> folder of a checkpoint, somebody else's or one's own, that is used "
+        "instead of its `training` or `checkpoint`; its folder's name stands in the tables.",
+    )
     published: str | None = Field(
         None,
         description="Published numbers, resources/published/<name>.yaml, that a table of their own shows "
@@ -173,6 +195,17 @@ class Experiment(Record):
     def times_folder(self) -> str:
         """Where times lie: beside the cells."""
         return str(Path(self.cells_folder).parent / "times")
+
+    @property
+    def replies_folder(self) -> str:
+        """Where what servers have said is kept; of a smoke test where the experiment will look for it."""
+        results = self.results.removesuffix(SMOKE) if self.smoke else self.results
+        return f"{results}/{REPLIES}"
+
+    @property
+    def trainings_folder(self) -> str:
+        """Where checkpoints lie: beside the cells."""
+        return str(Path(self.cells_folder).parent / "training")
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

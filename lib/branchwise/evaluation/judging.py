@@ -7,14 +7,11 @@ Failures are not journaled, so the same command later asks for what is missing a
 import asyncio
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from branchwise.errors import UserError
-from branchwise.evaluation.dialect import Dialect, server_reason
 from branchwise.evaluation.entries import JudgeEntry
 from branchwise.evaluation.judge import (
     JudgeRecord,
@@ -26,8 +23,21 @@ from branchwise.evaluation.judge import (
 from branchwise.evaluation.verdicts import Reading, read_verdict
 from branchwise.files import append_journal, read_journal
 from branchwise.results import AnswerRow
+from branchwise.serving.address import key_of
+from branchwise.serving.dialect import Dialect
+from branchwise.serving.faults import Asked, refused_key, server_reason
 
 Progress = Callable[[int, int], None]
+
+
+Messages = list[dict[str, str]]
+Said = Callable[[int, str, str | None], None]
+Replies = Callable[[Sequence[Messages], Sequence[str], Said], None]
+"""Asks for replies to some prompts, each with a name that is its own, and hands over each as it comes:
+its number, its text, and what went wrong where there is none.
+"""
+AGAIN = " again "
+"""Between a request's key and the number of a reply to it that gave no verdict."""
 
 
 def judge_rows(
@@ -36,53 +46,48 @@ def judge_rows(
     entry: JudgeEntry,
     journal_path: Path,
     progress: Progress,
+    replies: Replies | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> JudgeRecord:
-    """Verdicts of all rows, in their order. `contexts` is by group and question.
+    """Verdicts of all rows, in their order. `contexts` is by group and question; `replies` asks the
+    judge, the entry's server where none is given, and `asked` says whom.
 
     Raises UserError where the key is not in the environment, or the server refuses it.
     """
-    return asyncio.run(_judge_rows(rows, contexts, entry, journal_path, progress))
-
-
-async def _judge_rows(
-    rows: Sequence[AnswerRow],
-    contexts: Mapping[tuple[str, str], str],
-    entry: JudgeEntry,
-    journal_path: Path,
-    progress: Progress,
-) -> JudgeRecord:
+    dialect = Dialect(entry.limit_parameter)
+    prompts = [_messages_of(row, contexts, entry) for row in rows]
+    keys = [_key(entry, messages, asked) for messages in prompts]
     journal, _ = read_journal(journal_path)
-    verdicts: dict[int, Verdict] = {}
-    turns = asyncio.Semaphore(entry.parallel)
-    dialect = Dialect(entry)
-
-    async def judge(client: Any, index: int, row: AnswerRow) -> None:
-        messages = judge_messages(
-            entry.rubric,
-            contexts.get((row.group, row.question), ""),
-            row.text,
-            "\n---\n".join(row.golds),
-            row.answer.strip() or "(no answer was given)",
-        )
-        key = _key(entry, messages)
-        reading = read_verdict(journal.get(key, ""), entry.rubric)
-        if reading.grades is None:  # also where a reply was kept that is read by other rules today
-            async with turns:
-                text, problem = await _ask(client, entry, dialect, messages)
-            reading = Reading(None, "", problem) if problem else read_verdict(text, entry.rubric)
-            if reading.grades is not None:
-                append_journal(journal_path, key, text)
-        verdicts[index] = Verdict(
-            group=row.group, question=row.question, rubric=entry.rubric, **reading._asdict()
-        )
+    # Those that were kept and are read by other rules today are asked for again, too.
+    verdicts = {
+        index: _verdict(row, entry, reading)
+        for index, (row, key) in enumerate(zip(rows, keys, strict=True))
+        if (reading := read_verdict(journal.get(key, ""), entry.rubric)).grades is not None
+    }
+    left = [index for index in range(len(rows)) if index not in verdicts]
+    tried = Counter(key.partition(AGAIN)[0] for key in journal if AGAIN in key)
+    if verdicts:
         progress(len(verdicts), len(rows))
 
-    async with _client(entry) as client:
-        await asyncio.gather(*(judge(client, index, row) for index, row in enumerate(rows)))
+    def said(number: int, text: str, problem: str | None) -> None:
+        index = left[number]
+        reading = Reading(None, "", problem) if problem else read_verdict(text, entry.rubric)
+        key = keys[index]
+        if reading.grades is not None:
+            append_journal(journal_path, (key, text))
+        elif problem is None:
+            # Next time it is another request: what was said to this one may be kept.
+            append_journal(journal_path, (f"{key}{AGAIN}{tried[key]}", text))
+        verdicts[index] = _verdict(rows[index], entry, reading)
+        progress(len(verdicts), len(rows))
+
+    ask = replies or (lambda prompts, _, said: asyncio.run(_ask_all(prompts, said, entry, dialect)))
+    names = [f"{keys[index]}{AGAIN}{tried[keys[index]]}" for index in left]
+    ask([prompts[index] for index in left], names, said)
     ordered = tuple(verdicts[index] for index in range(len(rows)))
     problems = Counter(verdict.problem for verdict in ordered if verdict.problem)
     return JudgeRecord(
-        settings=entry.model_dump(mode="json"),
+        settings=entry.recorded() | dict(asked or {}),
         prompt_version=prompt_version(entry.rubric),
         adapted=tuple(dialect.adapted),
         num_missing=sum(verdict.grades is None for verdict in ordered),
@@ -91,15 +96,38 @@ async def _judge_rows(
     )
 
 
+def _messages_of(row: AnswerRow, contexts: Mapping[tuple[str, str], str], entry: JudgeEntry) -> Messages:
+    context = contexts.get((row.group, row.question), "")
+    answer = row.answer.strip() or "(no answer was given)"
+    return judge_messages(entry.rubric, context, row.text, "\n---\n".join(row.golds), answer)
+
+
+def _verdict(row: AnswerRow, entry: JudgeEntry, reading: Reading) -> Verdict:
+    return Verdict(group=row.group, question=row.question, rubric=entry.rubric, **reading._asdict())
+
+
+async def _ask_all(
+    prompts: Sequence[Messages],
+    said: Said,
+    entry: JudgeEntry,
+    dialect: Dialect,
+) -> None:
+    """Ask the entry's own server, several at a time."""
+    turns = asyncio.Semaphore(entry.parallel)
+
+    async def judge(client: Any, number: int, messages: Messages) -> None:
+        async with turns:
+            text, problem = await _ask(client, entry, dialect, messages)
+        said(number, text, problem)
+
+    async with _client(entry) as client:
+        await asyncio.gather(*(judge(client, *one) for one in enumerate(prompts)))
+
+
 def _client(entry: JudgeEntry) -> Any:
     from openai import AsyncOpenAI
 
-    key = os.environ.get(entry.key_variable, "")
-    if not key and not entry.is_local:
-        raise UserError(
-            f"the judge {entry.model} needs a key in the environment variable {entry.key_variable}",
-            f"export {entry.key_variable}=..., or name another variable with key_variable",
-        )
+    key = key_of(entry.base_url, entry.key_variable)
     return AsyncOpenAI(
         base_url=entry.base_url,
         api_key=key or "none",
@@ -109,7 +137,7 @@ def _client(entry: JudgeEntry) -> Any:
 
 
 async def _ask(
-    client: Any, entry: JudgeEntry, dialect: Dialect, messages: list[dict[str, str]]
+    client: Any, entry: JudgeEntry, dialect: Dialect, messages: Messages
 ) -> tuple[str, str | None]:
     """The reply, or the problem that there is none (the client has retried what may pass)."""
     import openai
@@ -120,15 +148,19 @@ async def _ask(
         options["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif entry.output == "json_object":
         options["response_format"] = {"type": "json_object"}
+    if entry.temperature is not None:
+        options["temperature"] = entry.temperature
+    create = client.chat.completions.create
     try:
-        reply = await dialect.create(client, model=entry.model, messages=messages, **options)
+        reply = await dialect.create(
+            create, entry.max_tokens, model=entry.model, messages=messages, **options
+        )
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise UserError(
-            f"the judge's server refused the key in {entry.key_variable} (status {error.status_code})",
-            "check the key and base_url",
-        ) from None
+        key = key_of(entry.base_url, entry.key_variable)
+        asked = Asked(entry.base_url, entry.model, key, entry.key_name)
+        raise refused_key(asked, error.status_code) from None
     except openai.APIStatusError as error:
-        reason = server_reason(error, os.environ.get(entry.key_variable, ""))
+        reason = server_reason(error, key_of(entry.base_url, entry.key_variable))
         return "", f"status {error.status_code}" + (f": {reason}" if reason else "")
     except (openai.APIError, ValueError) as error:
         return "", type(error).__name__
@@ -139,9 +171,11 @@ async def _ask(
     return (text, None) if isinstance(text, str) else ("", "a reply without text")
 
 
-def _key(entry: JudgeEntry, messages: list[dict[str, str]]) -> str:
+def _key(entry: JudgeEntry, messages: Messages, asked: Mapping[str, Any] | None) -> str:
     """Hash of all that decides a verdict; the address, the key and a parameter's name do not."""
-    request = [entry.model, entry.max_tokens, entry.output, messages]
+    request: list[Any] = [entry.model, entry.max_tokens, entry.output, messages]
+    if entry.decoder is not None:
+        request.append(asked)
     if entry.temperature != 0:  # the default is left out: journals from before there was a choice hold
         request.append(entry.temperature)
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]

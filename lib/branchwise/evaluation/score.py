@@ -16,6 +16,7 @@ from branchwise.evaluation.scales import GROUP_METRICS, bounds_of
 from branchwise.evaluation.statistics import mean_interval
 from branchwise.evaluation.verdicts import GRADES
 from branchwise.evaluation.wordings import alone, mean_of, together
+from branchwise.files import value_hash
 from branchwise.results import (
     AnswerRow,
     GroupRun,
@@ -71,6 +72,8 @@ def score_answer(
         kind=row.kind,
         guess=row.guess,
         chain_guess=row.chain_guess,
+        said=value_hash(row.raw),
+        answered=value_hash(row.answer),
         well_formed=float(row.well_formed),
         em_strict=core["em"] if row.well_formed else 0.0,
         more=scores,
@@ -107,6 +110,7 @@ def score_group(run: GroupRun) -> GroupScore:
     return GroupScore(
         group=run.id,
         num_questions=run.num_questions,
+        latency_s=run.latency_s,
         dependency_s=found.wall_s if found else 0.0,
         wording_s=sum(wordings) if wordings else None,
         edges=len(found.edges) / run.num_questions if found else 0.0,
@@ -162,6 +166,7 @@ def score_cell(
             g.dependencies.fallback for g in run.groups if g.dependencies and g.dependencies.fallback
         ),
         paraphrases=run.paraphrases,
+        served=run.served,
         noted=Counter(note for row in rows for note in dict.fromkeys(row.notes)),
         metrics=metrics,
         by_kind=by_kind,

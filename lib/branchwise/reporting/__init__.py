@@ -1,6 +1,7 @@
 """What a reader sees: tables and figures, from scores alone. Imports no torch."""
 
 from branchwise.config.timing import contests
+from branchwise.config.trainings import trainings_of
 from branchwise.config.types import Experiment
 from branchwise.reporting.names import families_by_size
 
@@ -19,6 +20,9 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
     tables = (*TABLES, "dependencies") if _follows_any(experiment) else TABLES
     tables = (*tables, "ensembles") if _asks_wordings(experiment) else tables
     tables = (*tables, "published") if experiment.published else tables
+    tables = (*tables, "served") if _asks_servers(experiment) else tables
+    tables = (*tables, "agreement") if _has_several_decoders(experiment) else tables
+    tables = (*tables, "trainings") if trainings_of(experiment) else tables
     compares = any(contest.decoder is None for contest in contests(experiment))
     return (*tables, "decoders") if compares else tables
 
@@ -30,6 +34,7 @@ def figures_of(experiment: Experiment) -> tuple[str, ...]:
         left_out |= TIMED_FIGURES
     names = (*FIGURES, *DEPENDENCY_FIGURES) if _follows_any(experiment) else FIGURES
     names = (*names, *ENSEMBLE_FIGURES) if _asks_wordings(experiment) else names
+    names = (*names, "training_curves") if trainings_of(experiment) else names
     return tuple(name for name in names if name not in left_out)
 
 
@@ -37,6 +42,17 @@ def _follows_any(experiment: Experiment) -> bool:
     """Whether some strategy follows dependencies."""
     strategies = (experiment.catalogues.strategies[name] for name in experiment.strategies)
     return any(strategy.dependencies for strategy in strategies)
+
+
+def _asks_servers(experiment: Experiment) -> bool:
+    """Whether some cell is answered by a served model."""
+    return any(experiment.catalogues.decoders[cell.decoder].is_remote for cell in experiment.cells)
+
+
+def _has_several_decoders(experiment: Experiment) -> bool:
+    """Whether a strategy runs on several decoders."""
+    places = [cell._replace(decoder="") for cell in experiment.cells]
+    return len(set(places)) < len(places)
 
 
 def _asks_wordings(experiment: Experiment) -> bool:

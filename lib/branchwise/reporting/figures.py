@@ -32,6 +32,7 @@ from branchwise.reporting.look import (
 from branchwise.reporting.names import families_by_size
 from branchwise.reporting.style import COLUMN_IN, save, styled
 from branchwise.reporting.ticks import label_log
+from branchwise.reporting.training_figure import draw_trainings
 
 
 def accuracy(results: Results) -> Figure:
@@ -245,6 +246,7 @@ MAKERS: dict[str, Callable[[Results], Figure]] = {
     "tokens": tokens,
     **dependencies.MAKERS,
     **ensemble_figures.MAKERS,
+    "training_curves": lambda results: draw_trainings(results.trainings),
 }
 
 

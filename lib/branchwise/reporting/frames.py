@@ -22,7 +22,9 @@ from branchwise.reporting.comparing import (
 )
 from branchwise.reporting.names import family
 from branchwise.reporting.times import Times, load_times
+from branchwise.reporting.trainings import Training, load_trainings
 from branchwise.results import Metric, Scores
+from branchwise.times import GroupTime
 
 AXES = ("dataset", "model", "strategy", "decoder")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -39,6 +41,7 @@ class Results:
     scores: dict[Cell, Scores]
     times: Times = field(default_factory=lambda: Times({}, {}, {}, {}))
     files: Mapping[Cell, Path] = field(default_factory=dict)
+    trainings: tuple[Training, ...] = ()
 
     @cached_property
     def provenance(self) -> str:
@@ -50,7 +53,10 @@ class Results:
         """What a reader calls an entry, on one line: its label, or its key with spaces."""
         plural = {"strategy": "strategies"}.get(axis, f"{axis}s")
         entry = getattr(self.experiment.catalogues, plural)[name]
-        return one_line(getattr(entry, "label", None) or "") or title(name)
+        label = one_line(getattr(entry, "label", None) or "") or title(name)
+        # Somebody's checkpoint in place of the one that the strategy is trained by here.
+        given = self.experiment.checkpoints.get(name) if axis == "strategy" else None
+        return f"{label} ({one_line(Path(given).name)})" if given else label
 
     def metrics(self) -> pd.DataFrame:
         """One row a cell and metric: axes, family, metric, value, low, high, n, groups, and the
@@ -88,7 +94,7 @@ class Results:
         """Measure -> group -> seconds, of a cell that was timed: `wall_s` and `ideal_s` with what the
         stages before took, `answer_s` and `ideal_answer_s` without.
         """
-        groups = self.times.by_cell.get(cell)
+        groups = self.times.by_cell.get(cell) or self._asked(cell)
         if not groups:
             return {}
         finding = {group.group: group.before_s for group in self.scores[cell].groups}
@@ -98,6 +104,16 @@ class Results:
             "ideal_s": {name: one.ideal_s + finding[name] for name, one in groups.items()},
             "answer_s": {name: one.wall_s for name, one in groups.items()},
             "ideal_answer_s": {name: one.ideal_s for name, one in groups.items()},
+        }
+
+    def _asked(self, cell: Cell) -> dict[str, GroupTime]:
+        """The times of a served model's groups: those of the asking, which is done once."""
+        scores = self.scores.get(cell)
+        latencies = {group.group: group.latency_s for group in scores.groups} if scores else {}
+        return {
+            name: GroupTime(wall_s=latency_s, ideal_s=latency_s)
+            for name, latency_s in latencies.items()
+            if latency_s is not None
         }
 
     @cached_property
@@ -179,7 +195,8 @@ def load_results(experiment: Experiment, cells_folder: Path, times_folder: Path 
     """
     scores, files = load_scores(experiment, cells_folder)
     times = load_times(experiment, times_folder or cells_folder.parent / "times")
-    return Results(experiment, scores, times, files)
+    trainings = load_trainings(experiment, cells_folder.parent / "training")
+    return Results(experiment, scores, times, files, trainings)
 
 
 def load_scores(

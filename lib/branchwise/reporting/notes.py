@@ -10,6 +10,7 @@ from branchwise.reporting.ensembles import options_of
 from branchwise.reporting.frames import Results
 from branchwise.reporting.numbers import above_zero, p_value, with_interval
 from branchwise.reporting.published import source_notes
+from branchwise.times import cold_costs
 
 _SHARES = (
     "Intervals: 95 %, Wilson's with a design effect and a t quantile, groups as units; of one group "
@@ -47,12 +48,28 @@ NOTES = {
     "published": "As others published it: made by their programs on their machines, to be compared with "
     "itself alone. Measured here: the primary metric and the wall time of a group, of the same data set "
     "and strategy in this experiment. s: of a whole answer.",
+    "served": "What servers did, all groups of a cell together. Failed attempts were made again. Cached: "
+    "tokens of prompts that the server had, as it says; ideally: what a cache of each group's prompts "
+    "would have had. Reply: the median of one, from sent to read; of that computing, where the server "
+    "says so, and the network: the median of requests that compute nothing. Waited: in line, between "
+    "attempts and in failed ones, all replies together. Cost: by the price list of the model's entry. "
+    "The times in other tables are the critical path of these replies, which were asked once, beside "
+    "others.",
+    "agreement": "The same questions, asked by the same strategy on another decoder, beside the first of "
+    "the experiment: how many have the same answer, and the same reply word for word.",
+    "trainings": "What was trained for the strategies of this experiment. Loss: the mean cross-entropy "
+    "of a token of held-out groups' answers, in nats; right: answers all of whose tokens are the "
+    "likeliest, given those before them. Before: of the model as it was; else of the step that is kept, "
+    "the one with the least loss. Minutes: of steps alone, on the machine that trained. No passage that "
+    "was trained on is in a group that is evaluated.",
 }
 
 
 def note_of(name: str, results: Results) -> str:
     """The whole note under a table."""
     notes = [NOTES[name]]
+    if name == "trainings":
+        return " ".join(filter(None, [*notes, results.provenance]))
     if name == "published":
         return " ".join(filter(None, [*notes, *source_notes(results), results.provenance]))
     if name == "differences":
@@ -63,6 +80,8 @@ def note_of(name: str, results: Results) -> str:
     notes += [*style_notes(results, costs=name in ("cost", "decoders"))]
     notes += [*_scoring_notes(results), *left_out_notes(results), *wording_notes(results)]
     notes += [*stage_notes(results), *answer_notes(results)]
+    if name in ("accuracy", "differences"):
+        notes.append(controls_note(results))
     notes += [detectable_note(results), results.provenance]
     return " ".join(note for note in notes if note)
 
@@ -81,6 +100,20 @@ def wording_notes(results: Results) -> list[str]:
         return []
     listed = "; ".join(f"{label}, {fewer} of {total}" for label, (fewer, total) in short.items())
     return [f"Questions that have fewer wordings than are asked for: {listed}."]
+
+
+def controls_note(results: Results) -> str:
+    """Whether branches mix without the controls that tell what that brings."""
+    settings = (scores.identity.settings.get("strategy", {}) for scores in results.scores.values())
+    recipes = [one.get("training", {}).get("recipe", {}) for one in settings]
+    peers = {recipe["mixer"]["peers"] for recipe in recipes if "mixer" in recipe}
+    missing = [name for name in ("self", "shuffled") if name not in peers]
+    if "others" not in peers or not missing:
+        return ""
+    return (
+        f"Branches mix, and no mixer with peers {' or '.join(missing)} stands beside: what they gain may "
+        "come from the parameters alone."
+    )
 
 
 def answer_notes(results: Results) -> list[str]:
@@ -266,6 +299,9 @@ def _median(sizes: Sequence[float]) -> float:
 def timing_notes(results: Results) -> list[str]:
     """What times are worth: the A/A runs, and whether they are of one machine."""
     times = results.times
+    served = [scores for scores in results.scores.values() if scores.served]
+    if not times.records and served:
+        return ["Times of served models: the critical path of their replies, asked once, beside others."]
     if not times.records:
         return ["No times were taken."]
     notes = []
@@ -288,6 +324,16 @@ def timing_notes(results: Results) -> list[str]:
         else "Timed on "
     )
     notes.append(f"{mixed}{'; '.join(machines)}; load average {min(loads):.1f} to {max(loads):.1f}.")
+    colder = [
+        f"{results.label('strategy', strategy)} {1e3 * cost:.0f} ms"
+        for record in times.records.values()
+        for (strategy, _), cost in cold_costs(record.runs).items()
+    ]
+    if colder:
+        notes.append(
+            "What all prompts begin with (instruction, shots) was computed before; computed in the same "
+            f"run, it takes more: {', '.join(dict.fromkeys(colder))} (medians)."
+        )
     if unfit := sum(record.num_unfit for record in times.records.values()):
         notes.append(f"{unfit} groups were not timed: they do not fit one of the strategies.")
     return notes

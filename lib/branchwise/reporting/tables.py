@@ -14,6 +14,8 @@ from branchwise.reporting.frames import AXES, Results, metric_of_amounts, one_li
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.numbers import p_value, with_interval
 from branchwise.reporting.published import published
+from branchwise.reporting.serving import rows_of_agreement, rows_of_served
+from branchwise.reporting.trainings import rows_of_trainings
 from branchwise.results import Metric, Scores
 
 _ACCURACY = {
@@ -272,6 +274,8 @@ def ensembles(results: Results) -> pd.DataFrame:
     return _table(rows, results, (*AXES, "groups", "questions", "wordings", "metric", "value", "gain"))
 
 
+_AGREEMENT = (*AXES, "questions", "beside", "same answer, %", "same reply, %")
+
 MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "accuracy": accuracy,
     "cost": cost,
@@ -283,6 +287,9 @@ MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "dependencies": dependencies,
     "ensembles": ensembles,
     "published": published,
+    "served": lambda results: _table(list(rows_of_served(results)), results),
+    "agreement": lambda results: _table(list(rows_of_agreement(results)), results, _AGREEMENT),
+    "trainings": lambda results: rows_of_trainings(results.trainings, results.label),
 }
 
 

@@ -29,11 +29,11 @@ class Times:
 
     @property
     def layouts(self) -> dict[str, list[str]]:
-        """Decoder -> which weights it multiplied by, where it says."""
+        """Decoder -> by which products it multiplied, where it says."""
         found: dict[str, set[str]] = {}
         for record in self.records.values():
             for decoder, facts in record.resolved.items():
-                if layout := facts.get("resolved_weights"):
+                if layout := facts.get("resolved_products"):
                     found.setdefault(decoder, set()).add(layout)
         return {decoder: sorted(layouts) for decoder, layouts in found.items()}
 

@@ -13,7 +13,7 @@ from branchwise.errors import UserError
 MINILM = "minilm"
 
 
-def generator(entry: AttentionEntry, source: Any) -> Generator:
+def generator(entry: AttentionEntry, asker: Any) -> Generator:
     """Holds the encoder that the entry names. Raises UserError where there is none."""
     named: str | Path | None = packaged_minilm() if entry.encoder == MINILM else entry.encoder
     if named is None:

@@ -11,10 +11,13 @@ FREE = Tokens(sent=0, unique=0, cached=0, generated=0, padding=0)
 
 
 class Found:
-    """What a generator made of one group, before edges are chosen."""
+    """What a generator made of one group, before edges are chosen. `asked_s`: how long it took, where a
+    clock around it does not know (a served model may have been asked before).
+    """
 
-    def __init__(self, edges: Iterable[Edge], **facts: Any) -> None:
+    def __init__(self, edges: Iterable[Edge], asked_s: float | None = None, **facts: Any) -> None:
         self.edges = tuple(edges)
+        self.asked_s = asked_s
         self.facts: dict[str, Any] = {"tokens": FREE, "forward_passes": 0, "fallback": None} | facts
 
 

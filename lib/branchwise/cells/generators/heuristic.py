@@ -7,6 +7,6 @@ from branchwise.dependencies.entries import HeuristicEntry
 from branchwise.dependencies.heuristic import heuristic_edges
 
 
-def generator(entry: HeuristicEntry, source: Any) -> Generator:
+def generator(entry: HeuristicEntry, asker: Any) -> Generator:
     """Reads the edges of a group; asks no model."""
     return lambda group: Found(heuristic_edges(group))

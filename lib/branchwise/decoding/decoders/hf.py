@@ -8,6 +8,8 @@ from branchwise.decoding.contract import Decoder, Verb
 from branchwise.decoding.decoders.base import SampledSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from branchwise.decoding.models.source import ModelSource
 
 
@@ -25,7 +27,7 @@ class HFEntry(SampledSettings):
             raise ValueError("kind hf holds no answers to a form (constrain): use kind tree for that")
         return content
 
-    def make(self, source: "ModelSource") -> Decoder:
+    def make(self, source: "ModelSource", replies: "Path | None" = None) -> Decoder:
         """The reference decoder."""
         from branchwise.decoding.reference import HFDecoder
 

@@ -1,0 +1,1 @@
+"""Models that somebody else serves: one request and all that can go wrong with it. Torch-free."""
