@@ -23,6 +23,7 @@ wildcard_constraints:
     # Of confidences also those that the data give.
     paraphrases=f"{names_of('paraphrases')}|{re.escape(stages.OF_DATA)}",
     confidence=names_of("confidence"),
+    training=names_of("trainings"),
     group="[^/]+",
     settings="[0-9a-f]{8}",
     scoring="[0-9a-f]{8}",
@@ -39,6 +40,7 @@ if not EXPERIMENT.cached:
     include: "workflow/rules/training.smk"
     include: "workflow/rules/dependencies.smk"
     include: "workflow/rules/wording.smk"
+    include: "workflow/rules/serving.smk"
     include: "workflow/rules/generation.smk"
     include: "workflow/rules/timing.smk"
     include: "workflow/rules/evaluation.smk"
@@ -57,6 +59,7 @@ onsuccess:
 
 onerror:
     say_errors()
+    process.sweep(SERVERS, end=True)
 
 
 rule all:

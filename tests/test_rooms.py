@@ -71,7 +71,7 @@ def test_a_reader_of_results_needs_no_torch(root: Path) -> None:
         ("decoding/reference.py", {"batch/hf"}),
         ("decoding/decoders/hf.py", {"batch/hf"}),
         ("decoding/engine.py", {"tree"}),
-        ("decoding/products/rows.c", {"tree"}),
+        ("decoding/native/rows.c", {"tree"}),
         ("results.py", {"all"}),
         ("trace.py", {"all"}),
         ("dependencies/graph.py", {"all"}),

@@ -31,12 +31,22 @@ class Rule:
         """One pass; its tokens are the last that each node holds."""
         nodes = kernel.step.pending.nodes
         places = {node: len(node.slots) - nodes.count(node) for node in nodes}
+        computed = []
         for node in nodes:
-            self.numbers[node, places[node]] = len(self.rows)
+            self.numbers[node, places[node]] = len(self.rows) + len(computed)
+            computed.append((node, places[node]))
             places[node] += 1
+        everywhere = kernel.step.tree.nodes.values()
+        for node, place in computed:
             held = [(one, i) for one in above(node) for i in range(len(one.slots))]
             seen = {self.numbers[place] for place in held if place in self.numbers}
-            self.rows.append({number for number in seen if number <= len(self.rows)})
+            row = {number for number in seen if number <= len(self.rows)}
+            if node.together is not None and node.together.peeks:
+                # And what stands at earlier positions in the branches beside it.
+                peers = [one for one in everywhere if one.together is node.together]
+                earlier = [(one, i) for one in peers for i in range(node.start + place - one.start)]
+                row |= {self.numbers[at] for at in earlier if at in self.numbers}
+            self.rows.append(row)
 
     def cut(self, top: Node, node: Node, length: int) -> None:
         """The first tokens of a node are another's now."""

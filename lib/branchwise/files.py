@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from branchwise.errors import UserError
+
+
+def cache_folder() -> Path:
+    """What is kept between runs and folders: `$BRANCHWISE_CACHE`, or the user's cache."""
+    given = os.environ.get("BRANCHWISE_CACHE")
+    return Path(given).expanduser() if given else Path.home() / ".cache/branchwise"
 
 
 def file_hash(path: Path) -> str | None:
@@ -106,21 +113,24 @@ def read_journal(path: Path) -> tuple[dict[str, Any], int]:
     return records, num_broken
 
 
-def append_journal(path: Path, key: str, record: Any) -> None:
-    """Append one record (JSON data) to a journal and see it to the disk.
+def append_journal(path: Path, *entries: tuple[str, Any]) -> None:
+    """Append records (JSON data), each under its key, to a journal and see them to the disk.
 
-    A line that a kill cut off does not swallow this one. Raises UserError where it cannot be written;
-    what was written before stays.
+    A line that a kill cut off does not swallow this one, and neither does one that another thread or
+    process writes at the same time. Raises UserError where it cannot be written; what was written before
+    stays.
     """
-    line = json.dumps({"key": key, "record": record})
+    lines = [json.dumps({"key": key, "record": record}) + "\n" for key, record in entries]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            if file.tell():
+            # Let go of when the file is closed.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     file.write(b"\n")
-            file.write(line.encode() + b"\n")
+            file.write("".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

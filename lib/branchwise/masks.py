@@ -52,8 +52,10 @@ class MaskRecord(Record):
             raise ValueError("not all rows have an entry a token")
         if not all(0 <= number < len(self.segments) for number in self.segment):
             raise ValueError("a token lies in no segment")
+        # Branches that peek see tokens that are computed beside them, in whatever order.
+        there = {passed: number + 1 for number, passed in enumerate(self.passes)}
         for number, runs in enumerate(self.seen):
-            if not all(0 <= first < last <= number + 1 for first, last in runs):
+            if not all(0 <= first < last <= there[self.passes[number]] for first, last in runs):
                 raise ValueError(f"token {number} saw what was not there yet")
         return self
 

@@ -67,6 +67,11 @@ class GroupRun(Record):
     num_questions: int
     forward_passes: int = Field(description="Those that it took part in, other groups beside it or not.")
     num_asks: int
+    latency_s: float | None = Field(
+        None,
+        description="Of served models alone, whose time is that of the asking: the critical path of the "
+        "replies, from sent to read.",
+    )
     tokens: Tokens
     tokens_by_role: dict[str, Tokens] = Field(description="The same, by the role of the model asked.")
     dependencies: GroupDependencies | None = Field(
@@ -112,15 +117,39 @@ class Identity(Record):
     )
     paraphrases_code: str | None = Field(None, description="The same of made paraphrases.")
     confidence_code: str | None = Field(None, description="The same of confidences.")
+    training_code: str | None = Field(None, description="The same of a checkpoint that was trained here.")
 
     @property
     def codes(self) -> tuple[str | None, ...]:
         """All hashes of code."""
-        return (self.code, self.dependencies_code, self.paraphrases_code, self.confidence_code)
+        stages = (self.dependencies_code, self.paraphrases_code, self.confidence_code)
+        return (self.code, *stages, self.training_code)
 
     def about(self, cell: Mapping[str, str]) -> dict[str, str]:
         """What the first line of a cell's files of rows says: whose they are."""
         return {"cell": "/".join(cell.values()), "settings": value_hash(self.settings), "code": self.code}
+
+
+class ServedRun(Record):
+    """What servers did in a cell, all groups together, those of an earlier run too."""
+
+    models: tuple[str, ...] = Field(description="As servers call them, those that answered.")
+    fingerprints: tuple[str, ...] = Field((), description="Of their versions, where they give any.")
+    num_replies: int
+    num_kept: int = Field(description="Of these, kept from an earlier run and not asked anew.")
+    num_attempts: int
+    faults: dict[str, int] = Field(description="Attempts that failed, by what went wrong.")
+    num_empty: int = Field(description="Replies without a word, refused ones among them.")
+    cost: float | None = Field(description="By the models' price lists; null where one has none.")
+    prices: tuple[dict[str, Any], ...] = Field((), description="These lists, with their dates.")
+    cached: int = Field(description="Tokens of prompts that servers had cached.")
+    ideal_cached: float = Field(description="What an ideal cache of each group's prompts would have had.")
+    median_s: float = Field(description="Of one reply, from sent to read.")
+    server_s: float | None = Field(None, description="Of that, computing, where servers say so.")
+    round_trip_s: float | None = Field(
+        None, description="Of a request that computes nothing: what the network takes."
+    )
+    waited_s: float = Field(description="All waits together: in line, and for attempts that failed.")
 
 
 class RunRecord(Record):
@@ -153,6 +182,7 @@ class RunRecord(Record):
         "paraphrases, confidence."
     )
     forward_passes: int
+    served: ServedRun | None = Field(None, description="Of served models.")
     paraphrases: dict[str, int] = Field(
         {}, description="Of made ones: how many were kept, are missing, and were dropped, by reason."
     )
@@ -179,6 +209,8 @@ class QuestionScore(Record):
     guess: float | None
     chain_guess: float | None = None
     em: float
+    said: str = Field("", description="A hash of the whole reply.")
+    answered: str = Field("", description="A hash of the answer that was read from it.")
     em_strict: float = Field(description="EM under the strict parser: 0 where not well-formed.")
     f1: float
     lenient: float
@@ -199,6 +231,7 @@ class GroupScore(Record):
     cached: float
     generated: float
     padding: float
+    latency_s: float | None = Field(None, description="See GroupRun.latency_s.")
     dependency_s: float = Field(description="The dependency stage; 0 where there is none.")
     wording_s: float | None = Field(
         None, description="The stages of paraphrases and confidence; null where there are none."
@@ -246,6 +279,7 @@ class Scores(Record):
         {}, description="Groups whose dependencies the heuristic stood in for, by reason."
     )
     paraphrases: dict[str, int] = Field({}, description="See RunRecord.paraphrases.")
+    served: ServedRun | None = Field(None, description="See RunRecord.served.")
     noted: dict[str, int] = Field({}, description="Questions by what is noted of their answers.")
     metrics: dict[str, Metric]
     by_kind: dict[str, dict[str, Metric]]

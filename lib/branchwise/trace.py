@@ -29,9 +29,32 @@ class Tokens(Record):
         parts = list(parts)
         return cls(**{name: sum(getattr(p, name) for p in parts) for name in cls.model_fields})
 
+    def with_computed(self, count: int) -> "Tokens":
+        """The same, `count` of the cached tokens having been computed: once, for all that found them."""
+        count = min(count, int(self.cached))
+        return self.model_copy(update={"unique": self.unique + count, "cached": self.cached - count})
+
     def share(self, of: int) -> "Tokens":
         """One of so many equal parts."""
         return Tokens(**{name: getattr(self, name) / of for name in type(self).model_fields})
+
+
+class Served(Record):
+    """What is known of an answer that a server gave, beside its ledger."""
+
+    model: str = Field(description="As the server calls it.")
+    fingerprint: str | None = Field(None, description="Of the server's version, where it gives one.")
+    attempts: int
+    faults: dict[str, int] = Field({}, description="Attempts that failed, by what went wrong.")
+    waited_s: float = Field(description="In line, between attempts and in failed ones.")
+    server_s: float | None = Field(None, description="Computing, where the server says so.")
+    round_trip_s: float | None = Field(None, description="Of a request that computes nothing.")
+    cost: float | None = Field(None, description="By the price list of the model's entry.")
+    kept: bool = Field(False, description="Whether it was kept from an earlier run, and not asked anew.")
+    ideal_cached: float = Field(
+        description="Tokens that its prompt has in common with an earlier one of the group: what an "
+        "ideal prefix cache would have found."
+    )
 
 
 class AskRecord(Record):
@@ -52,8 +75,11 @@ class AskRecord(Record):
     stop: Literal["stop", "length"]
     tokens: Tokens
     num_steps: int = Field(description="Forward passes that it took part in.")
-    start_s: float = Field(description="On the group's clock: its first token was computed.")
+    start_s: float = Field(
+        description="On the group's clock: its first token was computed; of a served model, it was sent."
+    )
     end_s: float = Field(description="On the group's clock: its last token was known.")
+    served: Served | None = Field(None, description="Of a served model.")
 
     @property
     def duration_s(self) -> float:

@@ -351,8 +351,7 @@ def test_a_workshop_makes_what_jobs_share_once(monkeypatch: pytest.MonkeyPatch) 
     assert (one.max_new_tokens, one.needs) == (8, frozenset({"ask"}))
     plain, _ = workshop.runner_of(job_of(decoder=TreeEntry(kind="tree", kernel="flex")))
     assert plain.decoder is not one.decoder
-    entry = StrategyEntry(module="batch", checkpoint="/adapter")
-    tuned, sources = workshop.runner_of(dataclasses.replace(job_of(), strategy=entry))
+    tuned, sources = workshop.runner_of(dataclasses.replace(job_of(), checkpoint=Path("/adapter")))
     assert tuned.decoder is not one.decoder
     assert sources["answerer"].checkpoint == Path("/adapter")
 

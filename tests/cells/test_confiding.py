@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import FakeDecoder, Words, group_of
 
 from branchwise.cells import confiding as confiding_module
+from branchwise.cells.asker import Asker, asker_of
 from branchwise.cells.confiding import Confiding, confiding
 from branchwise.cells.found import with_found
 from branchwise.cells.runner import GroupRunner
@@ -41,7 +42,7 @@ def entry(**changes) -> SelfAgreementEntry:
 def by_hand(says, **changes) -> tuple[Confiding, FakeDecoder]:
     chat = Words()
     decoder = FakeDecoder(says, chat=chat)
-    return Confiding("mine", entry(**changes), decoder, chat, PromptStyle(), "en"), decoder
+    return Confiding("mine", entry(**changes), Asker(decoder, chat), PromptStyle(), "en"), decoder
 
 
 def test_samples_that_agree_with_the_likeliest_answer_are_counted() -> None:
@@ -96,7 +97,7 @@ def source(random_model_folder: Path) -> ModelSource:
 
 
 def found(source: ModelSource, groups: list[Group], most: int = 8, **changes) -> dict[str, object]:
-    finder = confiding("mine", entry(**changes), source, PromptStyle(), "en")
+    finder = confiding("mine", entry(**changes), asker_of(source), PromptStyle(), "en")
     rows = find_at_once(groups, finder, Kept(GroupConfidence), nothing, most)
     return {row.group: row.questions for row in rows}
 
@@ -119,10 +120,10 @@ def test_other_groups_in_flight_and_their_order_change_nothing(
 
 @pytest.mark.parametrize("style", [PromptStyle(), PromptStyle(form="completion", shots=(SHOT,))])
 def test_the_likeliest_answers_are_those_of_per_prompt(source: ModelSource, style: PromptStyle) -> None:
-    decoder = TreeEntry(kind="tree", packed_weights=None).make(source)
+    decoder = TreeEntry(kind="tree").make(source)
     strategy = load("per_prompt", {"wordings": 3})
     alone = GroupRunner(strategy, decoder, source.loaded.chat, style, 10).once(GROUPS[0])
-    row = find_alone(GROUPS[0], confiding("mine", entry(samples=1), source, style, "en"))
+    row = find_alone(GROUPS[0], confiding("mine", entry(samples=1), asker_of(source), style, "en"))
     for answer, one in zip(alone.answers, row.questions, strict=True):
         assert [(w.text, w.answer) for w in one.wordings] == [
             (w.text, w.reading.answer) for w in answer.wordings if w.reading
@@ -131,7 +132,9 @@ def test_the_likeliest_answers_are_those_of_per_prompt(source: ModelSource, styl
 
 def test_what_is_found_weighs_the_wordings(source: ModelSource) -> None:
     """The surest wording alone: what it is answered with alone."""
-    row = find_alone(GROUPS[0], confiding("mine", entry(temperature=3.0), source, PromptStyle(), "en"))
+    row = find_alone(
+        GROUPS[0], confiding("mine", entry(temperature=3.0), asker_of(source), PromptStyle(), "en")
+    )
     group = with_found(GROUPS[0], (row,))
     for question, one in zip(group, row.questions, strict=True):
         assert dict(question.confidences) == {w.text: w.confidence for w in one.wordings}

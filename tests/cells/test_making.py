@@ -28,6 +28,7 @@ def job_with(shots: tuple[Group, ...]) -> CellJob:
             strategy=StrategyEntry(module="batch"),
             identity=SimpleNamespace(settings={"groups": "mine"}),
             cell={"strategy": "batch"},
+            checkpoint=None,
         ),
     )
 

@@ -13,6 +13,9 @@ from branchwise.config.catalogues import missing_verbs
 from branchwise.data.types import Group, Question
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.decoders.tree import TreeEntry
+from branchwise.decoding.engine import TreeEngine
+from branchwise.decoding.mixers.entry import MixerEntry
+from branchwise.decoding.mixers.mixing import Mixing
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.source import ModelSource
 from branchwise.decoding.recording import Recording
@@ -86,6 +89,9 @@ def made(
     draws = entry.module == "vote"
     settings = TREE.model_copy(update={"sampling": CATALOGUES.decoders["sampled"].sampling})
     decoder = (settings if draws else TREE).make(source)
+    if "mix" in entry.needs:
+        mixing = Mixing(source.loaded.model, MixerEntry(place="after", layers=(0,)))
+        decoder = TreeEngine(source.loaded.model, source.loaded.chat.tokenizer, mixing, kernel="dense")
     strategy = load(entry.module, {**entry.options, **options})
     runner = GroupRunner(strategy, decoder, source.chat, style, 4, frozenset(entry.needs))
     with recorded_and_ruled(decoder) as (recording, rule):
@@ -165,6 +171,8 @@ def test_labels_say_what_prompts_hold(source: ModelSource) -> None:
     plain = made(source, STRATEGIES["batch"], group, style)
     assert plain.labels() == ["instruction and shots", "context, question", "answer"]
     assert [segment.group for segment in plain.record.segments] == [None, group.id, group.id]
+    forked = made(source, STRATEGIES["branches_peek_plain"], WORDED)
+    assert forked.labels()[1:3] == ["Q1", "Q2"]
     isolated = made(source, STRATEGIES["fused"], WORDED, style, isolated_shots=True)
     assert "instruction" in isolated.labels()[0]
     turns = made(source, STRATEGIES["sequential"], WORDED)

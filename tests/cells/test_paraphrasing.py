@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import Clock, FakeDecoder, Words, group_of
 
 from branchwise.cells import staging
+from branchwise.cells.asker import Asker, asker_of
 from branchwise.cells.paraphrasing import Paraphrasing, paraphrasing
 from branchwise.cells.staging import Kept, find_alone, find_at_once
 from branchwise.data.types import Group
@@ -40,7 +41,7 @@ def by_hand(says: Callable[[Request], str], **entry) -> tuple[Paraphrasing, Fake
     chat = Sharing()
     decoder = FakeDecoder(says, chat=chat)
     made = GeneratedEntry(kind="generated", **entry)
-    return Paraphrasing("mine", made, decoder, chat, "en"), decoder
+    return Paraphrasing("mine", made, Asker(decoder, chat), "en"), decoder
 
 
 def in_turn(*replies: str) -> Callable[[Request], str]:
@@ -160,7 +161,7 @@ def source(random_model_folder: Path) -> ModelSource:
 
 def drawn(source: ModelSource, groups: list[Group], most: int = 8, **entry) -> dict[str, object]:
     made = GeneratedEntry(kind="generated", number=2, max_new_tokens=6, **entry)
-    finder = paraphrasing("mine", made, source, "en")
+    finder = paraphrasing("mine", made, asker_of(source), "en")
     rows = find_at_once(groups, finder, Kept(GroupParaphrases), nothing, most)
     return {row.group: row.questions for row in rows}
 

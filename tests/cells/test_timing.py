@@ -172,7 +172,7 @@ def test_decoders_are_compared_in_one_process(tmp_path: Path) -> None:
     record = read_json(job.out, TimesRecord)
     assert {(run.strategy, run.decoder) for run in record.runs} == {("batch", "tree"), ("batch", "hf")}
     assert len({run.process for run in record.runs}) == 1
-    assert record.resolved["tree"]["resolved_weights"]
+    assert record.resolved["tree"]["resolved_products"]
 
 
 def test_the_collector_is_off_in_a_timed_part_and_on_again_after_it(tmp_path: Path, monkeypatch) -> None:

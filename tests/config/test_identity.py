@@ -283,7 +283,7 @@ def test_what_the_command_line_lays_over_files_is_blamed_on_it(tmp_path: Path) -
 
 def test_a_checkpoint_that_is_not_there_is_told_when_the_config_is_read(tmp_path: Path) -> None:
     define = {"strategies": {"trained": {"module": "batch", "checkpoint": "nope"}}}
-    with pytest.raises(UserError, match=f"checkpoint {tmp_path}/nope of trained has no adapter_config"):
+    with pytest.raises(UserError, match=f"strategy trained: {tmp_path}/nope holds no checkpoint"):
         experiment(tmp_path, define=define, strategies=["trained", "batch"])
 
 

@@ -95,7 +95,7 @@ FORKING = {"strategies": {"forking": {"module": "batch", "needs": ["ask", "fork"
                 "define": {"strategies": {"s": {"module": "batch", "needs": ["mix"]}}},
                 "strategies": ["s", "batch"],
             },
-            ["is impossible", "needs mix"],
+            ["strategy s needs mix, and nothing that it is given"],
         ),
         (
             {"strategy": ["batch"]},
@@ -182,7 +182,8 @@ def test_strategies_of_the_catalogue_exist(root: Path) -> None:
 
 def test_generated_documents_are_in_step(root: Path) -> None:
     written = documents(root)
-    assert {path.name for path in written} == {"README.md", "schema.json", "own-data.schema.json"}
+    names = {"README.md", "config/README.md", "config/schema.json", "config/own-data.schema.json"}
+    assert {path.relative_to(root).as_posix() for path in written} == names
     for path, text in written.items():
         assert path.read_text(encoding="utf-8") == text, (
             f"{path.relative_to(root)} is out of step: run `branchwise document`"

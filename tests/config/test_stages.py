@@ -77,10 +77,14 @@ def test_a_cells_settings_hold_those_of_its_stages_and_no_others(tmp_path: Path)
     assert both["confidence"]["paraphrases"] == both["paraphrases"]
     assert "paraphrases" not in cell_settings(experiment, cell("sure"))["confidence"]
     identity = cell_identity(experiment, cell("both"))
-    assert identity.paraphrases_code == stage_code(experiment, Needed("paraphrases", "mine"))
-    assert identity.confidence_code == stage_code(experiment, Needed("confidence", "own", "mine"))
+    assert identity.paraphrases_code == stage_code(
+        experiment, Needed("paraphrases", "mine"), cell("both").model
+    )
+    assert identity.confidence_code == stage_code(
+        experiment, Needed("confidence", "own", "mine"), cell("both").model
+    )
     alone = cell_identity(experiment, cell("plain"))
-    assert alone.codes[1:] == (None, None, None)
+    assert alone.codes[1:] == (None, None, None, None)
 
 
 USING = {"paraphrases": {"made", "both"}, "confidence": {"sure", "both"}}

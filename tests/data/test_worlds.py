@@ -23,8 +23,20 @@ worlds = st.builds(
 def test_every_kind_makes_groups_of_the_right_size(kind: str) -> None:
     groups = list(make_groups(WorldsSpec(kinds=(kind,), group_size=4, num_groups=20)))
     assert [len(group) for group in groups] == [4] * 20
-    asked = {"documents": "look_up"}.get(kind, kind)
+    asked = {"documents": "look_up", "copy": "copy_untold"}.get(kind, kind)
     assert all(any(q.kind == asked for q in group) for group in groups)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_of_copies_only_one_passage_holds_the_answer(size: int) -> None:
+    for group in make_groups(WorldsSpec(kinds=("copy",), group_size=size, num_groups=30, min_facts=3)):
+        assert len({question.text for question in group}) == 1 == len({q.golds for q in group})
+        assert [q.kind for q in group].count("copy_told") == 1
+        for question in group:
+            (gold,) = question.golds
+            assert question.kind == "copy_untold" or gold in str(question.context)
+    with pytest.raises(ValueError, match="no other kind goes beside it"):
+        WorldsSpec(kinds=("copy", "look_up"))
 
 
 @given(worlds)

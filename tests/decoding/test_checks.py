@@ -16,7 +16,7 @@ from tests.architectures import greedy, model_of
         ({"max_step_tokens": 2.5}, "max_step_tokens is 2.5"),
         (
             {"kernel": "magic"},
-            "kernel is 'magic'; the tree decoder has: auto, dense, cascade, mixed, flex",
+            "kernel is 'magic'; the tree decoder has: auto, dense, cascade, fused, mixed, flex",
         ),
         ({"positions": "there"}, "positions is 'there'"),
         ({"compile_mode": "max"}, "compile_mode is 'max'"),

@@ -144,7 +144,7 @@ def test_a_tip_that_a_child_had_computed_gives_its_logits_all_the_same() -> None
     assert said(decoder, root) == greedy(model, [9] * 10, 3)
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_groups_that_hold_memory_wait_for_each_other(kernel: str) -> None:
     """Each peaks at 22 tokens; together they exceed the budget in the middle of their work."""
     model = model_of("qwen3")
@@ -199,7 +199,7 @@ def test_two_groups_broken_in_different_places_spare_a_third() -> None:
     with torch.no_grad():
         embedding[99], embedding[98] = float("nan"), float("inf")
     try:
-        for kernel in ("dense", "cascade"):
+        for kernel in ("dense", "cascade", "fused"):
             decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=3)
             groups = [[[9, 99, 20, 21, 22, 23]], [[9, 98, 20, 21]], [[9, 10]]]
             nan, inf, sound = decoder.complete_groups(groups, 4)

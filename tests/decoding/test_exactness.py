@@ -36,7 +36,7 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     chunk=st.sampled_from([1, 3, 4096]),
     replicated=st.sampled_from([0, plan.REPLICATED]),
     long=st.sampled_from([2, plan.LONG_RUN]),
-    packed=st.booleans(),
+    products=st.sampled_from(["plain", "rows"]),
 )
 def test_branches_equal_separate_prompts(name: str, kernel: str, prompts: list[list[int]], **how) -> None:
     # Error 25: isolation leaks.
@@ -58,10 +58,10 @@ def check_branches(
     chunk: int,
     replicated: int,
     long: int,
-    packed: bool = False,
+    products: str = "plain",
 ) -> None:
     model = model_of(name)
-    decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk, packed_weights=packed)
+    decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk, products=products)
     expected = [greedy(model, prompt, 6) for prompt in prompts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "REPLICATED", replicated)
@@ -108,7 +108,7 @@ def test_a_decoder_can_be_used_again_and_reuses_its_slots() -> None:
     assert decoder.cache_bytes == memory
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_groups_in_flight_share_steps_and_nothing_else(kernel: str) -> None:
     """Same answers as one group at a time, no slot left over, and no more memory the second time."""
     model = model_of("llama")
@@ -132,7 +132,7 @@ def test_groups_in_flight_share_steps_and_nothing_else(kernel: str) -> None:
     assert decoder.cache_bytes == memory
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_moving_tokens_together_changes_nothing(kernel: str) -> None:
     """Long branches that end early leave holes below one that goes on."""
     model = model_of("qwen3")

@@ -42,7 +42,7 @@ class Trial:
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
         budget = self.draw.choice([None, None, 60, 26, 15])
-        self.decoder = decoder_of(self.draw.choice(["dense", "cascade"]), budget)
+        self.decoder = decoder_of(self.draw.choice(["dense", "cascade", "fused"]), budget)
         self.num_right = 0
         self.tasks: list[asyncio.Task] = []
 

@@ -14,7 +14,7 @@ def forward_of(name: str = "llama", kernel: str = "dense", limit: int = 4096, **
     model = model_of(name)
     tree = TokenTree(model.device)
     options = TreeOptions(max_step_tokens=limit, **more)
-    return ForwardPass(model, tree, kernel, False, options), tree
+    return ForwardPass(model, tree, kernel, options), tree
 
 
 def plain(name: str, ids: list[int]) -> torch.Tensor:
@@ -22,7 +22,7 @@ def plain(name: str, ids: list[int]) -> torch.Tensor:
         return model_of(name)(torch.tensor([ids]), use_cache=False).logits[0, -1]
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_logits_of_every_tip_that_is_complete(kernel: str) -> None:
     forward, tree = forward_of(kernel=kernel)
     root = tree.add((), [9, 10, 11])

@@ -20,7 +20,7 @@ class Bench:
 
     def __init__(self, budget: int | None = None) -> None:
         self.tree = TokenTree(torch.device("cpu"))
-        self.scheduler = Scheduler(self.tree, frozenset({STOP}), None, budget)
+        self.scheduler = Scheduler(self.tree, frozenset({STOP}), None, budget, 4096)
         self.loop = asyncio.new_event_loop()
         self.tokens: dict[Run, list[int]] = {}
 

@@ -42,7 +42,7 @@ def generated(model) -> list[int]:
 def test_threads_on_one_decoder_and_on_two_of_one_model() -> None:
     model = model_of("qwen2")
     expected, before = answers(model), state_of(model)
-    decoders = [TreeDecoder(model, kernel="dense"), TreeDecoder(model, packed_weights=True)]
+    decoders = [TreeDecoder(model, kernel="dense"), TreeDecoder(model, products="rows")]
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(decoders[i % 2].complete, PROMPTS, 5) for i in range(40)]
         assert all(call.result() == expected for call in calls)
@@ -54,7 +54,7 @@ def test_threads_on_one_decoder_and_on_two_of_one_model() -> None:
 def test_exits_in_any_order_leave_the_model_as_it_was(order) -> None:
     model = model_of("llama")
     expected, before, said = answers(model), state_of(model), generated(model)
-    decoders = [TreeDecoder(model), TreeDecoder(model, packed_weights=True), HFDecoder(model)]
+    decoders = [TreeDecoder(model), TreeDecoder(model, products="rows"), HFDecoder(model)]
     stacks = [ExitStack() for _ in decoders]
     for stack, decoder in zip(stacks, decoders, strict=True):
         stack.enter_context(decoder.attached())

@@ -12,10 +12,10 @@ from tests.architectures import model_of
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-@pytest.mark.parametrize("packed", [False, True])
-def test_compiled_steps_say_the_same_and_do_not_compile_again(packed: bool) -> None:
+@pytest.mark.parametrize("products", ["plain", "rows"])
+def test_compiled_steps_say_the_same_and_do_not_compile_again(products: str) -> None:
     model = model_of("qwen2")
-    compiled = TreeDecoder(model, kernel="cascade", compile_mode="default", packed_weights=packed)
+    compiled = TreeDecoder(model, kernel="cascade", compile_mode="default", products=products)
     plain = TreeDecoder(model, kernel="cascade")
     sizes = (4, 2, 5, 7, 9)
     made = []

@@ -51,4 +51,5 @@ class Server:
     def entry(self, **more) -> JudgeEntry:
         url = f"http://127.0.0.1:{self.http.server_port}/v1"
         fields = {"model": "m", "base_url": url, "rubric": "single", "max_attempts": 2, "timeout_s": 5}
+        fields["key_variable"] = "OPENAI_API_KEY"
         return JudgeEntry(**(fields | more))

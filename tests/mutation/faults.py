@@ -59,6 +59,9 @@ TESTS = {
     "reporting/tables.py": "reporting/test_numbers.py",
     "reporting/numbers.py": "reporting/test_numbers.py",
     "decoding/reference.py": "decoding/test_ledger.py",
+    "decoding/mixers/modules.py": "decoding/mixers/test_mixing.py",
+    "decoding/trained/attaching.py": "decoding/trained/test_attaching.py",
+    "training/trainer.py": "training/test_trainer.py",
 }
 
 FAULTS = (
@@ -529,6 +532,72 @@ FAULTS = (
         "decoding/reference.py",
         "ids.append([self.pad_id] * padding + request.prompt_ids)",
         "ids.append(request.prompt_ids + [self.pad_id] * padding)",
+    ),
+    # ----- training, mixing, peeking -----
+    Fault(
+        "a branch that mixes takes from itself",
+        "decoding/mixers/modules.py",
+        "seen_MM &= ~torch.eye(len(own_MD), dtype=torch.bool, device=own_MD.device)",
+        "seen_MM |= torch.eye(len(own_MD), dtype=torch.bool, device=own_MD.device)",
+    ),
+    Fault(
+        "mixing reaches over columns",
+        "decoding/mixers/modules.py",
+        "seen_MM = (wanted_M[:, None] == sets) & (column_M[:, None] == column_M)",
+        "seen_MM = wanted_M[:, None] == sets",
+    ),
+    Fault(
+        "branches peek at their own column",
+        "decoding/held/tree.py",
+        "earlier_NS = self.position_S[used] < self.position_S[slots_N, None]",
+        "earlier_NS = self.position_S[used] <= self.position_S[slots_N, None]",
+        "decoding/test_peeking.py",
+    ),
+    Fault(
+        "a set enters a pass in parts",
+        "decoding/held/tree.py",
+        "if node.together is not None and sum(one.num_pending for one in alike) > room:",
+        "if node.together is not None and room <= 0:",
+        "decoding/mixers/test_mixing.py decoding/test_peeking.py",
+    ),
+    Fault(
+        "targets are learned from the neighbour in the row",
+        "training/packing.py",
+        "before = place - 1 + shift if place > begin else self._end_above(node)",
+        "before = place - 1 + shift",
+        "training/test_training.py",
+    ),
+    Fault(
+        "a pass's loss is a mean",
+        "training/trainer.py",
+        "share = learned.loss_sum * self.accelerator.num_processes / max(1, total)",
+        "share = learned.loss_sum / max(1, len(batch.target_N))",
+    ),
+    Fault(
+        "the last weights are kept, not the best",
+        "training/trainer.py",
+        "if done.best_loss is None or loss < done.best_loss:",
+        "if done.best_loss is None or loss > -1:",
+    ),
+    Fault(
+        "trained weights stay in the model",
+        "decoding/trained/attaching.py",
+        "setattr(module, last, old)",
+        "pass",
+    ),
+    Fault(
+        "a checkpoint fits any base",
+        "decoding/trained/folder.py",
+        "if found != record.base.files:",
+        "if found is None:",
+        "decoding/trained/test_attaching.py",
+    ),
+    Fault(
+        "what was trained on is evaluated",
+        "data/passages.py",
+        "if not passages_of(group).isdisjoint(trained):",
+        "if not trained:",
+        "data/test_passages.py",
     ),
 )
 

@@ -119,7 +119,7 @@ def results(experiment: Experiment) -> Results:
         **{"ideal_s": 1, "cpu_s": 1, "load": 0.5, "process": 1, "hardware": "a CPU"},
     )
     record = TimesRecord.model_construct(
-        resolved={"tree": {"resolved_weights": "packed"}, "hf": {}}, runs=(run,), num_unfit=0
+        resolved={"tree": {"resolved_products": "packed"}, "hf": {}}, runs=(run,), num_unfit=0
     )
     return Results(experiment, scores, Times({contest: record}, by_cell, again, between))
 

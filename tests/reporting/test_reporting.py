@@ -104,10 +104,12 @@ def results(experiment: Experiment) -> Results:
 
 
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
-    promised = (*TABLES, "decoders")
+    promised = (*TABLES, "agreement", "decoders")
     assert (tables_of(results.experiment), figures_of(results.experiment)) == (promised, FIGURES)
-    assert {*promised, "dependencies", "ensembles", "published"} == set(tables.MAKERS) == set(notes.NOTES)
-    assert {*FIGURES, *DEPENDENCY_FIGURES, *ENSEMBLE_FIGURES} == set(figures.MAKERS)
+    others = {"dependencies", "ensembles", "published", "trainings", "served"}
+    assert {*promised, *others} == set(tables.MAKERS) == set(notes.NOTES)
+    drawn = {*FIGURES, *DEPENDENCY_FIGURES, *ENSEMBLE_FIGURES, "training_curves"}
+    assert drawn == set(figures.MAKERS)
     for name in promised:
         tables.write_table(name, results, tmp_path)
         assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()

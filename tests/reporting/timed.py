@@ -38,7 +38,7 @@ def record_of(contest: Contest, walls: Walls, identity: Identity) -> TimesRecord
     return TimesRecord(
         **{"dataset": contest.dataset, "model": contest.model, "reference": contest.reference},
         **{"identity": identity, "versions": {}, "commit": None, "dirty": None, "hardware": {}},
-        **{"load_s": 1, "resolved": {"tree": {"resolved_weights": "plain"}}, "num_unfit": 0},
+        **{"load_s": 1, "resolved": {"tree": {"resolved_products": "plain"}}, "num_unfit": 0},
         num_groups=len({run.group for run in runs}),
         repeats=len(REPEATS),
         runs=tuple(runs),

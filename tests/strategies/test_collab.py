@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from branchwise.api import TreeDecoder
+from branchwise.cells.asker import Asker
 from branchwise.cells.depending import Depending, check_control, find_all, generator_of
 from branchwise.cells.found import row_of, with_found
-from branchwise.cells.generators.llm import planner
 from branchwise.cells.runner import GroupRunner
 from branchwise.cells.staging import Kept
 from branchwise.data.types import Group
@@ -181,8 +181,7 @@ def test_circles_are_refused(loaded, decoder) -> None:
 
 
 def depending(loaded, decoder, entry) -> Depending:
-    is_llm = isinstance(entry, LlmEntry)
-    generate = planner(entry, loaded.chat, decoder) if is_llm else generator_of(entry, None)
+    generate = generator_of(entry, Asker(decoder, loaded.chat))
     return Depending("test", entry, generate, lambda text: len(loaded.chat.encode(text)), states=True)
 
 

@@ -261,7 +261,7 @@ class Answers:
 
 
 def completion(ids: list[int], text: str | None, stop: str = "stop") -> Completion:
-    return Completion(ids, stop, TokenCount(1, 1, 0, len(ids), 0), 0.0, 1.0, 1, text)
+    return Completion(ids, stop, TokenCount(1, 1, 0, len(ids), 0), 0.0, 1.0, 1, text, text and "Rome")
 
 
 def test_an_answer_of_two_asks_reads_as_one() -> None:

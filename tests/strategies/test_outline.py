@@ -51,6 +51,7 @@ class Scripted:
     rules_of: list[Rules] = field(default_factory=list)
     released: list[Held] = field(default_factory=list)
     num_made: int = 0
+    may_ban = True
 
     def rules(self, questions: Sequence[Question]) -> Rules:
         return Rules(self.budget, stop_texts=self.stop_texts)

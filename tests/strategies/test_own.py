@@ -104,7 +104,7 @@ class ServedEntry(DecoderSettings):
     offers: ClassVar[frozenset[Verb]] = Served.offers
     kind: Literal["served"] = "served"
 
-    def make(self, source: ModelSource) -> Any:
+    def make(self, source: ModelSource, replies: Any = None) -> Any:
         return Served()
 
 

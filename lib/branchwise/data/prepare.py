@@ -1,15 +1,16 @@
 """From a catalogue entry to a file of groups, and back."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from branchwise.data.grouping import Embed, plan_groups
 from branchwise.data.groups_file import Preparation
+from branchwise.data.passages import tenth_of
 from branchwise.data.rows import file_rows, hub_rows
-from branchwise.data.sources.base import ONE_PASSAGE, BadRow, FileDataset, Note, local_path
+from branchwise.data.sources.base import ONE_PASSAGE, BadRow, FileDataset, Item, Note, local_path
 from branchwise.data.spool import Counts, Scratch, Spool
 from branchwise.data.types import Group
 from branchwise.errors import UserError
@@ -108,6 +109,8 @@ def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> N
         assert entry.hub is not None
         rows = hub_rows(entry.hub, entry.hub_config, entry.revision, entry.split)
     for found in entry.found(rows):
+        if isinstance(found, Item) and not _is_kept(found, entry.tenths):
+            continue
         if isinstance(found, Note):
             spool.counts.note(found)
             warn(str(found))
@@ -121,6 +124,13 @@ def _fill(spool: Spool, entry: FileDataset, warn: Warn, progress: Progress) -> N
             raise UserError(f"bad row {bad}", "mend it, or leave bad rows out with on_bad_row: skip")
         spool.counts.refuse(bad)
         warn(f"left out {bad}")
+
+
+def _is_kept(item: Item, tenths: Collection[int] | None) -> bool:
+    """Whether a question's passage is of one of these tenths."""
+    return (
+        tenths is None or tenth_of(item.context or item.question.context or item.question.text) in tenths
+    )
 
 
 def groups_of(

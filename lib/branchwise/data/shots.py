@@ -83,7 +83,7 @@ LEAST_PART = 40
 """Characters (letters and digits) from which on a passage that is a part of another one is a leak."""
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """A question as it is compared: its passage, its words (with those of its options), normalised."""
 
     passage: str
@@ -117,11 +117,11 @@ def check_no_leak(shots: Iterable[Group], groups: Iterable[Group]) -> None:
     passages: dict[str, str] = {}
     questions: dict[str, str] = {}
     for shot in shots:
-        for asked in _asked(shot):
+        for asked in asked_in(shot):
             (passages if asked.passage else questions).setdefault(asked.passage or asked.words, shot.id)
     seen: set[str] = set()
     for group in groups:
-        for asked in _asked(group):
+        for asked in asked_in(group):
             if not asked.passage:
                 _refuse(group, questions.get(asked.words), "asks a question")
             elif asked.passage not in seen:
@@ -148,15 +148,15 @@ def _with_passage(passage: str, shots: dict[str, str]) -> str | None:
     return None
 
 
-def _asked(group: Group) -> Iterator[_Asked]:
+def asked_in(group: Group) -> Iterator[Asked]:
     """Every question of a group with each passage that it has, and in each of its wordings."""
     shared = normalised(group.context)
     for question in group:
         passages = {shared, normalised(question.context or "")} - {""}
         if passages:
-            yield from (_Asked(passage, "") for passage in passages)
+            yield from (Asked(passage, "") for passage in passages)
             continue
-        yield from (_Asked("", words) for words in _wordings(question))
+        yield from (Asked("", words) for words in _wordings(question))
 
 
 def _wordings(question: Question) -> Iterator[str]:

@@ -10,12 +10,17 @@ In the order in which it is read:
    is; `admission`: who fits; `stops` and `sampling`: which token), `forward` (one pass; `diagnosis`:
    where a number was lost).
 4. `attention/`: what one pass does in every layer. `interface` (how transformers calls it), `kernel`
-   (what every kernel is), `dense`, `cascade` with its `plan`, `flex`; `scores` (attention of some rows
-   over some keys), `step` (what they all know of a pass).
-5. `products/`: how a CPU multiplies by a few rows. `packed` (the weights), `row_kernel` with `rows.c`.
+   (what every kernel is), `dense`, `cascade` with its `plan`, `fused` with its `segments`, `flex`;
+   `scores` (attention of some rows over some keys), `step` (what they all know of a pass).
+5. How a CPU computes. `native/`: kernels in C (`rows`: matrix products, `attend`: the cascade in one
+   call, `layers`: a unit or a layer's inputs in one call, `norms`), built by `library`. `products/`: how
+   a model is made to use them: `linear` (which product for how many rows; `onednn`'s copies), `small`
+   (norms, gated units), `heads` (the inputs of attention). `threads`: how many a pass is worth.
 6. `models/`: what has to be known of a model. `facts`, `text` (text to ids), `chat` with `templates`,
    `weights` (whether a checkpoint is whole); `exactness`, `usable`, `padding`, `lengths` (whether it
-   can be decoded rightly), `speed` (what is fast).
-7. Around them: `loop` (a decoder steps when everybody waits), `seat` (who has a model in hand),
+   can be decoded rightly), `speed` (the fastest kernel; by `racing`).
+7. What is learned: `trained/` (a checkpoint's `folder`, and a model with it: `attaching`), `mixers/`
+   (hidden states mixed between branches: `entry`, `modules`, `mixing`).
+8. Around them: `loop` (a decoder steps when everybody waits), `seat` (who has a model in hand),
    `constrained` (answers held to a pattern), `torch_compile`, `checks`, and `hf`, the reference.
 """

@@ -83,7 +83,7 @@ class Admission:
         mine = {waiting.branch.group for waiting in unit}
         others = [s for g, s in groups.items() if g not in mine and not s.num_running]
         idle = {root.id for state in others for root in state.roots}
-        needed = self._planned() | _paths(unit)
+        needed = self._planned() | _paths(unit) | self._together()
         nodes = [node for node in self.tree.nodes.values() if node not in needed]
         # Other groups first: what this one holds is likelier to be asked for again.
         for some in ([n for n in nodes if n.root_id in idle], nodes):
@@ -101,6 +101,13 @@ class Admission:
 
     def _planned(self) -> set[Node]:
         return _paths(self.running)
+
+    def _together(self) -> set[Node]:
+        """What branches computed together, and all above it: computed again alone it would be another
+        thing.
+        """
+        nodes = [node for node in self.tree.nodes.values() if node.together is not None]
+        return {*nodes, *(above for node in nodes for above in node.ancestors())}
 
     def _need(self, unit: Sequence[Run]) -> int:
         """Slots that branches can come to take, over those that others have reserved."""

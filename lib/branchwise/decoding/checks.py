@@ -6,9 +6,15 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformers import PreTrainedModel
 
+from branchwise.decoding.contract import Verb
+from branchwise.decoding.held.tree import Node
+from branchwise.decoding.mixers.mixing import Mixing
 from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.requests import Rules
 from branchwise.errors import DoesNotFit, UserError
+
+PEEKING = ("dense", "fused", "mixed")
+"""Kernels that know what branches that peek see."""
 
 
 def checked_options(given: Mapping[str, Any]) -> TreeOptions:
@@ -67,6 +73,50 @@ def check_rules(rules: Rules, model: PreTrainedModel, tokenizer: Any) -> None:
         raise UserError(
             f"banned ids {sorted(beyond)} are not in the vocabulary" if beyond else "all ids are banned",
             f"ban some of 0 to {size - 1}",
+        )
+
+
+def offered(options: TreeOptions, kernel: str, mixing: Mixing | None) -> frozenset[Verb]:
+    """The verbs of a tree decoder. Raises UserError where mixers and options do not go together."""
+    if mixing is not None and options.compile_mode is not None:
+        raise UserError(
+            "a compiled model does not mix: its mixers come in from outside",
+            "set `compile_mode: null` for strategies that mix",
+        )
+    more: set[Verb] = {"mix"} if mixing is not None else set()
+    # What branches that peek see is a mask of its own, which only the dense kernel takes.
+    more |= {"peek"} if kernel in PEEKING else set()
+    return frozenset({"ask", "fork", "join", "hook", *more})
+
+
+def check_together(rules: Rules, offers: frozenset[Verb], tip: Node | None = None) -> None:
+    """Raises UserError for branches that are to be together in a way that this decoder, or the branch of
+    node `tip` (None: a whole prompt), cannot.
+    """
+    together = rules.together
+    if together is None:
+        if tip is not None and tip.together is not None:
+            raise UserError(
+                "the branch was decoded together with others, and cannot go on alone",
+                "fork it, and generate from there",
+            )
+        return
+    if together.mixes and "mix" not in offers:
+        raise UserError(
+            "the branches are to mix, and the model has no mixers",
+            "give the strategy a `checkpoint` or a `training` with a mixer",
+        )
+    if together.peeks and "peek" not in offers:
+        raise UserError(
+            "this decoder's attention kernel does not let branches peek",
+            f"set `kernel:` to one of {', '.join(PEEKING)}",
+        )
+    if together.mixes and tip is not None:
+        raise UserError("branches of a fork or join do not mix", "mix the answers to whole prompts: ask")
+    if together.peeks and (tip is None or tip.slots):
+        raise UserError(
+            "whole prompts, and branches that were computed already, do not peek",
+            "fork the branches, and generate from all of them at once",
         )
 
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from branchwise.decoding.options import Layout
     from branchwise.decoding.requests import Completion, Request, Rules, Sampling
 
-Verb = Literal["ask", "fork", "join", "hook", "mix"]
+Verb = Literal["ask", "fork", "join", "hook", "mix", "peek"]
 """What a strategy may need of a decoder.
 
 ask: whole prompts. fork: branches inside one sequence (open, fork, generate, release). join: a branch
-that sees several. hook: changes of the logits. mix: hidden states mixed between the branches of a group.
+that sees several. hook: changes of the logits. mix: hidden states mixed between the branches of a group,
+by a model that was trained to. peek: branches of a fork that see what the others have said before.
 Budgets, sampling, stop ids and texts, and bans are no verbs: every decoder that computes follows them.
 """
 
@@ -34,6 +35,10 @@ class Decoder(Protocol):
     whose rules state none are drawn, each with a seed of its own (`sampling.for_ask`); None: greedily.
     `form`: what answers to questions are held to; None: to nothing. Whoever asks follows these two, the
     decoder follows the rules of each request.
+
+    One of a served model has more to say, which others need not: `doing`, what is under way, in words;
+    `begins(form)`, whether an answer to such a prompt may be begun; `follows_patterns`, whether the
+    server holds replies to a request's `pattern`. Its completions have no ids, and `served`.
     """
 
     offers: frozenset[Verb]
@@ -69,6 +74,15 @@ class Decoder(Protocol):
 
     def facts(self) -> dict[str, Any]:
         """What was chosen where the settings left it open; recorded in run.json."""
+
+
+REMOTE = "remote"
+"""The `device` of a served model."""
+
+
+def is_remote(decoder: Decoder) -> bool:
+    """Whether somebody else computes."""
+    return decoder.device == REMOTE
 
 
 class BranchingDecoder(Decoder, Protocol):

@@ -6,27 +6,35 @@ of branches that just began and the next token of every running branch, of all g
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from transformers import PreTrainedModel
 
+from branchwise.decoding.attention.fused import why_not_fused
 from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.branches import Branch, Run
-from branchwise.decoding.checks import check_choices, check_reach, check_rules, checked_options
-from branchwise.decoding.contract import Verb
+from branchwise.decoding.checks import (
+    check_choices,
+    check_reach,
+    check_rules,
+    check_together,
+    checked_options,
+    offered,
+)
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.positions import starts_of
 from branchwise.decoding.held.tree import Node, TokenTree
 from branchwise.decoding.loop import Driver
+from branchwise.decoding.mixers.mixing import Mixing
 from branchwise.decoding.models.exactness import check_exactness
 from branchwise.decoding.models.facts import max_context_of, stop_ids_of, synchronize
 from branchwise.decoding.models.ignored import ignored_note, ignored_settings
-from branchwise.decoding.models.speed import fastest_kernel, packing_helps
+from branchwise.decoding.models.speed import fastest_kernel
 from branchwise.decoding.models.text import continuation_ids_of, prompt_ids_of
 from branchwise.decoding.models.usable import check_usable
-from branchwise.decoding.options import Layout
+from branchwise.decoding.options import Layout, layout_of
 from branchwise.decoding.requests import Completion, Request, Rules, Sampling, hand_over
 from branchwise.decoding.sampling import generator_of
 from branchwise.decoding.scheduler import Scheduler
@@ -42,31 +50,38 @@ a text, nothing added (see `branchwise.decoding.models.text`)."""
 
 
 class TreeEngine:
-    """Decodes any tree of branches, token-identical to separate prompts in fp32.
+    """Decodes any tree of branches, token-identical to separate prompts in fp32, but for branches that a
+    hook puts `together`: these mix, or peek at each other.
 
     Options are those of `branchwise.decoding.options.TreeOptions`, by name; `options` holds them, and
-    `kernel` and `weight_layout` what was chosen where they leave it open.
+    `kernel` and `product_layout` what was chosen where they leave it open. With `mixing`, the mixers of a
+    trained model, it offers to mix.
 
     One thread at a time: verbs and steps wait for each other. An error that leaves `step`, an interrupt
     among them, ends all that is in flight and leaves the engine empty and usable.
     """
 
-    offers: frozenset[Verb] = frozenset({"ask", "fork", "join", "hook"})
     max_groups: int | None = None  # prompts are shared inside a group only
     sampling: Sampling | None = None
     form: "Form | None" = None
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any = None,
+        mixing: Mixing | None = None,
+        **options: Any,
+    ) -> None:
         self.options = checked_options(options)
         check_usable(model)
         self.self_test: dict[str, float] = {}
         kernel: str = self.options.kernel
         if kernel == "auto":
             kernel, self.self_test = fastest_kernel(model)
-        check_exactness(model, kernel)
+        if kernel == "fused" and (why := why_not_fused(model)):
+            raise UserError(f"kernel fused cannot be used here: {why}", "use kernel auto or cascade")
+        check_exactness(model, kernel, self.options.products)
         self.kernel = kernel
-        given = self.options.packed_weights
-        packed = packing_helps(model) if given is None else given
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device
@@ -74,9 +89,10 @@ class TreeEngine:
         self.stop_ids = stop_ids_of(model, tokenizer)
         self.ignored = ignored_settings(model)
         self.notes = ignored_note(self.ignored)
-        self.grid = self.options.grid if self.options.positions == "grid2d" else None
+        self.grid = self.options.grid if self.options.positions.startswith("grid2d") else None
         self.tree = TokenTree(self.device)
-        self._forward = ForwardPass(model, self.tree, kernel, packed, self.options)
+        self.offers = offered(self.options, kernel, mixing)
+        self._forward = ForwardPass(model, self.tree, kernel, self.options, mixing)
         self._scheduler = self._new_scheduler()
         self._queue: list[Request] = []
         self._num_branches = 0
@@ -105,8 +121,9 @@ class TreeEngine:
     def fork(
         self, branch: Branch, texts: Sequence[Text], positions: Layout | None = None
     ) -> list[Branch]:
-        """Children that see their ancestors and not each other; `positions` says where they stand (None:
-        as the decoder's option does).
+        """Children that see their ancestors and not each other; `positions` says where they stand along
+        the line (None: as the decoder's option does). With two-dimensional positions each has a place
+        beside it, too.
         """
         if isinstance(texts, str):
             raise UserError("fork was given one string", "give a list, one text a child")
@@ -115,10 +132,10 @@ class TreeEngine:
         children = []
         with self._mutex:
             self._check_idle(branch)
-            starts = starts_of(runs, branch.tip.end, positions or self.options.positions)
+            starts = starts_of(runs, branch.tip.end, positions or layout_of(self.options.positions))
             for number, (ids, start) in enumerate(zip(runs, starts, strict=True)):
                 node = self.tree.add((branch.tip,), ids, start)
-                if self.grid is not None and positions is None:
+                if self.grid is not None:
                     node.x += number * self.grid.stride
                 self.tree.hold(node)
                 children.append(self._new_branch(branch.group, node))
@@ -158,6 +175,9 @@ class TreeEngine:
             check_rules(rules, self.model, self.tokenizer)
             check_reach(branch.tip.end, rules, self.max_context)
             self._check_loop(loop)
+            check_together(rules, self.offers, branch.tip)
+            if rules.together is not None:
+                branch.tip.open_to_match, branch.tip.together = False, rules.together
             generating = self._start(branch, rules, future, on_token, is_ask=False)
         self._driver.watch(loop)
         try:
@@ -189,6 +209,7 @@ class TreeEngine:
         loop = request.future.get_loop()
         with self._mutex:
             check_rules(request.rules, self.model, self.tokenizer)
+            check_together(request.rules, self.offers)
             check_reach(len(request.prompt_ids), request.rules, self.max_context)
             self._check_loop(loop)
             self._queue.append(request)
@@ -239,9 +260,9 @@ class TreeEngine:
     # ----- counters -----
 
     @property
-    def weight_layout(self) -> str:
-        """Which weights it multiplies by; see `branchwise.decoding.products.packed`."""
-        return self._forward.weights.layout
+    def product_layout(self) -> str:
+        """By which products it multiplies; see `branchwise.decoding.products.linear`."""
+        return self._forward.products.layout
 
     @property
     def num_forward_passes(self) -> int:
@@ -288,6 +309,12 @@ class TreeEngine:
         with self._mutex:
             self._scheduler.shared.forget()
 
+    @contextmanager
+    def shared_anew(self) -> Iterator[None]:
+        """As if nothing that groups share were computed yet; what was kept is back afterwards."""
+        with self._scheduler.shared.anew():
+            yield
+
     def facts(self) -> dict[str, Any]:
         """What was chosen where the options leave it open."""
         shared = {"shared_prompt_tokens": self.num_shared_tokens} if self.num_shared_tokens else {}
@@ -295,7 +322,10 @@ class TreeEngine:
             **shared,
             "resolved_kernel": self.kernel,
             "kernel_self_test_s": self.self_test,
-            "resolved_weights": self.weight_layout,
+            "resolved_products": self.product_layout,
+            "product_self_test_s": self._forward.products.self_test,
+            "fused_modules": self._forward.fused_modules,
+            **({"passes_by_threads": taken} if (taken := self._forward.threads.taken) else {}),
             "ignored_generation_config": self.ignored,
         }
 
@@ -317,7 +347,9 @@ class TreeEngine:
     # ----- pieces -----
 
     def _new_scheduler(self) -> Scheduler:
-        return Scheduler(self.tree, self.stop_ids, self.tokenizer, self.options.max_cache_tokens)
+        options = self.options
+        limits = options.max_cache_tokens, options.max_step_tokens
+        return Scheduler(self.tree, self.stop_ids, self.tokenizer, *limits)
 
     def _ids(self, text: Text, what: str, encode: Callable[[Any, str], list[int]]) -> list[int]:
         if isinstance(text, str):
@@ -376,6 +408,8 @@ class TreeEngine:
                 self._scheduler.miss(request.rules)
                 continue
             branch = self.open(request.prompt_ids, request.group, request.num_shared)
+            if request.rules.together is not None:
+                self._scheduler.set_apart(branch, request.rules.together)
             self._start(branch, request.rules, request.future, request.on_token, is_ask=True)
             touched.append(self._scheduler.groups[request.group])
         for state in touched:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor
 
+from branchwise.decoding.held.tree import Together
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
     from branchwise.decoding.branches import Branch
+    from branchwise.prompts.style import Form as PromptForm
+    from branchwise.trace import Served
 
 StopReason = Literal["stop", "length"]
 """stop: the model ended its turn, or said a stop text; length: the budget was used up."""
@@ -89,10 +92,26 @@ class Hook:
 
     A member that ends, fails or is cancelled leaves the set. The others go on with the weights that they
     have: `change` is called with these alone, so that what is normalised over the set is so over them.
+
+    With `together` the branches also enter each pass together or not at all, from the last token of their
+    prompts on where they mix, from the first of their own where they peek. Isolation does not hold for
+    them: what one says depends on the others of its set, and on nothing else.
     """
 
     change: Callable[[Sequence[Member], Tensor], Tensor]
     lockstep: int = 0
+    together: Together | None = None
+
+    def __post_init__(self) -> None:
+        if self.together is not None and not self.lockstep:
+            raise UserError("branches that are together move in lockstep", "say how many: lockstep=n")
+
+
+def together(number: int, mixes: bool = False, peeks: bool = False, seed: int = 0) -> Hook:
+    """A hook for `number` branches whose hidden states are mixed, or that peek at each other; see
+    `held.tree.Together`. It changes no logits.
+    """
+    return Hook(lambda members, logits_RV: logits_RV, number, Together(mixes, peeks, seed))
 
 
 @dataclass(frozen=True)
@@ -128,12 +147,17 @@ class Rules:
         if isinstance(self.hooks, Hook):
             raise UserError("hooks is one hook", "give a tuple: hooks=(hook,)")
         if sum(hook.lockstep > 0 for hook in self.hooks) > 1:
-            raise UserError("two hooks of a branch move in lockstep", "fuse with one hook")
+            raise UserError("two hooks of a branch move in lockstep", "fuse, mix or peek: one of them")
 
     @property
-    def fusion(self) -> Hook | None:
+    def lockstep(self) -> Hook | None:
         """The hook whose set the branch moves with; None where it moves by itself."""
         return next((hook for hook in self.hooks if hook.lockstep), None)
+
+    @property
+    def together(self) -> Together | None:
+        """What the branch does together with the others of its set."""
+        return self.lockstep.together if self.lockstep else None
 
 
 @dataclass(eq=False)
@@ -141,6 +165,9 @@ class Request:
     """A prompt to be answered: its token ids, the messages that they were made of, or both; a decoder
     goes by what it takes. `on_token` is called with each token id as it is made. The first `num_shared`
     token ids are the same in prompts of all groups: a decoder may compute them once.
+
+    For decoders that go by messages: their `form`, the pre-filled beginning of the answer (`begun`), and
+    what the decoder's entry holds it to (`pattern`, and of how many questions: `num_questions`).
     """
 
     prompt_ids: list[int]
@@ -150,6 +177,10 @@ class Request:
     on_token: Callable[[int], None] | None = None
     messages: Sequence[Mapping[str, str]] = ()
     num_shared: int = 0
+    form: "PromptForm" = "chat"
+    begun: str = ""
+    pattern: str | None = None
+    num_questions: int = 0
 
     def __post_init__(self) -> None:
         if not self.prompt_ids and not self.messages:
@@ -162,7 +193,8 @@ class Completion:
 
     `start_s` and `end_s` are on the decoder's clock: when its first token was computed and when its
     last one was known. `num_steps` counts the forward passes that it took part in. `text` is given
-    where a stop text cut it (`stop_text`), and by a served model, which gives no ids.
+    where a stop text cut it (`stop_text`), and by a served model (`served`), which gives no ids; there
+    `start_s` is when it was sent.
     """
 
     ids: list[int]
@@ -173,6 +205,7 @@ class Completion:
     num_steps: int
     text: str | None = None
     stop_text: str | None = None
+    served: "Served | None" = None
 
 
 @dataclass(eq=False)

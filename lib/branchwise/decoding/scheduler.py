@@ -11,22 +11,28 @@ from branchwise.decoding.admission import Admission
 from branchwise.decoding.branches import Branch, GroupState, Run
 from branchwise.decoding.forward import Outcome
 from branchwise.decoding.held.shared import SharedBeginnings
-from branchwise.decoding.held.tree import Node, TokenTree
+from branchwise.decoding.held.tree import Node, Together, TokenTree
 from branchwise.decoding.models.text import continuation_ids_of
 from branchwise.decoding.requests import Hook, Rules, hand_over
 from branchwise.decoding.sampling import choose
 from branchwise.decoding.sets import HookSets, changed_logits
 from branchwise.decoding.stops import Cut, StopTexts
-from branchwise.errors import NotANumberError
+from branchwise.errors import DoesNotFit, NotANumberError, UserError
 
 
 class Scheduler:
     """Keeps groups, and takes their branches forward by tokens."""
 
     def __init__(
-        self, tree: TokenTree, stop_ids: frozenset[int], tokenizer: Any, max_cache_tokens: int | None
+        self,
+        tree: TokenTree,
+        stop_ids: frozenset[int],
+        tokenizer: Any,
+        max_cache_tokens: int | None,
+        max_step_tokens: int,
     ) -> None:
         self.tree = tree
+        self.max_step_tokens = max_step_tokens
         self.stop_ids = stop_ids
         self.stop_texts = StopTexts(tokenizer)
         self.groups: dict[Hashable, GroupState] = {}
@@ -90,6 +96,19 @@ class Scheduler:
         self.admission.waiting.append(generating)
         self.sets.enter(generating)
 
+    def set_apart(self, branch: Branch, together: Together) -> None:
+        """Give the last token of a prompt a node of its own, the first that is computed together with
+        those of other branches. No other prompt goes on from it.
+        """
+        tip = branch.tip
+        if len(tip.tokens) > 1:
+            last = self.tree.add((tip,), start=tip.end - 1)
+            last.tokens.append(tip.tokens.pop())
+            self.tree.hold(last)
+            self.tree.release(tip)
+            branch.tip = last
+        branch.tip.open_to_match, branch.tip.together = False, together
+
     def miss(self, rules: Rules) -> None:
         """A branch was cancelled before it could start: its sets do not wait for it."""
         self.sets.miss(rules)
@@ -102,11 +121,48 @@ class Scheduler:
         while (never := self.admission.admit(self.groups)) is not None:
             # A set that moves together is refused whole: without one of it it would answer another thing.
             self._fail(self.sets.moving_with(never), self.admission.refusal(never))
+        for generating in list(self.admission.running):
+            is_here = not generating.is_over and generating.branch.tip.together is not None
+            if is_here and self.sets.is_whole(generating):
+                self._check_step(generating)
+
+    def _check_step(self, generating: Run) -> None:
+        """Refuse a set whose branches cannot enter a pass together."""
+        alike = self.sets.moving_with(generating)
+        tips = [one.branch.tip for one in alike]
+        together = generating.rules.together
+        if together is not None and together.peeks and len({tip.end for tip in tips}) > 1:
+            # What one has still to say would stand before what another has read already.
+            error: Exception = UserError(
+                "branches that peek are of unequal length, so that they do not end at the same position",
+                "fork them with positions='shared' (`positions: shared` of the strategy)",
+            )
+            self._fail(alike, error)
+            return
+        need = sum(tip.num_pending for tip in tips)
+        if need > self.max_step_tokens:
+            error = DoesNotFit(
+                f"{len(alike)} branches that enter each pass together need {need} tokens in one, over "
+                f"the {self.max_step_tokens} of a pass",
+                "raise max_step_tokens, or ask smaller groups",
+            )
+            self._fail(alike, error)
 
     @property
     def tips(self) -> list[Node]:
-        """Nodes that the next pass is to complete."""
-        return [r.branch.tip for r in self.admission.running if r.logits_V is None]
+        """Nodes that the next pass is to complete. Of branches that are together, and not all here yet,
+        only what comes before.
+        """
+        found: list[Node] = []
+        for generating in self.admission.running:
+            tip = generating.branch.tip
+            if generating.logits_V is not None:
+                continue
+            if tip.together is None or self.sets.is_whole(generating):
+                found.append(tip)
+            else:
+                found += [parent for parent in tip.parents if parent.num_pending]
+        return found
 
     def advance(self, outcome: Outcome) -> None:
         """Note a pass: fail what is broken, and go on by a token wherever one can be chosen."""
@@ -179,6 +235,8 @@ class Scheduler:
         if not generating.has_tip:
             tip = self.tree.add((branch.tip,))
             tip.open_to_match = False
+            tip.together = branch.tip.together
+            tip.column = branch.tip.column + len(branch.tip.tokens)
             self.tree.hold(tip)
             self.tree.release(branch.tip)
             branch.tip = tip
@@ -218,7 +276,8 @@ class Scheduler:
         generating.is_over = True
         branch = generating.branch
         branch.is_generating = False
-        branch.tip.open_to_match = True
+        # What was computed together is nobody else's: it says other things than it would alone.
+        branch.tip.open_to_match = branch.tip.together is None
         state = self.groups[branch.group]
         if generating in self.admission.running:
             self.admission.running.remove(generating)
@@ -228,7 +287,7 @@ class Scheduler:
             self.admission.waiting.remove(generating)
         self.sets.leave(generating)
         if generating.is_ask:
-            if state.num_running == 0:
+            if state.num_running == 0 and branch.tip.together is None:
                 self.admission.forget_lingering(state)
                 state.lingering = branch
             else:

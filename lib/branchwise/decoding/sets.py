@@ -60,12 +60,12 @@ class HookSets:
 
     def moving_with(self, run: Run) -> list[Run]:
         """All that a branch moves together with, itself included; itself where it moves alone."""
-        hook = run.rules.fusion
+        hook = run.rules.lockstep
         return [run] if hook is None else list(self._sets[hook].members)
 
     def is_whole(self, run: Run) -> bool:
         """Whether all that a branch moves together with have once begun."""
-        hook = run.rules.fusion
+        hook = run.rules.lockstep
         return hook is None or self._sets[hook].num_begun >= hook.lockstep
 
     def ready(self, running: Iterable[Run]) -> list[Run]:
@@ -73,7 +73,7 @@ class HookSets:
         waits: dict[Hook, bool] = {}
         found = []
         for run in running:
-            hook = run.rules.fusion
+            hook = run.rules.lockstep
             if run.logits_V is None:
                 continue
             if hook is not None:

@@ -1,4 +1,4 @@
-"""The wordings of a question: which of them are asked, and where their prompts differ."""
+"""The wordings of a question: which of them are asked; and where prompts differ."""
 
 import random
 from collections.abc import Sequence
@@ -49,6 +49,16 @@ def split(prompts: Sequence[Sequence[int]]) -> Split:
         raise ValueError("the prompts have no token in common at either end")
     middles = [list(prompt[before : len(prompt) - after]) for prompt in prompts]
     return Split(list(prompts[0][:before]), middles, list(prompts[0][len(prompts[0]) - after :]))
+
+
+def trunk_and_rests(prompts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """What all prompts begin with, and what each has of its own: a token at least. Raises ValueError
+    where they begin with nothing alike.
+    """
+    shared = min(_num_alike(prompts), min(map(len, prompts)) - 1)
+    if shared < 1:
+        raise ValueError("the prompts begin with nothing alike")
+    return list(prompts[0][:shared]), [list(prompt[shared:]) for prompt in prompts]
 
 
 def _num_alike(prompts: Sequence[Sequence[int]]) -> int:

@@ -33,6 +33,7 @@ class Reply:
         heard: Callable[[int], None] | None = None,
         is_over: bool = True,
         stop_text: str | None = None,
+        num_tokens: int | None = None,
     ) -> None:
         self.index = index
         self._text = text
@@ -40,6 +41,7 @@ class Reply:
         self._heard = heard
         self._is_over = is_over
         self._stop_text = stop_text
+        self._num_tokens = len(self._ids) if num_tokens is None else num_tokens
 
     def __repr__(self) -> str:
         return f"Reply({self.index}, {self._text!r})"
@@ -57,6 +59,12 @@ class Reply:
         """
         self._read()
         return self._ids
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens were made, as a server counts them where one did."""
+        self._read()
+        return self._num_tokens
 
     @property
     def is_over(self) -> bool:
@@ -138,6 +146,10 @@ class Desk(Protocol):
 
     def room(self, branch: "Branch") -> int:
         """How many tokens may still come behind a branch."""
+
+    @property
+    def may_ban(self) -> bool:
+        """Whether tokens can be banned: not of a served model."""
 
     def tokens_like(self, pattern: str) -> frozenset[int]:
         """The ids of all tokens of the vocabulary whose whole text a regular expression matches."""

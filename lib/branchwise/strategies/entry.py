@@ -21,15 +21,21 @@ class StrategyEntry(Record):
     needs: tuple[Verb, ...] = Field(
         ("ask",),
         description="What the decoder must offer: ask, whole prompts; fork and join, branches in one "
-        "sequence; hook, changes of the logits; mix, hidden states mixed between branches.",
+        "sequence; hook, changes of the logits; mix, hidden states mixed between branches; peek, "
+        "branches that see what the others have said before.",
     )
     asks: tuple[str, ...] = Field(
         (), description="Roles beside the answerer that it asks: planner, paraphraser."
     )
+    training: str | None = Field(
+        None,
+        description="Name in the catalogue of trainings: what the model is trained by for this strategy. "
+        "The checkpoint is made where it is missing.",
+    )
     checkpoint: str | None = Field(
         None,
-        description="Folder of a trained adapter (peft's format, safetensors) for the model; relative to "
-        "the file that says so.",
+        description="Folder of a checkpoint for the model, trained before (`branchwise train`), or of an "
+        "adapter in peft's format; safetensors, relative to the file that says so.",
     )
     dependencies: str | None = Field(
         None, description="Name in the catalogue of dependencies: which question waits for which."

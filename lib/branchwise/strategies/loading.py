@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -60,28 +60,16 @@ def options_model(module: str) -> type[Record] | None:
     return model
 
 
-def draws(module: str) -> bool:
-    """Whether a strategy asks the same more than once, for answers that differ: its module says so by
-    `DRAWS = True`.
-    """
+Flag = Literal["DRAWS", "HINTS", "OWN_FORM"]
+"""What a strategy's module may state by `<flag> = True`. DRAWS: it asks the same more than once, for
+answers that differ. HINTS: its prompts say a data set's hint (`PromptStyle.hint`). OWN_FORM: what it
+generates has a form of its own, beside which a decoder can hold it to no other."""
+
+
+def states(module: str, flag: Flag) -> bool:
+    """Whether a strategy's module states a flag."""
     found, _ = _module(module)
-    return bool(getattr(found, "DRAWS", False))
-
-
-def hints(module: str) -> bool:
-    """Whether a strategy's prompts say a data set's hint (`PromptStyle.hint`): its module says so by
-    `HINTS = True`.
-    """
-    found, _ = _module(module)
-    return bool(getattr(found, "HINTS", False))
-
-
-def has_own_form(module: str) -> bool:
-    """Whether what a strategy generates has a form of its own, beside which a decoder can hold it to no
-    other: its module says so by `OWN_FORM = True`.
-    """
-    found, _ = _module(module)
-    return bool(getattr(found, "OWN_FORM", False))
+    return bool(getattr(found, flag, False))
 
 
 def names() -> list[str]:

@@ -18,6 +18,8 @@ HINTS = True
 """Prompts say how a data set has its questions worked through."""
 OWN_FORM = True
 """What is generated has a form of its own: no decoder may hold it to another."""
+DOTS_ALLOWED = "ellipses_not_banned"
+"""Noted of an answer of a served model, whose server takes no bans: it may leave parts out."""
 IN_ONE_GO = "written_in_one_go"
 """Noted of an answer whose outline could not be used."""
 
@@ -36,6 +38,9 @@ async def strategy(group: Group, desk: Desk, options: Options) -> AsyncIterator[
 
 async def written(group: Group, question: Question, desk: Desk, draft: bool = False) -> Answered:
     """An answer in one go, without an ellipsis for any part of it."""
-    rules = replace(desk.rules([question]), banned_ids=desk.tokens_like(DOTS))
+    rules = desk.rules([question])
+    if desk.may_ban:
+        rules = replace(rules, banned_ids=desk.tokens_like(DOTS))
     prompt = outlined(group, question, desk.style, draft)
-    return answered(question, await desk.ask(prompt, [question], rules=rules), desk.style)
+    made = answered(question, await desk.ask(prompt, [question], rules=rules), desk.style)
+    return made if desk.may_ban else made._replace(notes=(DOTS_ALLOWED,))

@@ -44,11 +44,11 @@ async def _pointed(group: Group, question: Question, desk: Desk, options: Option
     first = await desk.ask(skeleton(group, question, desk.style), [question], role=OUTLINE)
     rules = desk.rules([question])
     titles = points(first.text)
-    left = rules.max_new_tokens - len(first.ids)
+    left = rules.max_new_tokens - first.num_tokens
     if not titles or len(titles) > min(options.max_branches, left):
         plain = await written(group, question, desk)
         why = TOO_MANY if titles else NO_OUTLINE
-        return plain._replace(asks=(first.index, *plain.asks), notes=(why, IN_ONE_GO))
+        return plain._replace(asks=(first.index, *plain.asks), notes=(why, IN_ONE_GO, *plain.notes))
     rules = replace(rules, max_new_tokens=left // len(titles))
     asks = (
         desk.ask(

@@ -34,7 +34,7 @@ def answers(engine: TreeEngine, prompts: list[list[int]], num_shared: int, close
     return made
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 @given(
     beginning=st.lists(token, min_size=1, max_size=6),
     rests=st.lists(st.lists(token, min_size=1, max_size=4), min_size=1, max_size=4),

@@ -59,7 +59,7 @@ def test_every_decoder_takes_it(random_model_folder: Path, adapter: Path) -> Non
 
 def test_what_is_no_adapter_is_told(random_model_folder: Path, adapter: Path, tmp_path: Path) -> None:
     entry = ModelEntry(path=str(random_model_folder), device="cpu")
-    with pytest.raises(UserError, match="has no adapter_config.json"):
+    with pytest.raises(UserError, match="has neither checkpoint.json nor adapter_config.json"):
         _ = ModelSource(entry, tmp_path).loaded
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"has no adapter_model.safetensors"):

@@ -34,7 +34,7 @@ def test_every_architecture_of_the_tests_is_known_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "starcoder2"])
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_an_unknown_architecture_may_pass_the_check(name: str, kernel: str) -> None:
     model = unknown(name, **({"n_embd": 48, "n_head": 4, "n_layer": 2} if name == "gpt2" else {}))
     prompts = [[9, 10, 11, 12], [9, 10, 11, 20, 21], [30]]
@@ -43,7 +43,7 @@ def test_an_unknown_architecture_may_pass_the_check(name: str, kernel: str) -> N
     assert any(key[0] == kernel for key in exactness._exact)
 
 
-@pytest.mark.parametrize("kernel", ["dense", "cascade"])
+@pytest.mark.parametrize("kernel", ["dense", "cascade", "fused"])
 def test_keys_that_are_made_anew_from_the_cache_are_gathered_anew(kernel: str) -> None:
     """DeepSeek's layers expand what the cache holds: one address, other keys in every layer."""
     ranks = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8}
@@ -158,11 +158,12 @@ def test_auto_takes_a_kernel_that_it_timed() -> None:
     assert "flex" not in decoder.self_test  # not compiled on a CPU
 
 
-def test_packed_weights_give_the_same_tokens() -> None:
+@pytest.mark.parametrize("products", ["auto", "rows", "onednn"])
+def test_all_products_give_the_same_tokens(products: str) -> None:
     model = model_of("llama")
     prompts = [[9, 10, 11, 12 + i] for i in range(5)]
-    plain = TreeDecoder(model, packed_weights=False).complete(prompts, 6)
-    assert TreeDecoder(model, packed_weights=True).complete(prompts, 6) == plain
+    plain = TreeDecoder(model, products="plain").complete(prompts, 6)
+    assert TreeDecoder(model, products=products).complete(prompts, 6) == plain
     assert all("forward" not in vars(module) for module in model.modules())
 
 
@@ -184,11 +185,12 @@ def test_a_difference_is_found_and_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert TreeDecoder(model_of("llama"), kernel="dense").complete([[9]], 1)
 
 
-def test_packed_weights_follow_the_weights() -> None:
+def test_a_decoder_follows_the_weights() -> None:
     model = unknown("llama", num_hidden_layers=2)
     prompts = [[9, 10, 11, 12 + i] for i in range(4)]
-    packed = TreeDecoder(model, kernel="dense", packed_weights=True)
-    packed.complete(prompts, 4)
+    decoder = TreeDecoder(model, kernel="dense", products="rows")
+    decoder.complete(prompts, 4)
     with torch.no_grad():
         model.model.layers[0].mlp.up_proj.weight.mul_(-1)
-    assert packed.complete(prompts, 4) == TreeDecoder(model, kernel="dense").complete(prompts, 4)
+    plain = TreeDecoder(model, kernel="dense", products="plain")
+    assert decoder.complete(prompts, 4) == plain.complete(prompts, 4)

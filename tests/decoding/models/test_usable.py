@@ -83,7 +83,7 @@ def test_adapters_of_peft(model, kind: str) -> None:
             TreeDecoder(adapted)
         return
     prompts = [[9, 10, 11, 12 + i] for i in range(3)]
-    decoder = TreeDecoder(adapted, kernel="cascade", packed_weights=True)
+    decoder = TreeDecoder(adapted, kernel="cascade", products="rows")
     for change in (lambda: None, adapted.merge_adapter, adapted.unmerge_adapter):
         change()
         assert decoder.complete(prompts, 5) == [greedy(adapted, prompt, 5) for prompt in prompts]

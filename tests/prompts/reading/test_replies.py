@@ -175,6 +175,13 @@ def test_every_form_around_made_options(options: list[str], data: st.DataObject)
     assert read_one(CHOICE_FORMS[form](question, right), question, "line").answer == right
 
 
+def test_an_options_word_is_no_filler_for_how_it_begins() -> None:
+    """ "south" began with "so", and what stood before it was no part of the answer."""
+    question = asked("choice", ("south red", "red red"), "Which?")
+    assert read_one("正确答案：A. south red；B. red red。", question, "line").answer == "AB"
+    assert read_one("The text says more, so B.", question, "line").answer == "B"
+
+
 @pytest.mark.parametrize(
     "piece",
     [

@@ -190,6 +190,13 @@ class FileDataset(Wording, Scored):
         None, ge=1, description="Groups drawn (before drawn_for cuts them); default: all."
     )
     seed: int = Field(0, ge=0, description="Which groups are drawn, and random order.")
+    tenths: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Of ten parts into which the hash of its passage puts each question (that of the "
+        "question where it has none), those that are kept, 0 to 9; null: all. Entries of other tenths "
+        "share no passage: what of a file is trained on, looked at, evaluated.",
+    )
     similarity_threshold: float = Field(
         0.5, ge=-1, le=1, description="similarity: least cosine to a cluster's first question."
     )
@@ -227,6 +234,8 @@ class FileDataset(Wording, Scored):
             )
         if self.path is None and self.hub is None:
             raise ValueError("give a path, or a hub id")
+        if self.tenths is not None and not set(self.tenths) <= set(range(10)):
+            raise ValueError(f"tenths {list(self.tenths)}: parts are numbered 0 to 9")
         return self
 
     def items(self, row: Any, place: str) -> Iterator[Found]:

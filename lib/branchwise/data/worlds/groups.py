@@ -30,6 +30,7 @@ Kind = Literal[
     "profiles",
     "documents",
     "chinese",
+    "copy",
 ]
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 
@@ -84,6 +85,8 @@ class WorldsSpec(Record):
     def _sizes_fit(self) -> "WorldsSpec":
         if (self.drawn_for or self.group_size) < self.group_size:
             raise ValueError(f"drawn_for ({self.drawn_for}) is below group_size ({self.group_size})")
+        if "copy" in self.kinds and len(self.kinds) > 1:
+            raise ValueError("copy asks one question of all branches: no other kind goes beside it")
         if self.max_facts < self.min_facts:
             raise ValueError(f"max_facts ({self.max_facts}) is below min_facts ({self.min_facts})")
         return self
@@ -102,6 +105,8 @@ def make_groups(spec: WorldsSpec) -> Iterator[Group]:
 def _make_group(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
     if spec.kinds == ("chinese",):
         return _chinese(rng, spec, group_id)
+    if "copy" in spec.kinds:
+        return _copies(rng, spec, group_id)
     if spec.own_contexts:
         return _own_contexts(rng, spec, group_id)
     needed = {kind: None for k in spec.kinds for kind in NEEDED_FACTS.get(k, ())}
@@ -148,6 +153,33 @@ def _own_contexts(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
         questions.append(
             question.model_copy(update={"id": f"q{number + 1}", "context": world.context, "needs": ()})
         )
+    return Group(id=group_id, questions=tuple(questions))
+
+
+def _copies(rng: random.Random, spec: WorldsSpec, group_id: str) -> Group:
+    """One question, asked of several branches, each with a passage of its own: only one passage holds the
+    answer, and nobody in the others is of that name. Kinds copy_told and copy_untold tell them apart.
+    """
+    world = make_world(rng, rng.randint(spec.min_facts, spec.max_facts), spec.names)
+    (asked,) = ASKERS["look_up"](Draft(rng, world, spec.wordings), 1)
+    contexts = [tell(rng, world, spec.wordings)]
+    while len(contexts) < spec.group_size:
+        other = make_world(rng, rng.randint(spec.min_facts, spec.max_facts), spec.names)
+        if not {*other.people, *other.cities} & {*world.people, *world.cities}:
+            contexts.append(tell(rng, other, spec.wordings))
+    place = rng.randrange(spec.group_size)
+    contexts.insert(place, contexts.pop(0))
+    questions = (
+        asked.model_copy(
+            update={
+                "id": f"q{number}",
+                "context": context,
+                "kind": "copy_told" if number - 1 == place else "copy_untold",
+                "guess": asked.guess if number - 1 == place else 0.0,
+            }
+        )
+        for number, context in enumerate(contexts, start=1)
+    )
     return Group(id=group_id, questions=tuple(questions))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from branchwise.decoding.options import Grid2D
-from branchwise.decoding.products.packed import replaced_forwards
+from branchwise.decoding.products.replacing import replaced_forwards
 from branchwise.errors import UserError
 
 

@@ -4,7 +4,8 @@ They belong to no group: their tokens are `cached` on every prompt's ledger, the
 no group's cost depends on which was asked before it. `num_tokens` says what they came to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from branchwise.decoding.held.tree import Node, TokenTree
 
@@ -40,6 +41,19 @@ class SharedBeginnings:
         if len(self._nodes) > MOST_KEPT:
             self.tree.release(self._nodes.pop(next(iter(self._nodes))))
         return node
+
+    @contextmanager
+    def anew(self) -> Iterator[None]:
+        """None is kept inside, so each is computed by whoever needs it first; afterwards those are kept
+        that were before. What is computed meanwhile is not counted.
+        """
+        kept, self._nodes = self._nodes, {}
+        counted = self.num_tokens
+        try:
+            yield
+        finally:
+            self.forget()
+            self._nodes, self.num_tokens = kept, counted
 
     def forget(self) -> None:
         """Let go of all of them; those that a branch goes on from stay until it leaves."""

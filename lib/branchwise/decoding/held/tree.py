@@ -5,13 +5,18 @@ ancestors hold. Both halves of that rule are data (`visible` between nodes, the 
 were written), so isolation, shared prefixes and every other layout are different trees under one
 mask. A node that has children takes no more tokens: what a child sees never changes after the fork.
 
+Nodes that are `together` enter every pass together or not at all. Of those that peek a token also sees
+the others' tokens at earlier positions: what it sees goes by column, never by the order of writing.
+
 Shape legend: N query tokens of a step, S key slots in use, M nodes.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -23,12 +28,24 @@ NOBODY = 0
 
 
 @dataclass(eq=False)
+class Together:
+    """What some nodes do together. `mixes`: their hidden states are mixed; `peeks`: they see each other's
+    tokens at earlier positions. `seed` draws what a control needs, the same whatever else is decoded.
+    """
+
+    mixes: bool = False
+    peeks: bool = False
+    seed: int = 0
+
+
+@dataclass(eq=False)
 class Node:
     """A run of tokens. `slots[i]` holds the keys and values of `tokens[i]`, for those computed.
 
     `start` is the logical position of the first; `x` the branch's place beside the line of positions.
     `level` counts the trees that its own inherits from.
     `payer` is the running prompt that its pending tokens are computed for, None where nobody's are.
+    `together`: what it does with others; `column` counts its first token in the branch's own.
     """
 
     id: int
@@ -43,6 +60,8 @@ class Node:
     holders: int = 0
     open_to_match: bool = True
     payer: object | None = None
+    together: Together | None = None
+    column: int = 0
 
     def goes_on(self, parent: "Node") -> bool:
         """Whether a prompt that has come to the end of `parent` may go on through this node: it sees
@@ -81,6 +100,16 @@ class Pending(NamedTuple):
     positions: list[int]
 
     @property
+    def columns(self) -> list[int]:
+        """Of each token its place in the branch's own: a pass holds the last ones of its node."""
+        left = Counter(self.nodes)
+        found = []
+        for node in self.nodes:
+            found.append(node.column + len(node.slots) - left[node])
+            left[node] -= 1
+        return found
+
+    @property
     def x(self) -> list[int]:
         """Place of each token's branch beside the line of positions."""
         return [node.x for node in self.nodes]
@@ -96,6 +125,9 @@ class TokenTree:
         self.node_S = torch.zeros(256, dtype=torch.long, device=device)
         self.order_S = torch.zeros(256, dtype=torch.long, device=device)
         self.position_S = torch.zeros(256, dtype=torch.long, device=device)
+        self.peeks_S = torch.zeros(256, dtype=torch.long, device=device)
+        self._peeking: WeakKeyDictionary[Together, int] = WeakKeyDictionary()
+        self._num_peeking = 0
         self._free_ids: list[int] = []
         self._next_id = NOBODY + 1
         self._num_written = 0
@@ -191,21 +223,31 @@ class TokenTree:
         order: dict[Node, None] = {}
         for node in nodes:
             self._collect(node, order)
-        chosen: list[tuple[Node, int]] = []
-        complete: set[Node] = set()
+        chosen: dict[Node, int] = {}
         room = limit
+
+        def is_blocked(node: Node) -> bool:
+            above = (parent for parent in node.parents if parent in order)
+            return any(chosen.get(parent, -1) < parent.num_pending for parent in above)
+
+        sets: dict[Together, list[Node]] = {}
         for node in order:
-            blocked = any(parent in order and parent not in complete for parent in node.parents)
-            if blocked or room <= 0:
+            if node.together is not None:
+                sets.setdefault(node.together, []).append(node)
+        # Twice: what some do together may wait for beginnings that are taken on the way.
+        for node in (*order, *(node for alike in sets.values() for node in alike[:1])):
+            alike = [node] if node.together is None else sets[node.together]
+            if node in chosen or any(map(is_blocked, alike)):
                 continue
-            take = min(room, node.num_pending)
-            room -= take
-            chosen.append((node, take))
-            if take == node.num_pending:
-                complete.add(node)
+            if node.together is not None and sum(one.num_pending for one in alike) > room:
+                continue
+            for one in alike:
+                if room > 0 or not one.num_pending:
+                    chosen[one] = min(room, one.num_pending)
+                    room -= chosen[one]
         pending = Pending([], [], [])
         # A token sees what was written before it: trees come after those that they inherit from.
-        for node, take in sorted(chosen, key=lambda pair: (pair[0].level, pair[0].root_id)):
+        for node, take in sorted(chosen.items(), key=lambda pair: (pair[0].level, pair[0].root_id)):
             done = len(node.slots)
             pending.nodes.extend([node] * take)
             pending.tokens.extend(node.tokens[done : done + take])
@@ -252,12 +294,25 @@ class TokenTree:
         facts_3N = torch.tensor([list(row) for row in written], device=self.device)
         for tensor, row_N in zip((self.node_S, self.order_S, self.position_S), facts_3N, strict=True):
             tensor[to] = row_N
+        peeks = [self._number_of(node.together) for node in pending.nodes]
+        # Also where nobody peeks now: a slot may have been somebody's who did.
+        if self._num_peeking:
+            self.peeks_S[to] = torch.tensor(peeks, device=self.device)
         return slots
+
+    def _number_of(self, together: Together | None) -> int:
+        """The number of a set that peeks; 0 for all else."""
+        if together is None or not together.peeks:
+            return 0
+        if together not in self._peeking:
+            self._num_peeking += 1
+            self._peeking[together] = self._num_peeking
+        return self._peeking[together]
 
     def _grow(self, size: int) -> None:
         old = len(self.node_S)
         if size > old:
-            for name in ("node_S", "order_S", "position_S"):
+            for name in ("node_S", "order_S", "position_S", "peeks_S"):
                 larger = torch.zeros(max(size, 2 * old), dtype=torch.long, device=self.device)
                 larger[:old] = getattr(self, name)
                 setattr(self, name, larger)
@@ -269,7 +324,13 @@ class TokenTree:
         """
         used = slice(0, self.slots.high)
         visible_NS = self.visible_MM[self.node_S[slots_N]][:, self.node_S[used]]
-        return visible_NS & (self.order_S[used] <= self.order_S[slots_N, None])
+        mask_NS = visible_NS & (self.order_S[used] <= self.order_S[slots_N, None])
+        peeks_N = self.peeks_S[slots_N]
+        if self._num_peeking and bool(peeks_N.any()):
+            peers_NS = (peeks_N[:, None] == self.peeks_S[used]) & (peeks_N[:, None] > 0)
+            earlier_NS = self.position_S[used] < self.position_S[slots_N, None]
+            mask_NS |= peers_NS & earlier_NS & (self.node_S[used] != NOBODY)
+        return mask_NS
 
     # ----- leaving -----
 
@@ -317,7 +378,7 @@ class TokenTree:
             old += node.slots
             node.slots = list(range(begin, len(old)))
         old_U = torch.tensor(old, dtype=torch.long, device=self.device)
-        for tensor in (self.node_S, self.order_S, self.position_S):
+        for tensor in (self.node_S, self.order_S, self.position_S, self.peeks_S):
             tensor[: len(old)] = tensor[old_U]
         self.node_S[len(old) :] = NOBODY
         self.slots.compact()

@@ -19,7 +19,7 @@ from branchwise.decoding.models.files import quick_hash
 from branchwise.decoding.models.gguf import Header, check_whole, quantisation_of, read_header
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
 from branchwise.errors import UserError
-from branchwise.files import content_hash, file_hash
+from branchwise.files import cache_folder, content_hash, file_hash
 from branchwise.locks import alone
 
 FORM = 1
@@ -39,15 +39,14 @@ class Converted(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def cache_folder() -> Path:
-    """Where converted models lie: below `$BRANCHWISE_CACHE`, or in the user's cache."""
-    given = os.environ.get("BRANCHWISE_CACHE")
-    return (Path(given).expanduser() if given else Path.home() / ".cache/branchwise") / "models"
+def models_folder() -> Path:
+    """Where converted models lie: in the cache."""
+    return cache_folder() / "models"
 
 
 def folder_for(file: Path) -> Path:
     """Where the model that a GGUF file is converted to lies, or would lie."""
-    return cache_folder() / f"{file.stem}-{content_hash(file)}"
+    return models_folder() / f"{file.stem}-{content_hash(file)}"
 
 
 def what_is_wrong(folder: Path) -> str | None:

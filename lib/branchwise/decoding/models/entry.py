@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 
 from branchwise.decoding.models.templates import FIXED_DATE
 from branchwise.records import Record
+from branchwise.serving.prices import Price
 
 
 class ModelEntry(Record):
-    """A local folder or a hub id, in the format of transformers, or a GGUF file."""
+    """A local folder or a hub id, in the format of transformers, or a GGUF file; or one on a server."""
 
     path: str | None = Field(
         None,
@@ -32,6 +33,15 @@ class ModelEntry(Record):
         description="Installed Python package that carries the file `gguf`, by its import name; none of "
         "its code is run.",
     )
+    served: str | None = Field(
+        None, description="Its name on servers, for decoders of kind api; default: the hub id."
+    )
+    served_as: str | None = Field(
+        None,
+        description="Its name in a server's replies; default: one that holds the name asked for. A reply "
+        "by another name counts as a fault.",
+    )
+    price: Price | None = Field(None, description="What servers take for it; see below.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: float32 on a CPU, else what the checkpoint was saved in."
     )
@@ -39,7 +49,8 @@ class ModelEntry(Record):
     thinking: bool = Field(
         False,
         description="Whether the model may think before it answers (`enable_thinking` of its chat "
-        "template); the thought counts against max_new_tokens and is no part of the answer.",
+        "template); the thought counts against max_new_tokens and is no part of the answer. Where a "
+        "server writes prompts its template decides, or `extra` of the decoder.",
     )
     template_date: date = Field(
         FIXED_DATE, description="The day that a chat template is told where it asks for today's."
@@ -54,9 +65,10 @@ class ModelEntry(Record):
     @model_validator(mode="after")
     def _one_place(self) -> "ModelEntry":
         places = [place for place in (self.path, self.hub, self.package) if place is not None]
-        if len(places) > 1 or (not places and self.gguf is None):
+        if len(places) > 1 or not (places or self.gguf or self.served):
             raise ValueError(
-                "give exactly one of path and hub, or gguf: a local file, or one in a package or hub"
+                "give exactly one of path and hub, or gguf: a local file, or one in a package or hub; or "
+                "served: its name on a server"
             )
         if self.path is not None and self.gguf is not None:
             raise ValueError("path is a folder of transformers, gguf a file: give one of them")
@@ -67,6 +79,16 @@ class ModelEntry(Record):
         if self.gguf is not None and places and not _is_inside(self.gguf):
             raise ValueError("beside package or hub, gguf is the name of a file in there")
         return self
+
+    @property
+    def server_name(self) -> str | None:
+        """What servers call it; None where nobody has said."""
+        return self.served or self.hub
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it says where weights and tokenizer lie."""
+        return any(place is not None for place in (self.path, self.hub, self.gguf))
 
 
 def _is_inside(name: str) -> bool:

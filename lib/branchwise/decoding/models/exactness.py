@@ -21,13 +21,13 @@ from branchwise.decoding.models.known import (
     told,
 )
 from branchwise.decoding.models.lengths import rotary_kinds_by_length, short_lengths
-from branchwise.decoding.options import TreeOptions
+from branchwise.decoding.options import Products, TreeOptions
 from branchwise.errors import UserError
 
 _exact: set[tuple] = set()
 
 
-def check_exactness(model: PreTrainedModel, kernel: str) -> None:
+def check_exactness(model: PreTrainedModel, kernel: str, products: Products = "auto") -> None:
     """Compare a small tree of random tokens with plain forward passes, once for a configuration.
 
     Raises UserError where logits are not the same, with the difference, and for what is known to
@@ -40,11 +40,13 @@ def check_exactness(model: PreTrainedModel, kernel: str) -> None:
     if is_known_exact(model):
         return
     is_plain = is_unmodified(model)
-    key = (kernel, model.dtype, model.device.type, type(model), config.to_json_string())
+    # The self-test may choose either; torch's own is right without a check.
+    products = "plain" if products == "plain" else "rows"
+    key = (kernel, products, model.dtype, model.device.type, type(model), config.to_json_string())
     if is_plain and key in _exact:
         return
     try:
-        difference, spread = _difference(model, kernel)
+        difference, spread = _difference(model, kernel, products)
     except FAILURES as error:
         raise UserError(
             f"architecture {name} could not be checked with the tree decoder ({told(error)})",
@@ -77,7 +79,7 @@ def _refuse_known_wrong(name: str, config: Any) -> None:
 
 
 @torch.no_grad()
-def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
+def _difference(model: PreTrainedModel, kernel: str, products: Products) -> tuple[float, float]:
     """Largest difference of logits, and how far apart plain logits are."""
     generator = torch.Generator().manual_seed(0)
     size = model.config.get_text_config().vocab_size
@@ -94,8 +96,8 @@ def _difference(model: PreTrainedModel, kernel: str) -> tuple[float, float]:
         tree = TokenTree(model.device)
         root = tree.add(())
         leaves = [tree.insert(root, prompt)[0] for prompt in prompts]
-        options = TreeOptions(max_step_tokens=LONG_CHUNK + 30)
-        forward = ForwardPass(model, tree, kernel, False, options)
+        options = TreeOptions(max_step_tokens=LONG_CHUNK + 30, products=products)
+        forward = ForwardPass(model, tree, kernel, options)
         logits: dict = {}
         while any(leaf.num_pending for leaf in leaves):
             logits |= forward(leaves).logits

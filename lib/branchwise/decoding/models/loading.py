@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from branchwise.decoding.models.adapters import merged_adapter
+from branchwise.decoding.mixers.mixing import Mixing
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.places import place_of
@@ -24,6 +24,7 @@ class Loaded(NamedTuple):
 
     `notes` are plain sentences on what readers of the results must know of how it was loaded and how
     its prompts are made; `origin` says in JSON data where it comes from, nothing of a local folder.
+    `mixing` are the mixers of a checkpoint that has some.
     """
 
     model: PreTrainedModel
@@ -31,6 +32,7 @@ class Loaded(NamedTuple):
     folder: Path
     notes: tuple[str, ...] = ()
     origin: dict[str, Any] = {}
+    mixing: Mixing | None = None
 
 
 def choose_device(given: str) -> torch.device:
@@ -48,8 +50,8 @@ def choose_device(given: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_model(entry: ModelEntry, adapter: Path | None = None) -> Loaded:
-    """Load what an entry names, and merge an adapter into its weights where one is given.
+def load_model(entry: ModelEntry) -> Loaded:
+    """Load what an entry names.
 
     Raises UserError where there is no such model, where weights or tokenizer are broken or incomplete,
     and where it does not fit the device.
@@ -62,8 +64,6 @@ def load_model(entry: ModelEntry, adapter: Path | None = None) -> Loaded:
     chat = ChatTokenizer.load(folder, entry.thinking, entry.template_date)
     model, notes = _read_weights(folder, entry, device)
     _check_quantization(model, folder)
-    if adapter is not None:
-        model = merged_adapter(model, adapter)
     _check_vocabulary(model, chat, folder)
     notes = (*place.notes, *notes, *chat.notes)
     return Loaded(_placed(model, device, folder), chat, folder, notes, place.origin)

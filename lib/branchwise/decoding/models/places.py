@@ -30,6 +30,11 @@ def place_of(entry: ModelEntry, online: bool = True) -> Place:
         return Place(_own_folder(entry.path), {})
     if entry.gguf is not None:
         return _from_gguf(entry, online)
+    if entry.hub is None:
+        raise UserError(
+            f"{entry.served} is known by its name on a server alone",
+            "say in its entry where weights and tokenizer lie: path, hub or gguf",
+        )
     folder = _snapshot(entry, online)
     commit = _commit_of(folder)
     origin = {"hub": entry.hub, "revision": entry.revision, "commit": commit}

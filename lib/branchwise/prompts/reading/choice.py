@@ -260,7 +260,7 @@ def _named_before(choice: Choice, end: int) -> Iterator[int]:
 
 _SENTENCE_END = re.compile(r"[.!?;:][\s\"')]+|[。!?;,]\s*")
 _LAST_FILL = re.compile(
-    r"(?:(?:but|so|then|it's|it is|it must be|而?应?该?是|应为|则选|而选|选)\s*)+", re.IGNORECASE
+    r"(?:(?:(?:but|so|then|it's|it is|it must be)\b|而?应?该?是|应为|则选|而选|选)\s*)+", re.IGNORECASE
 )
 
 
