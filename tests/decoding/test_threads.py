@@ -3,8 +3,16 @@
 import pytest
 import torch
 
+from branchwise import TreeDecoder
 from branchwise.decoding import threads
+from branchwise.decoding.attention.fused import Fused
+from branchwise.decoding.held.cache import TreeCache
+from branchwise.decoding.held.tree import Together, TokenTree
+from branchwise.decoding.native.library import library
 from branchwise.decoding.threads import LATEST, Threads
+from tests.architectures import BUILDERS, VOCABULARY, model_of
+from tests.decoding.attention.test_fused import step_of
+from tests.decoding.native.threads import with_threads
 
 
 class Clock:
@@ -67,3 +75,43 @@ def test_one_thread_and_what_depends_on_threads_are_left_alone(monkeypatch: pyte
     clock, chooser = Clock(monkeypatch), Threads(adapts=False)
     assert clock.passes(chooser, 50) == [2] * 50
     assert chooser.taken == {}
+
+
+@pytest.mark.skipif(isinstance(library(), str), reason=f"no library here: {library()}")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_what_may_change_its_threads_has_the_same_bits_with_any(name: str) -> None:
+    """One prompt alone, long enough to be split among threads, and several behind a shared run."""
+    model = model_of(name)
+    long = torch.randint(8, VOCABULARY, (400,), generator=torch.Generator().manual_seed(1)).tolist()
+
+    def logits() -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        decoder = TreeDecoder(model, kernel="fused", products="rows")
+        handle = model.register_forward_hook(lambda *call: seen.append(call[2].logits[0]))
+        try:
+            decoder.complete([long], max_new_tokens=12)
+            decoder.complete([[*long[:50], 9 + i] for i in range(4)], max_new_tokens=12)
+        finally:
+            handle.remove()
+        taken.append(decoder.facts().get("passes_by_threads", {}))
+        return torch.cat(seen)
+
+    taken: list[dict[str, int]] = []
+    one = with_threads(1, logits)
+    assert torch.equal(one, with_threads(3, logits))
+    assert taken[0] == {} and set(taken[1]) == {"1", "3"}
+
+
+@pytest.mark.skipif(isinstance(library(), str), reason=f"no library here: {library()}")
+def test_passes_that_torch_attends_for_keep_their_threads() -> None:
+    """A mask of branches that peek goes to torch's attention, whose last bits depend on the threads."""
+
+    kernel = Fused(TreeCache())
+    tree = TokenTree(torch.device("cpu"))
+    tips = [tree.add((), [9, 10]), tree.add((), [9, 11])]
+    tips[0].together = Together(peeks=True)
+    for number, (some, knows) in enumerate([(tips, True), (tips[1:], False)]):
+        kernel.begin(step_of(tree, some))
+        assert kernel.knows_threads == knows, number
+        for tip in tips:
+            tip.tokens.append(0)

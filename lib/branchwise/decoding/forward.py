@@ -74,7 +74,7 @@ class ForwardPass:
         whole = None if self._compiles else model
         self._small = SmallOperations(whole, self.products)
         self._heads = ProjectedHeads(whole, self.products)
-        self.threads = Threads(kernel == "fused" and self.products.are_only_own and not self._compiles)
+        self.threads = Threads(self.products.are_only_own and not self._compiles)
         self._seat = seat_of(model)
         self.start_anew(tree)
 
@@ -187,7 +187,8 @@ class ForwardPass:
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
-        with self.threads.chosen(inputs["input_ids"].shape[1]):
+        num_rows = inputs["input_ids"].shape[1]
+        with nullcontext() if self.kernel.knows_threads else self.threads.chosen(num_rows):
             logits_RV = self._call(**inputs).logits[0].float()
         if not self.kernel.num_calls:
             raise UserError(

@@ -10,9 +10,8 @@ from torch import Tensor
 from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.attention.plan import Copies, Gathered, InPlace, Plan, make_plan
 from branchwise.decoding.attention.scores import Mask, Merge, Scoring, explicit, partial
-from branchwise.decoding.attention.step import TreeStep
+from branchwise.decoding.attention.step import Following, TreeStep
 from branchwise.decoding.held.cache import TreeCache, Written
-from branchwise.decoding.held.tree import Node
 
 _MORE_ROOM = 32
 """Keys a problem for which copies have room once they begin to grow."""
@@ -30,20 +29,14 @@ class Cascade(Kernel):
     def __init__(self, cache: TreeCache) -> None:
         super().__init__(cache)
         self._plan: Plan | None = None
-        self._keeps = False
-        self._nodes: list[Node] = []
-        self._version = -1
+        self._following = Following()
         self._masks: dict[tuple, Mask] = {}
         self._near: dict[tuple, Tensor | None] = {}
 
     def begin(self, step: TreeStep) -> None:
         super().begin(step)
-        nodes, version = step.pending.nodes, step.tree.version
-        goes_on = self._keeps and version == self._version and nodes == self._nodes
+        goes_on = self._following.goes_on(step)
         self._plan = self._plan.grown(step.slots_N) if goes_on and self._plan else None
-        # In the next step, too, every row may be the next token of its node.
-        self._keeps = len(set(nodes)) == len(nodes)
-        self._nodes, self._version = nodes, version
         self._masks, self._near = {}, {}
 
     @property
@@ -62,7 +55,8 @@ class Cascade(Kernel):
 
     def forget(self) -> None:
         super().forget()
-        self._plan, self._keeps, self._nodes = None, False, []
+        self._plan = None
+        self._following.forget()
         self._masks, self._near = {}, {}
 
     def forget_copies(self) -> None:
@@ -75,7 +69,7 @@ class Cascade(Kernel):
         heads_per_kv = num_heads // num_kv_heads
         query_HNGD = query.view(num_kv_heads, heads_per_kv, num_queries, width).transpose(1, 2)
         merge = Merge(num_kv_heads, num_queries, heads_per_kv, value.shape[-1], query)
-        written = self.cache.written_as(key, value) if self._keeps else None
+        written = self.cache.written_as(key, value) if self._following.may_go_on else None
         number = 0
         for parts, note in ((self.plan.own, merge.put), (self.plan.shared, merge.add)):
             for part in parts:

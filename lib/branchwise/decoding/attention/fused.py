@@ -12,9 +12,8 @@ from branchwise.decoding.attention.dense import Dense
 from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.attention.scores import Scoring
 from branchwise.decoding.attention.segments import Segments
-from branchwise.decoding.attention.step import TreeStep
+from branchwise.decoding.attention.step import Following, TreeStep
 from branchwise.decoding.held.cache import TreeCache
-from branchwise.decoding.held.tree import Node
 from branchwise.decoding.models.facts import heads_of
 from branchwise.decoding.native.attend import Arranged, Attend
 from branchwise.decoding.native.library import library
@@ -47,9 +46,7 @@ class Fused(Kernel):
         self._call = Attend(built)
         self._dense = Dense(cache)
         self._segments: Segments | None = None
-        self._keeps = False
-        self._nodes: list[Node] = []
-        self._version = -1
+        self._following = Following()
         self._arranged: dict[tuple[int | None, int], Arranged] = {}
 
     def begin(self, step: TreeStep) -> None:
@@ -59,13 +56,9 @@ class Fused(Kernel):
             self.step = step
             self._dense.begin(step)
             return
-        nodes, version = step.pending.nodes, step.tree.version
-        goes_on = self._keeps and version == self._version and nodes == self._nodes
+        goes_on = self._following.goes_on(step)
         if not (goes_on and self._segments and self._segments.grow(step.slots)):
             self._segments = None
-        # In the next step, too, every row may be the next token of its node.
-        self._keeps = len(set(nodes)) == len(nodes)
-        self._nodes, self._version = nodes, version
         self._arranged = {}
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
@@ -82,6 +75,14 @@ class Fused(Kernel):
             raise UserError(f"kernel fused cannot attend: {why}", "use kernel cascade")
         arranged = self._arrangement(scoring.window, heads_per_kv)
         return self._call(query, key, value, arranged, scoring.scale, scoring.softcap)
+
+    # torch's own attention would be slower, and its last bits depend on the number of threads.
+    _attend_all = _attend
+
+    @property
+    def knows_threads(self) -> bool:
+        """Only where a mask is asked, which torch's attention takes."""
+        return self.step is None or self.step.peeks
 
     def _arrangement(self, window: int | None, heads_per_kv: int) -> Arranged:
         """The step's segments, worked out when a layer first asks."""
@@ -100,5 +101,6 @@ class Fused(Kernel):
     def forget(self) -> None:
         super().forget()
         self._dense.forget()
-        self._segments, self._keeps, self._nodes = None, False, []
+        self._segments = None
+        self._following.forget()
         self._arranged = {}

@@ -53,13 +53,21 @@ class Kernel(ABC):
         if window not in self._unmasked:
             assert self.step is not None, "begin() comes before every forward pass"
             self._unmasked[window] = self.step.sees_everything(window)
-        if self._unmasked[window]:
-            return whole(query, key, value, scoring)
-        return self._attend(query, key, value, scoring).contiguous()
+        attend = self._attend_all if self._unmasked[window] else self._attend
+        return attend(query, key, value, scoring).contiguous()
 
     @abstractmethod
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
         """`attend` where something is to be masked."""
+
+    def _attend_all(self, query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
+        """`attend` where one token sees all keys."""
+        return whole(query, key, value, scoring)
+
+    @property
+    def knows_threads(self) -> bool:
+        """Whether the last bits of what it gives for this step may depend on the number of threads."""
+        return True
 
     @property
     def copied_bytes(self) -> int:

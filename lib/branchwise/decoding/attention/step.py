@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from branchwise.decoding.held.tree import Pending, TokenTree
+from branchwise.decoding.held.tree import Node, Pending, TokenTree
 
 
 @dataclass(eq=False)
@@ -50,3 +50,28 @@ class TreeStep:
     def slot_positions(self) -> Tensor:
         """Logical position of the token in each slot in use, int64 (S,)."""
         return self.tree.position_S[: self.num_slots]
+
+
+class Following:
+    """Tells of each step whether it goes on from the one before: its rows are the next tokens of the same
+    nodes, in the same order, of a tree of which nothing else has changed.
+
+    `may_go_on`: whether the next step could, so that what is made for this one is worth keeping.
+    """
+
+    def __init__(self) -> None:
+        self.may_go_on = False
+        self._nodes: list[Node] = []
+        self._version = -1
+
+    def goes_on(self, step: TreeStep) -> bool:
+        """Whether this step does; it is then the one before."""
+        nodes, version = step.pending.nodes, step.tree.version
+        goes_on = self.may_go_on and version == self._version and nodes == self._nodes
+        self.may_go_on = len(set(nodes)) == len(nodes)
+        self._nodes, self._version = nodes, version
+        return goes_on
+
+    def forget(self) -> None:
+        """There is no step before the next."""
+        self.may_go_on, self._nodes = False, []

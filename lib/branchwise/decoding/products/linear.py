@@ -51,37 +51,17 @@ class LinearProducts:
     def __init__(self, model: nn.Module | None, allowed: Products, compiles: bool = False) -> None:
         modules = () if model is None or allowed == "plain" else model.modules()
         self._linears = [module for module in modules if is_plain_linear(module)]
+        self._has_others = model is None or any(_has_matrix(module) for module in model.modules())
         self._compiles = compiles
         self._copies = ReorderedWeights()
-        self._products: dict[str, Callable[[nn.Linear], Product]] = {"plain": _plain}
+        self._products: dict[str, Callable[[nn.Linear], Product]] = {}
         self.self_test: dict[str, dict[int, float]] = {}
         self._chosen: list[tuple[int, str]] = [(TRIED_ROWS[0], "plain")]
         why = ""
         if self._linears:
-            why = self._offer(allowed)
+            self._products, why = offered(allowed, self._copies)
             self._chosen = self._choose(allowed)
         self.layout = _told(self._chosen) + (f" ({why})" if why else "")
-
-    def _offer(self, allowed: Products) -> str:
-        """Products that may be used; why the project's own is not among them, if it is not."""
-        if allowed == "onednn" and torch.backends.mkldnn.is_available():
-            self._products["onednn"] = self._by_copies
-        built = library()
-        if isinstance(built, str):
-            return built
-        by_rows = RowProduct(built)
-        self._products["rows"] = lambda module: by_rows.of(module.weight, module.bias)
-        return ""
-
-    def _by_copies(self, module: nn.Linear) -> Product:
-        reordered, bias = self._copies.of(module), module.bias
-
-        def product(rows: Tensor) -> Tensor:
-            flat = rows.reshape(-1, rows.shape[-1])
-            out = torch.ops.mkldnn._linear_pointwise(flat, reordered, bias, "none", [], "")
-            return out.view(*rows.shape[:-1], out.shape[-1])
-
-        return product
 
     def _choose(self, allowed: Products) -> list[tuple[int, str]]:
         """From how many rows on which product is used."""
@@ -124,8 +104,10 @@ class LinearProducts:
 
     @property
     def are_only_own(self) -> bool:
-        """Whether it is used whatever the number of rows: then no result depends on that."""
-        return self._chosen == [(1, "rows")]
+        """Whether it is used whatever the number of rows, and all of the model's matrices are multiplied
+        by it: then no product depends on the number of rows or of threads.
+        """
+        return self._chosen == [(1, "rows")] and not self._has_others
 
     def is_own(self, num_rows: int) -> bool:
         """Whether it is used for so many."""
@@ -182,13 +164,38 @@ def _plain(module: nn.Linear) -> Product:
     return lambda rows: functional.linear(rows, module.weight, module.bias)
 
 
+def offered(
+    allowed: Products, copies: ReorderedWeights
+) -> tuple[dict[str, Callable[[nn.Linear], Product]], str]:
+    """Products that may be used, by name; and why the project's own is not among them, if it is not."""
+    products: dict[str, Callable[[nn.Linear], Product]] = {"plain": _plain}
+    if allowed == "onednn" and torch.backends.mkldnn.is_available():
+        products["onednn"] = partial(_by_copies, copies)
+    built = library()
+    if isinstance(built, str):
+        return products, built
+    by_rows = RowProduct(built)
+    products["rows"] = lambda module: by_rows.of(module.weight, module.bias)
+    return products, ""
+
+
+def _by_copies(copies: ReorderedWeights, module: nn.Linear) -> Product:
+    reordered, bias = copies.of(module), module.bias
+
+    def product(rows: Tensor) -> Tensor:
+        flat = rows.reshape(-1, rows.shape[-1])
+        out = torch.ops.mkldnn._linear_pointwise(flat, reordered, bias, "none", [], "")
+        return out.view(*rows.shape[:-1], out.shape[-1])
+
+    return product
+
+
 def other_products(module: nn.Linear) -> list[Product]:
     """All products that a module could multiply by instead of torch's own."""
     if not is_plain_linear(module):
         return []
-    products = LinearProducts(None, "onednn")
-    products._offer("onednn")
-    return [of(module) for name, of in products._products.items() if name != "plain"]
+    products, _ = offered("onednn", ReorderedWeights())
+    return [of(module) for name, of in products.items() if name != "plain"]
 
 
 def is_plain_rows(rows: Tensor) -> bool:
@@ -208,6 +215,13 @@ def is_plain_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
     if type(weight) is not nn.Parameter or weight.layout != torch.strided:
         return False
     return weight.is_cpu and weight.dtype == torch.float32 and weight.is_contiguous()
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    """Whether a module multiplies by a matrix of its own in a way that is not replaced."""
+    if is_plain_linear(module) or isinstance(module, nn.Embedding):
+        return False
+    return any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
 
 
 def _told(chosen: Sequence[tuple[int, str]]) -> str:
