@@ -1,10 +1,14 @@
 """Branchwise: from a config to tables and figures. `snakemake --cores all` runs config/demo.yaml."""
 
+import gc
 import os
 
 from snakemake.utils import min_version
 
 min_version("9.20")
+# A plan of thousands of jobs makes millions of objects and no garbage: looking for some takes a quarter
+# of its time.
+gc.disable()
 
 if "experiment" not in config:
 
@@ -51,6 +55,10 @@ if not EXPERIMENT.cached:
 
 
 include: "workflow/rules/reporting.smk"
+
+
+onstart:
+    gc.enable()
 
 
 onsuccess:

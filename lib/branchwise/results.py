@@ -152,6 +152,16 @@ class ServedRun(Record):
     waited_s: float = Field(description="All waits together: in line, and for attempts that failed.")
 
 
+class ShardRun(Record):
+    """What one of the jobs did that answered a cell together."""
+
+    num_groups: int
+    makespan_s: float
+    load_s: float
+    resolved: dict[str, Any]
+    hardware: dict[str, Any]
+
+
 class RunRecord(Record):
     """run.json: everything that is needed to trust answers.jsonl, or to make it again."""
 
@@ -185,6 +195,9 @@ class RunRecord(Record):
     served: ServedRun | None = Field(None, description="Of served models.")
     paraphrases: dict[str, int] = Field(
         {}, description="Of made ones: how many were kept, are missing, and were dropped, by reason."
+    )
+    shards: tuple[ShardRun, ...] = Field(
+        (), description="Where several jobs answered it; its times are then theirs, added up."
     )
     warnings: tuple[str, ...]
     groups: tuple[GroupRun, ...]

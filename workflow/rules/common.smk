@@ -1,5 +1,6 @@
 """The typed experiment, the command line that repeats it, and helpers for the rules."""
 
+import inspect
 import os
 import re
 import shlex
@@ -18,6 +19,7 @@ from branchwise.locks import join_runs
 from branchwise.reporting import figures_of, tables_of
 from branchwise.reporting.cells import scores_file, times_file
 from branchwise.serving import process
+from branchwise.stages import STAGES as KINDS_OF_STAGES
 
 # Relative where possible: commands that a reader sees are short.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
@@ -37,6 +39,14 @@ class Unwatched:
 
     def __str__(self):
         return self.text
+
+
+def planned(function):
+    """A function that Snakemake calls for every job, and whose arguments it looks up at each call: they
+    are found once.
+    """
+    function.__signature__ = inspect.signature(function)
+    return function
 
 
 def overrides():
@@ -84,6 +94,9 @@ ALL_CORES = workflow.resource_settings.cores or EXPERIMENT.threads
 RESULTS = EXPERIMENT.results
 # Each lives as long as its file.
 SERVERS = Path(RESULTS, "servers")
+SHARDS = f"{RESULTS}/shards"
+# Looked at only where there may be any. The folder stays when its shards are merged and gone.
+SHARDED = EXPERIMENT.shards > 1 or Path(SHARDS).is_dir()
 NAME = EXPERIMENT.experiment
 PUBLISHED = (
     [f"{HOME}resources/published/{EXPERIMENT.published}.yaml"]
@@ -104,6 +117,7 @@ FIGURES = figures_of(EXPERIMENT)
 TABLES = tables_of(EXPERIMENT)
 TABLE_FOLDER = f"{RESULTS}/tables/{NAME}"
 FIGURE_FOLDER = f"{EXPERIMENT.figures}/{NAME}"
+STAGES = [kind.stage for kind in KINDS_OF_STAGES]
 CELL = "{dataset}/{model}/{strategy}/{decoder}/{settings}"
 # Pictures of single groups, on request.
 DRAWN = "{dataset}/{model}/{strategy}/{decoder}/{group}"
@@ -216,12 +230,14 @@ def groups_code(wildcards):
 def option_if_any(name):
     """A param: the option of this name with the input of this name, where a job has one."""
 
+    @planned
     def option(wildcards, input):
         return f"--{name} {shlex.quote(str(input[name]))}" if input[name] else ""
 
     return option
 
 
+@planned
 def judged(wildcards):
     """The judge's verdicts, where the experiment asks for any on this data set."""
     if wildcards.dataset not in EXPERIMENT.judged:
@@ -235,14 +251,18 @@ def made_by(needed, wildcards):
     return f"{RESULTS}/{path}"
 
 
-def of_stage(stage):
-    """An input: the file of a stage that a strategy uses, if it uses any."""
+def stage_inputs(strategies, wildcards):
+    """The files of stages that some strategies use: by stage, and what options call each."""
+    found = {stage: {} for stage in STAGES}
+    for strategy in strategies:
+        for one in stages.needed_by(EXPERIMENT, strategy):
+            found[one.stage][one.key] = made_by(one, wildcards)
+    return found
 
-    def path(wildcards):
-        needed = stages.needed_by(EXPERIMENT, wildcards.strategy)
-        return [made_by(one, wildcards) for one in needed if one.stage == stage]
 
-    return path
+def as_options(pairs):
+    """Options of a command, each with its value."""
+    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in pairs)
 
 
 def trained_for(strategy, model):
@@ -252,18 +272,6 @@ def trained_for(strategy, model):
         return []
     folder = trainings.training_folder(EXPERIMENT, name, model)
     return [f"{TRAININGS}/{folder}/checkpoint.json"]
-
-
-def trained(wildcards):
-    """An input: the checkpoint of a cell's strategy, if it has any."""
-    return trained_for(wildcards.strategy, wildcards.model)
-
-
-def timed_trained(wildcards):
-    """An input: the checkpoints of all that is timed in a job."""
-    cells = contest_of(wildcards).cells
-    found = (file for cell in cells for file in trained_for(cell.strategy, cell.model))
-    return list(dict.fromkeys(found))
 
 
 def trained_data(wildcards):
@@ -304,32 +312,26 @@ def contest_of(wildcards):
     return timing.contest_of(EXPERIMENT, wildcards.dataset, wildcards.model, decoder)
 
 
-def timed_needs(wildcards, stage):
-    """What strategies of a timing job use of a stage."""
-    strategies = (cell.strategy for cell in contest_of(wildcards).cells)
-    every = (one for name in strategies for one in stages.needed_by(EXPERIMENT, name))
-    return list(dict.fromkeys(one for one in every if one.stage == stage))
+def timed_inputs(wildcards):
+    """All that a timing job reads. One function: Snakemake takes its time for each that it calls."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    checkpoints = (f for cell in cells for f in trained_for(cell.strategy, cell.model))
+    return {
+        "groups": groups_of(wildcards),
+        "checkpoint": list(dict.fromkeys(checkpoints)),
+        **{stage: list(files.values()) for stage, files in found.items()},
+    }
 
 
-def timed_of_stage(stage):
-    """An input: the files of a stage that a timing job uses."""
-
-    def paths(wildcards):
-        return [made_by(one, wildcards) for one in timed_needs(wildcards, stage)]
-
-    return paths
-
-
-def timed_options(stage):
-    """A param: the same as options of the command."""
-
-    def options(wildcards, input):
-        pairs = zip(timed_needs(wildcards, stage), input[stage])
-        return " ".join(
-            f"--{stage} {shlex.quote(f'{one.key}={file}')}" for one, file in pairs
-        )
-
-    return options
+def timed_options(wildcards):
+    """The files of stages as options of the command."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    pairs = (
+        (s, f"{key}={f}") for s, files in found.items() for key, f in files.items()
+    )
+    return as_options(pairs)
 
 
 def timed_decoder(wildcards):
@@ -385,14 +387,89 @@ def confided_option(wildcards, input):
     )
 
 
+@planned
+def cell_inputs(wildcards):
+    """All that answering a cell reads. One function: Snakemake takes its time for each that it calls."""
+    found = stage_inputs([wildcards.strategy], wildcards)
+    return {
+        "groups": groups_of(wildcards),
+        "checkpoint": trained_for(wildcards.strategy, wildcards.model),
+        "server": server_of(wildcards),
+        **{stage: list(files.values()) for stage, files in found.items()},
+    }
+
+
+@planned
+def stage_options(wildcards):
+    """The files of stages that a cell's strategy uses, as options of the command."""
+    found = stage_inputs([wildcards.strategy], wildcards)
+    return as_options((s, f) for s, files in found.items() for f in files.values())
+
+
+def num_shards(wildcards):
+    """In how many jobs a cell is answered: as it was when it was made, for as long as it is what it was.
+    How it was asked for decides nothing.
+    """
+    asked = EXPERIMENT.shards
+    if EXPERIMENT.catalogues.decoders[wildcards.decoder].is_remote:
+        return 1
+    if (
+        not SHARDED
+        or not (run := Path(CELL_FOLDER.format(**wildcards), "run.json")).is_file()
+    ):
+        return asked
+    codes, number = identity.recorded_codes(run)
+    return (
+        number
+        if codes == identity.cell_codes(EXPERIMENT, named_cell(wildcards))
+        else asked
+    )
+
+
+def parts_of(wildcards):
+    """The folders of a cell's shards; none where one job answers it."""
+    number = num_shards(wildcards)
+    folder = f"{SHARDS}/{CELL}".format(**wildcards)
+    return (
+        [f"{folder}/{n + 1}-of-{number}" for n in range(number)] if number > 1 else []
+    )
+
+
+@planned
+def generate_inputs(wildcards):
+    """What a cell is made of: its shards, or all that answering it reads."""
+    parts = parts_of(wildcards)
+    if not parts:
+        return cell_inputs(wildcards)
+    files = [
+        f"{part}/{name}" for part in parts for name in ("records.jsonl", "run.json")
+    ]
+    return {"groups": groups_of(wildcards), "shards": files}
+
+
+@planned
+def how_generated(wildcards):
+    """The command that makes a cell, and its own options."""
+    parts = parts_of(wildcards)
+    if parts:
+        return f"merge {shlex.join(parts)}"
+    journal = f"{RESULTS}/journal/{CELL}.jsonl".format(**wildcards)
+    return (
+        f"generate --journal {shlex.quote(journal)} {stage_options(wildcards)}".strip()
+    )
+
+
+def unless_merged(answering, merging):
+    """A resource of the job that makes a cell: merging shards takes less than answering."""
+    if not SHARDED:
+        return answering
+    return lambda wildcards: merging if num_shards(wildcards) > 1 else answering
+
+
+@planned
 def answers_code(wildcards):
     """Hash of the code that a cell's answers depend on; all else is in the name of its folder."""
-    cell = Cell(
-        wildcards.dataset, wildcards.model, wildcards.strategy, wildcards.decoder
-    )
-    return identity.as_param(
-        identity.cell_identity(EXPERIMENT, cell).model_dump(exclude={"settings"})
-    )
+    return identity.as_param(identity.cell_codes(EXPERIMENT, named_cell(wildcards)))
 
 
 def masks_code(wildcards):

@@ -3,11 +3,7 @@
 
 rule record_mask:
     input:
-        groups=groups_of,
-        dependencies=of_stage("dependencies"),
-        paraphrases=of_stage("paraphrases"),
-        confidence=of_stage("confidence"),
-        checkpoint=trained,
+        unpack(cell_inputs),
     output:
         f"{RESULTS}/masks/{CELL}/{{group}}.json",
     log:
@@ -22,9 +18,7 @@ rule record_mask:
     params:
         config=CONFIG,
         code=masks_code,
-        dependencies=option_if_any("dependencies"),
-        paraphrases=option_if_any("paraphrases"),
-        confidence=option_if_any("confidence"),
+        stages=stage_options,
         stem=subpath(output[0], strip_suffix=".json"),
     message:
         "recording {output}"
@@ -32,7 +26,7 @@ rule record_mask:
         "python -m branchwise mask {params.config} --dataset {wildcards.dataset:q} "
         "--model {wildcards.model:q} --strategy {wildcards.strategy:q} "
         "--decoder {wildcards.decoder:q} --settings {wildcards.settings} "
-        "--group {wildcards.group:q} --groups {input.groups:q} {params.dependencies} {params.paraphrases} {params.confidence} "
+        "--group {wildcards.group:q} --groups {input.groups:q} {params.stages} "
         "--out {params.stem:q} --record-only 2> {log:q}"
 
 

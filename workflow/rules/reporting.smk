@@ -34,7 +34,7 @@ rule tables:
         cells=cells_folder,
         times=times_folder,
         out=subpath(output[0], parent=True),
-        experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
+        experiment=identity.as_param(EXPERIMENT.shown()),
         code=hashing.tables_code(),
     message:
         "writing the tables of {NAME}"
@@ -72,7 +72,7 @@ rule draw:
         cells=cells_folder,
         times=times_folder,
         out=subpath(output[0], parent=True),
-        experiment=identity.as_param(EXPERIMENT.model_dump(mode="json")),
+        experiment=identity.as_param(EXPERIMENT.shown()),
         code=hashing.reporting_code(),
     message:
         "drawing the figures of {NAME}"

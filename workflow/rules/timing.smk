@@ -1,10 +1,6 @@
 rule time:
     input:
-        groups=groups_of,
-        dependencies=timed_of_stage("dependencies"),
-        paraphrases=timed_of_stage("paraphrases"),
-        confidence=timed_of_stage("confidence"),
-        checkpoint=timed_trained,
+        unpack(timed_inputs),
     output:
         f"{TIMES}/{{dataset}}/{{model}}/{{contest}}/{{settings}}.json",
     log:
@@ -26,13 +22,11 @@ rule time:
         code=times_code,
         decoder=timed_decoder,
         journal=f"{RESULTS}/journal/times/{{dataset}}/{{model}}/{{contest}}/{{settings}}.jsonl",
-        dependencies=timed_options("dependencies"),
-        paraphrases=timed_options("paraphrases"),
-        confidence=timed_options("confidence"),
+        stages=timed_options,
     message:
         "timing {wildcards.dataset} on {wildcards.contest}, alone on the machine"
     shell:
         "python -m branchwise time {params.config} --dataset {wildcards.dataset:q} "
         "--model {wildcards.model:q} {params.decoder} --settings {wildcards.settings} "
         "--groups {input.groups:q} --out {output:q} --journal {params.journal:q} "
-        "{params.dependencies} {params.paraphrases} {params.confidence} 2> {log:q}"
+        "{params.stages} 2> {log:q}"

@@ -6,8 +6,7 @@ here, since all that they decide is in the job.
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,15 +18,16 @@ from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.journal import Journal
 from branchwise.cells.making import Workshop, groups_of
 from branchwise.cells.serving import said_of, served_run
+from branchwise.cells.sharding import nothing_fits, write_cell, write_shard
+from branchwise.cells.totals import paraphrase_counts, totals_of
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.contract import Decoder
 from branchwise.decoding.models.source import ModelSource
-from branchwise.errors import UserError
 from branchwise.files import file_hash
 from branchwise.locks import alone
-from branchwise.results import RunRecord, read_json, write_json, write_rows
-from branchwise.stages import STAGES, GroupDependencies, GroupParaphrases, StageRow
-from branchwise.trace import ANSWERER, Tokens
+from branchwise.results import RunRecord, read_json
+from branchwise.stages import STAGES, GroupDependencies
+from branchwise.trace import ANSWERER
 
 Progress = Callable[..., None]
 Say = Callable[[str], None]
@@ -52,6 +52,8 @@ def _is_done(job: CellJob, files: CellFiles) -> bool:
 
 def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
     groups, found = groups_of(job, files)
+    if job.shard is not None:
+        groups = job.shard.of_groups(groups)
     warnings: list[str] = []
 
     def warn(message: str) -> None:
@@ -72,20 +74,18 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
     if journal.num_broken:
         warn(f"{journal.num_broken} unreadable journal lines were left out (a write was cut off)")
     flight = run_groups(runner, groups, journal, progress, warn, found, job.groups_in_flight, job.strict)
-    _check_some_fit(job, flight)
+    if not flight.records and job.shard is None:
+        raise nothing_fits(job, flight.left_out[0].reason)
     for message in _shortcomings(found):
         warn(message)
     if flight.num_resumed:
         say(f"resumed: {flight.num_resumed} of {len(groups)} groups came from the journal")
-    records = flight.records
-    about = job.identity.about(job.cell)
-    write_rows(files.out / "answers.jsonl", [row for record in records for row in record.answers], about)
-    write_rows(files.out / "trace.jsonl", [record.trace for record in records], about)
     facts = {"load_s": load_s, "warnings": tuple(warnings)}
     record = _run_record(job, files, sources, runner.decoder, flight, facts)
     if record.served is not None:
         say(said_of(record.served))
-    write_json(files.out / "run.json", record)
+    write = write_cell if job.shard is None else write_shard
+    write(files.out, job, flight.records, record)
     journal.remove()
 
 
@@ -95,27 +95,8 @@ def _shortcomings(found: Found) -> Iterator[str]:
     dependencies = [one for one in rows if isinstance(one, GroupDependencies)]
     if fallbacks := sum(bool(one.fallback) for one in dependencies):
         yield f"the heuristic stood in for the dependencies of {fallbacks} of {len(dependencies)} groups"
-    if missing := _paraphrase_counts(rows).get("missing"):
+    if missing := paraphrase_counts(rows).get("missing"):
         yield f"{missing} paraphrases are missing: what was drawn for them was dropped"
-
-
-def _paraphrase_counts(rows: Iterable[StageRow]) -> dict[str, int]:
-    """How many paraphrases were kept, are missing, and were dropped, by reason."""
-    counts: Counter[str] = Counter()
-    for one in rows:
-        if isinstance(one, GroupParaphrases):
-            counts.update(one.counts())
-    return dict(counts)
-
-
-def _check_some_fit(job: CellJob, flight: Flight) -> None:
-    """Raises UserError for a cell in which nothing could be asked."""
-    if not flight.records:
-        raise UserError(
-            f"cell {job.label}: no group fits the model; {flight.left_out[0].reason}",
-            "use a model with a longer context, smaller groups or a smaller max_new_tokens, or exclude "
-            "the cell",
-        )
 
 
 def _request(job: CellJob, files: CellFiles, sources: dict[str, ModelSource]) -> dict[str, Any]:
@@ -143,8 +124,6 @@ def _run_record(
     flight: Flight,
     facts: dict[str, Any],
 ) -> RunRecord:
-    runs = tuple(record.run for record in flight.records)
-    before = [one for run in runs for one in run.before]
     commit, dirty = provenance.commit()
     resolved = {"device": str(decoder.device), **decoder.facts()}
     answerer = sources[ANSWERER]
@@ -153,11 +132,6 @@ def _run_record(
         resolved |= {"model_origin": answerer.loaded.origin} if answerer.loaded.origin else {}
         resolved |= {"checkpoint": answerer.trained} if answerer.trained else {}
     cache_bytes = decoder.kv_cache_bytes
-    by_role = [run.tokens_by_role for run in runs]
-    roles = dict.fromkeys(role for one in by_role for role in one)
-    totals = {role: Tokens.total(one[role] for one in by_role if role in one) for role in roles}
-    for stage in dict.fromkeys(one.stage for one in before):
-        totals[stage] = Tokens.total(one.tokens for one in before if one.stage == stage)
     return RunRecord(
         cell=job.cell,
         identity=job.identity,
@@ -175,14 +149,9 @@ def _run_record(
         },
         makespan_s=flight.makespan_s,
         groups_in_flight=flight.groups_in_flight,
-        num_groups=len(runs),
         num_resumed=flight.num_resumed,
         left_out=flight.left_out,
-        totals=Tokens.total(totals.values()).with_computed(getattr(decoder, "num_shared_tokens", 0)),
-        totals_by_role=totals,
         served=served_run(flight.records, (job.model, *job.roles.values())),
-        forward_passes=sum(one.forward_passes for one in (*runs, *before)),
-        paraphrases=_paraphrase_counts(before),
-        groups=runs,
+        **totals_of([record.run for record in flight.records], getattr(decoder, "num_shared_tokens", 0)),
         **facts,
     )

@@ -47,6 +47,10 @@ def generate(
         bool,
         typer.Option("--strict", help="Stop at a group that does not fit instead of leaving it out."),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Answer a part of the groups, as 2/4; --out is then a folder for `merge`."),
+    ] = None,
     settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
@@ -64,18 +68,54 @@ def generate(
     check_settings(settings, cell_settings(experiment, cell), str(cell))
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
     files = CellFiles(groups, out, journal, dependencies, paraphrases, confidence)
-    run(experiment, cell, files, strict)
+    run(experiment, cell, files, strict, shard)
 
 
-def run(experiment: Experiment, cell: Cell, files: "CellFiles", strict: bool = False) -> None:
-    """Run one cell, with its progress on the terminal."""
+@command("merge")
+def merge(
+    parts: Annotated[
+        list[Path], typer.Argument(help="Folders that `generate --shard` wrote, all of them.")
+    ],
+    dataset: DatasetOption,
+    model: ModelOption,
+    strategy: StrategyOption,
+    decoder: DecoderOption,
+    groups: GroupsOption,
+    out: Annotated[Path, typer.Option(help="Folder for answers.jsonl, trace.jsonl and run.json.")],
+    settings: SettingsOption = None,
+    config: ConfigOption = [],  # noqa: B006 (typer copies it)
+    setting: SetOption = [],  # noqa: B006
+) -> None:
+    """Make a cell of its shards: what `generate` would have made in one job, up to times."""
+    experiment = experiment_from(config, setting)
+    cell = cell_from(experiment, dataset, model, strategy, decoder)
+    from branchwise.cells.job import CellFiles
+    from branchwise.cells.sharding import merge_shards
+    from branchwise.commands.jobs import job_of
+    from branchwise.config.identity import cell_settings
+
+    check_settings(settings, cell_settings(experiment, cell), str(cell))
+    # Nothing is asked, so nothing goes to the journal.
+    files = CellFiles(groups, out, out.with_name(f".{out.name}.journal.jsonl"))
+    merge_shards(job_of(experiment, cell), files, parts, print_error)
+
+
+def print_error(text: str) -> None:
+    """A line on standard error."""
+    Console(stderr=True, highlight=False).print(text, markup=False)
+
+
+def run(
+    experiment: Experiment,
+    cell: Cell,
+    files: "CellFiles",
+    strict: bool = False,
+    shard: str | None = None,
+) -> None:
+    """Run one cell, or a shard of it ("2/4"), with its progress on the terminal."""
     from branchwise.cells.cell import run_cell
     from branchwise.commands.jobs import job_of
 
-    console = Console(stderr=True, highlight=False)
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
-    with progress_bar(str(cell)) as progress:
-        run_cell(job_of(experiment, cell, strict), files, progress, say)
+    label = f"{cell} {shard}" if shard else str(cell)
+    with progress_bar(label) as progress:
+        run_cell(job_of(experiment, cell, strict, shard), files, progress, print_error)

@@ -28,6 +28,7 @@ def answers_files(experiment: Experiment, cell: Cell) -> list[Path]:
 def _answers_roots(experiment: Experiment, cell: Cell) -> tuple[Path, ...]:
     catalogues = experiment.catalogues
     strategy = source_of(catalogues.strategies[cell.strategy].module)
+    # What merges a cell's shards is imported by what runs them.
     return LIBRARY / "cells/cell.py", strategy, _file_of(type(catalogues.decoders[cell.decoder]))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from branchwise.config.hashing import answers_code, judge_code, scores_code
+from branchwise.config.once import once
 from branchwise.config.parts import groups_settings, model_settings, plain, served_settings
 from branchwise.config.stages import needed_by, stage_code, stage_settings
 from branchwise.config.styles import style_settings
@@ -25,6 +26,7 @@ from branchwise.results import Identity
 from branchwise.strategies.loading import options_model, split, states
 
 
+@once
 def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     """Everything but code that a cell's answers depend on, and nothing else."""
     catalogues = experiment.catalogues
@@ -98,13 +100,34 @@ def judging_code(experiment: Experiment) -> str:
 
 def cell_identity(experiment: Experiment, cell: Cell) -> Identity:
     """What a cell is: settings, code, and the code of the stages that it uses."""
-    stages = needed_by(experiment, cell.strategy)
-    return Identity(
-        settings=cell_settings(experiment, cell),
-        code=answers_code(experiment, cell),
-        training_code=trained_code(experiment, cell.strategy),
-        **{f"{needed.stage}_code": stage_code(experiment, needed, cell.model) for needed in stages},
-    )
+    return Identity(settings=cell_settings(experiment, cell), **cell_codes(experiment, cell))
+
+
+def cell_codes(experiment: Experiment, cell: Cell) -> dict[str, str]:
+    """The hashes of code of a cell's identity, those that it has."""
+    trained = trained_code(experiment, cell.strategy)
+    return {
+        "code": answers_code(experiment, cell),
+        **({"training_code": trained} if trained else {}),
+        **{
+            f"{needed.stage}_code": stage_code(experiment, needed, cell.model)
+            for needed in needed_by(experiment, cell.strategy)
+        },
+    }
+
+
+def recorded_codes(run: Path) -> tuple[dict[str, str], int]:
+    """The hashes of code that a run.json records, and in how many shards the cell was answered; none and
+    0 where it is no such file.
+    """
+    try:
+        recorded = json.loads(run.read_text(encoding="utf-8"))
+        codes = {
+            k: v for k, v in recorded["identity"].items() if v and (k == "code" or k.endswith("_code"))
+        }
+        return codes, max(1, len(recorded.get("shards", ())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, 0
 
 
 def scoring_identity(experiment: Experiment, dataset: str) -> Identity:
@@ -112,17 +135,20 @@ def scoring_identity(experiment: Experiment, dataset: str) -> Identity:
     return Identity(settings=scoring_settings(experiment, dataset), code=scores_code())
 
 
+@once
 def cell_folder(experiment: Experiment, cell: Cell) -> Path:
     """Where a cell's files lie, below the folder of the cells."""
     return cell.path / value_hash(cell_settings(experiment, cell))
 
 
+@once
 def scores_path(experiment: Experiment, cell: Cell) -> Path:
     """Where a cell's scores lie, below the folder of the cells."""
     scoring = value_hash(scoring_settings(experiment, cell.dataset))
     return cell_folder(experiment, cell) / scoring / "scores.json"
 
 
+@once
 def groups_name(experiment: Experiment, dataset: str) -> str:
     """The name of a data set's file of groups, without its ending."""
     return value_hash(groups_settings(experiment, dataset))

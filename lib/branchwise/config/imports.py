@@ -44,6 +44,7 @@ def _imported(path: Path) -> tuple[Path, ...]:
     found: list[Path] = []
     if path.suffix != ".py":
         return ()
+    is_foreign = not path.is_relative_to(LIBRARY)
     for node in _run(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -51,19 +52,24 @@ def _imported(path: Path) -> tuple[Path, ...]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         found += [file for name in names for file in _files(name)]
-        if not path.is_relative_to(LIBRARY):
+        if is_foreign:
             beside = (path.parent / f"{name.partition('.')[0]}.py" for name in names)
             found += [file for file in beside if file.is_file()]
     return tuple(dict.fromkeys(found))
 
 
 def _run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a module, those that only a type checker reads left out."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        yield node
-        yield from _run(node)
+    """Every statement of a module, those that only a type checker reads left out."""
+    left = [tree]
+    while left:
+        for node in ast.iter_child_nodes(left.pop()):
+            if isinstance(node, ast.expr):
+                # No import is part of an expression.
+                continue
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                continue
+            yield node
+            left.append(node)
 
 
 def _files(dotted: str) -> list[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from branchwise.config.hashing import confidence_code, dependencies_code, encoder_of, paraphrases_code
+from branchwise.config.once import once
 from branchwise.config.parts import (
     groups_settings,
     model_settings,
@@ -164,6 +165,7 @@ def stage_code(experiment: Experiment, needed: Needed, model: str) -> str:
             return confidence_code(*kinds)
 
 
+@once
 def stage_file(experiment: Experiment, needed: Needed, dataset: str, model: str) -> Path:
     """Where a stage's file lies, below the folder of results."""
     folder = Path(needed.stage, dataset, stage_model(experiment, needed, model), needed.name)
@@ -182,7 +184,7 @@ def dependency_settings(experiment: Experiment, name: str, dataset: str, model: 
         **asked_settings(experiment, Needed("dependencies", name), model),
     }
     if isinstance(entry, AttentionEntry):
-        settings["entry"] |= {"encoder": named_or_hashed(entry.encoder or "")}
+        settings["entry"] = settings["entry"] | {"encoder": named_or_hashed(entry.encoder or "")}
     return settings
 
 

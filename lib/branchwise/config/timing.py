@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from branchwise.config.hashing import times_code
 from branchwise.config.identity import cell_settings
+from branchwise.config.once import once
 from branchwise.config.types import Cell, Experiment
 from branchwise.files import value_hash
 from branchwise.results import Identity
@@ -46,6 +47,7 @@ def contests(experiment: Experiment) -> Iterator[Contest]:
                     yield contest
 
 
+@once
 def contest_of(experiment: Experiment, dataset: str, model: str, decoder: str | None) -> Contest | None:
     """One of them; None where the grid holds nothing of the kind."""
     mine = [
@@ -88,6 +90,7 @@ def times_identity(experiment: Experiment, contest: Contest) -> Identity:
     )
 
 
+@once
 def times_path(experiment: Experiment, contest: Contest) -> Path:
     """Where a contest's times lie, below the folder of times."""
     return contest.path / f"{value_hash(times_settings(experiment, contest))}.json"

@@ -134,6 +134,12 @@ class Experiment(Record):
         description="Groups that are asked at once where answers, not times, are made: no answer depends "
         "on it, memory does.",
     )
+    shards: int = Field(
+        1,
+        ge=1,
+        description="Jobs that answer a cell together, each some of its groups; what they make is merged. "
+        "No answer depends on it. Cells that a server answers are left whole.",
+    )
     threads: int = Field(1, ge=1, description="CPU threads per cell; times depend on it.")
     gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")
     memory_mb: int = Field(2000, ge=100, description="Memory per cell, for schedulers.")
@@ -162,7 +168,8 @@ class Experiment(Record):
     published: str | None = Field(
         None,
         description="Published numbers, resources/published/<name>.yaml, that a table of their own shows "
-        "with their sources (`published`), beside what is measured here of the same data and strategy.",
+        "with their sources (`published`), beside what is measured here of the same data and strategy; "
+        "those of the very same cells stand in another, with intervals (`reproduction`).",
     )
     judge: JudgeEntry | None = Field(None, description="An LLM that grades answers; see below.")
     judged: tuple[str, ...] = Field(
@@ -171,6 +178,10 @@ class Experiment(Record):
     define: Catalogues = Field(Catalogues(), description="Entries beside those of the catalogues.")
     _catalogues: Catalogues = PrivateAttr(default_factory=Catalogues)
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+
+    def shown(self) -> dict[str, object]:
+        """All that tables and figures may depend on, as JSON data: not how jobs are scheduled."""
+        return self.model_dump(mode="json", exclude={"shards", "gpus", "memory_mb", "runtime_min"})
 
     @property
     def catalogues(self) -> Catalogues:

@@ -1,7 +1,6 @@
 """Scores of an experiment's cells, found and checked: a file shows only what its identity says it is."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +16,80 @@ from branchwise.config.identity import (
 from branchwise.config.timing import Contest, times_identity, times_path, times_settings
 from branchwise.errors import UserError
 from branchwise.files import value_hash
-from branchwise.results import Scores, read_json
+from branchwise.reporting.heads import SCORES, TIMES, Kind, head_of, read_result
+from branchwise.results import Scores
 from branchwise.times import TimesRecord
+
+
+class NoResultError(UserError):
+    """There is no cached result of the kind that was looked for, of whatever settings."""
 
 
 def scores_file(experiment: Experiment, cell: Cell, cells: Path) -> Path:
     """Where a cell's scores lie; see `_found`."""
-    wanted = _wanted(experiment, cell)
     name = f"scores.json of cell {cell}"
     return _found(
         experiment,
         name,
         cells / scores_path(experiment, cell),
         cells / cell.path,
-        "*/*/scores.json",
-        wanted,
+        SCORES,
+        lambda: _wanted(experiment, cell),
     )
 
 
 def times_file(experiment: Experiment, contest: Contest, times: Path) -> Path:
     """Where the times of a contest lie; see `_found`."""
-    wanted = {"times": times_settings(experiment, contest)}
     path = times / times_path(experiment, contest)
-    return _found(experiment, f"times of {contest}", path, times / contest.path, "*.json", wanted)
+    name = f"times of {contest}"
+    return _found(
+        experiment,
+        name,
+        path,
+        times / contest.path,
+        TIMES,
+        lambda: {"times": times_settings(experiment, contest)},
+    )
 
 
 def _found(
-    experiment: Experiment, name: str, path: Path, folder: Path, pattern: str, wanted: dict[str, Any]
+    experiment: Experiment,
+    name: str,
+    path: Path,
+    folder: Path,
+    kind: Kind,
+    wanted: Callable[[], dict[str, Any]],
 ) -> Path:
-    """A result's file.
+    """A result's file; `wanted` gives the settings that it is to record.
 
     Cached results are found by what they record, since data and models, whose content is part of the
     path, need not be on this machine. Raises UserError where none are the config's, naming what differs
-    in those that there are.
+    in those that there are, or why they cannot be read; NoResultError where there are none at all.
     """
     if path.is_file() or not experiment.cached:
         return path
-    found = {file: differing(_recorded(file), wanted) for file in sorted(folder.glob(pattern))}
+    found: dict[Path, list[str]] = {}
+    unreadable: list[UserError] = []
+    for file in sorted(folder.glob(_PATTERNS[kind])):
+        try:
+            found[file] = differing(_recorded(file, kind), wanted())
+        except UserError as error:
+            unreadable.append(error)
     fitting = [file for file, differences in found.items() if not differences]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         listed = ", ".join(str(file.parent) for file in fitting)
         raise UserError(f"there are several cached {name}: {listed}", "leave one of them")
-    if not found:
-        raise UserError(
+    if not found and not unreadable:
+        raise NoResultError(
             f"there are no cached {name} in {folder.absolute()}",
             "run it without cached, or name the folder that holds the cells with cells_at",
+        )
+    if not found:
+        raise UserError(
+            f"the cached {name} cannot be used: {'; '.join(one.problem for one in unreadable[:3])}",
+            unreadable[0].remedy,
         )
     near = min(found.values(), key=len)
     raise UserError(
@@ -78,7 +104,7 @@ def read_scores(experiment: Experiment, cell: Cell, path: Path) -> Scores:
     Raises UserError where they are another cell's, of other settings, or (unless cached results are asked
     for) of other code.
     """
-    scores = read_json(path, Scores)
+    scores = read_result(path, Scores, SCORES)
     if scores.cell != cell._asdict():
         raise UserError(
             f"{path.absolute()} is of cell {'/'.join(scores.cell.values())}, not of {cell}",
@@ -97,7 +123,7 @@ def read_scores(experiment: Experiment, cell: Cell, path: Path) -> Scores:
 
 def read_times(experiment: Experiment, contest: Contest, path: Path) -> TimesRecord:
     """A contest's times, from the file that `times_file` gives. Raises as `read_scores` does."""
-    record = read_json(path, TimesRecord)
+    record = read_result(path, TimesRecord, TIMES)
     wanted = times_identity(experiment, contest)
     differences = differing(record.identity.settings, wanted.settings)
     if (record.dataset, record.model) != (contest.dataset, contest.model):
@@ -130,12 +156,20 @@ def provenance(
     code = value_hash({name: one.code for name, one in identities.items()})
     settings = value_hash({name: one.settings for name, one in identities.items()})
     made = f"Cached results: settings {settings}, code {code}"
-    stale = [cell for cell, one in scores.items() if not _is_of_this_code(experiment, cell, one)]
-    slow = [c for c, one in times.items() if one.identity.code != times_identity(experiment, c).code]
+    stale, slow = of_other_code(experiment, scores, times)
     if not stale and not slow:
         return f"{made}, as it is here."
     of = f"{len(stale)} of {len(scores)} cells" if stale else f"{len(slow)} of {len(times)} timing jobs"
     return f"{made}; of {of} this is not the code that is here."
+
+
+def of_other_code(
+    experiment: Experiment, scores: Mapping[Cell, Scores], times: Mapping[Contest, TimesRecord]
+) -> tuple[list[Cell], list[Contest]]:
+    """Cells, and timing jobs, that were made by other code than what is here."""
+    stale = [cell for cell, one in scores.items() if not _is_of_this_code(experiment, cell, one)]
+    slow = [c for c, one in times.items() if one.identity.code != times_identity(experiment, c).code]
+    return stale, slow
 
 
 def _is_of_this_code(experiment: Experiment, cell: Cell, scores: Scores) -> bool:
@@ -151,14 +185,13 @@ def _wanted(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _recorded(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if "scoring" not in content:
-            return {"times": content["identity"]["settings"]}
-        return {
-            "answers": content["identity"]["settings"],
-            "scores": content["scoring"]["settings"],
-        }
-    except (ValueError, KeyError, TypeError):
-        return {"answers": "not a file of this version"}
+_PATTERNS = {SCORES: "*/*/scores.json", TIMES: "*.json"}
+"""Where results of a kind lie, of whatever settings, below the folder of their cell or contest."""
+
+
+def _recorded(path: Path, kind: Kind) -> dict[str, Any]:
+    """The settings that a result records. Raises UserError where it cannot be read."""
+    head = head_of(path, kind)
+    if kind is TIMES:
+        return {"times": head["identity"].settings}
+    return {"answers": head["identity"].settings, "scores": head["scoring"].settings}

@@ -95,11 +95,10 @@ def _module(module: str) -> tuple[ModuleType, str]:
     file, name = split(module)
     if file is not None:
         return _from_file(file), name
-    known = names()
-    if module not in known:
+    if module in _NOT_STRATEGIES or not (_ROOM / f"{module}.py").is_file():
         raise UserError(
             f"there is no strategy module {module}",
-            f"known: {', '.join(known)}; a file of your own is given with its ending, as my.py",
+            f"known: {', '.join(names())}; a file of your own is given with its ending, as my.py",
         )
     return importlib.import_module(f"branchwise.strategies.{module}"), name
 
