@@ -13,7 +13,7 @@ from branchwise.config import Cell, load_experiment
 from branchwise.config.hashing import answers_files
 from branchwise.config.imports import LIBRARY, closure
 
-TORCH_FREE = ("config", "data", "evaluation", "reporting", "prompts")
+TORCH_FREE = ("config", "data", "evaluation", "packs", "prompts", "reporting", "status")
 
 
 def room(path: Path) -> str:

@@ -15,6 +15,22 @@ from .small import Small, branchwise
 pytest.importorskip("gguf")
 from tests import gguf_files
 
+TOLD = {
+    *(
+        "versions",
+        "packages",
+        "lock",
+        "extra dev",
+        "C compiler",
+        "kernels",
+        "GPU",
+        "CPU",
+        "hub",
+        "results",
+    ),
+    *("converted models", "hub's cache", "temporary files", "SLURM", "browser", "locks of cells"),
+}
+"""What is said of every machine."""
 COMMIT = "0123456789abcdef"
 Lines = dict[str, list[str]]
 
@@ -25,12 +41,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
+def compilers(folder: Path) -> Path:
+    """A folder with this machine's compiler and what it calls, to be all of PATH."""
+    place = folder / "bin"
+    place.mkdir(exist_ok=True)
+    for name in ("cc", "as", "ld", "collect2"):
+        found = shutil.which(name)
+        if found and not (place / name).exists():
+            (place / name).symlink_to(found)
+    return place
+
+
 def checked(folder: Path, model: Path, status: int, /, *words: str, **entries: dict[str, Any]) -> Lines:
     """What the doctor says of some entries, all used by a config, by its first column."""
     small = Small(folder, model)
     define = {**small.content["define"], "models": entries}
     small.change(define=define, models=list(entries))
-    result = branchwise("doctor", *words, "--config", small.config)
+    # No command of this machine but a compiler: what SLURM is here is not asked.
+    result = branchwise("doctor", *words, "--config", small.config, PATH=str(compilers(folder)))
     assert result.exit_code == status, result.output
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     return {line[0]: line[1:] for line in lines}
@@ -47,8 +75,9 @@ def test_a_folder_and_a_gguf_file_that_are_here(random_model_folder: Path, tmp_p
     assert found["file"] == [f"file {file}", "here, is converted at first use", "-", ""]
     assert "transformers" in found["versions"][0]
     assert "gguf 0." in found["versions"][0]
-    assert set(found) == {"folder", "file", "versions", "GPU", "converted models"}
-    assert not (tmp_path / "cache").exists()
+    assert {"folder", "file", *TOLD} <= set(found)
+    assert found["packages"][0].endswith("as pyproject.toml asks")
+    assert not (tmp_path / "cache/models").exists()
     load_model(ModelEntry(gguf=str(file), device="cpu"))
     found = checked(tmp_path, random_model_folder, 0, **entries)
     assert found["file"][1] == "here, converted"
@@ -147,3 +176,27 @@ def test_a_run_says_which_model_it_was(random_model_folder: Path, tmp_path: Path
     assert origins["tiny_gguf"]["source"] == {"gguf": "Tiny.gguf"}
     assert origins["tiny_gguf"]["quantization"] == "Q8_0"
     assert origins["tiny_gguf"]["dequantized_to"] == "float32"
+
+
+def test_what_the_config_needs_and_is_not_there_is_status_1(
+    random_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("branchwise.doctor.room.free_memory", lambda: 1000)
+    entries = {"folder": {"path": str(random_model_folder)}}
+    found = checked(tmp_path, random_model_folder, 1, **entries)
+    assert "are free: take a smaller model" in found["memory for folder"][1]
+
+
+def test_a_cluster_without_accounting_is_told_what_to_write(
+    random_model_folder: Path, tmp_path: Path
+) -> None:
+    place = compilers(tmp_path)
+    scripts = {"sbatch": "exit 0", "squeue": "exit 0", "sacct": "echo storage is disabled >&2; exit 1"}
+    for name, script in scripts.items():
+        (place / name).write_text(f"#!/bin/sh\n{script}\n")
+        (place / name).chmod(0o755)
+    found = checked(tmp_path, random_model_folder, 0, folder={"path": str(random_model_folder)})
+    assert found["SLURM sacct"] == ["does not answer: storage is disabled"]
+    assert (
+        "write `slurm-status-command: squeue` in profiles/slurm/profile.yaml" in found["SLURM status"][1]
+    )

@@ -70,7 +70,9 @@ def test_cached_times_that_are_not_there_or_of_other_settings_are_named(
     other = made(root, 7).experiment
     (file,) = (tmp_path / times_path(other, one) for one in contests(other))
     file.parent.mkdir(parents=True)
-    recorded = {"identity": {"settings": times_settings(other, contest)}}
+    identity = {"settings": times_settings(other, contest), "code": ""}
+    recorded = {"schema_version": 1, **dict(zip(("dataset", "model"), contest, strict=False))}
+    recorded |= {"identity": identity}
     file.write_text(json.dumps(recorded))
     told = r"the cached times of \S+ are of other settings: times.timed_groups \(7, here 1\)"
     with pytest.raises(UserError, match=told):

@@ -26,8 +26,11 @@ def draw(
     from branchwise.reporting.frames import load_results
 
     experiment = experiment_from(config, setting)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     results = load_results(experiment, cells, times)
+    for line in results.of_other_code:
+        console.print(f"warning: {line}", markup=False)
     names = figures_of(experiment)
     for name in names:
         write_figure(name, results, out)
-    Console(stderr=True, highlight=False).print(f"{len(names)} figures in {out}")
+    console.print(f"{len(names)} figures in {out}")

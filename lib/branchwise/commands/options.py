@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +19,11 @@ from rich.progress import (
 )
 
 from branchwise.config import Cell, Experiment, load_experiment
-from branchwise.config.catalogues import AXES, ROOT, missing_verbs
+from branchwise.config.catalogues import AXES, missing_verbs
+from branchwise.config.shipped import shipped
 from branchwise.errors import UserError
 
-DEFAULT_CONFIG = ROOT / "config/demo.yaml"
+DEFAULT_CONFIG = shipped("config/demo.yaml")
 
 ConfigOption = Annotated[
     list[Path],
@@ -65,6 +68,23 @@ def no_such_group(where: object, wanted: str, ids: Sequence[str]) -> UserError:
 
 def experiment_from(configs: Sequence[Path], settings: Sequence[str]) -> Experiment:
     """The experiment that the shared options describe."""
+    return load_experiment(list(configs) or [DEFAULT_CONFIG], overrides_from(settings))
+
+
+def computing_experiment(configs: Sequence[Path], settings: Sequence[str]) -> Experiment:
+    """The same of a command that computes: it has taken the GPUs that a job needs, and sees no others.
+    One of several processes of a training sees all: who started them has counted them.
+    """
+    from branchwise.devices import take
+
+    experiment = experiment_from(configs, settings)
+    if "LOCAL_RANK" not in os.environ:
+        take(experiment.gpus, lambda text: print(text, file=sys.stderr))
+    return experiment
+
+
+def overrides_from(settings: Sequence[str]) -> dict[str, Any]:
+    """What `--set` says, by key. Raises UserError where one is no KEY=VALUE, or gives a key again."""
     from branchwise.config.yaml_files import parsed
 
     overrides: dict[str, Any] = {}
@@ -76,7 +96,7 @@ def experiment_from(configs: Sequence[Path], settings: Sequence[str]) -> Experim
         if key in overrides:
             raise UserError(f"--set gives {key} twice", "leave one of them")
         overrides[key] = parsed(value, f"--set {setting}")
-    return load_experiment(list(configs) or [DEFAULT_CONFIG], overrides)
+    return overrides
 
 
 def named(experiment: Experiment, axis: str, name: str) -> Any:

@@ -8,8 +8,10 @@ NAMES = (
     *(
         "tabulate",
         "draw",
+        "plan",
         "estimate",
         "show",
+        "reproduction",
         "pages",
         "mask",
         "lanes",
@@ -19,6 +21,7 @@ NAMES = (
         "bench",
         "speed",
     ),
+    *("status", "pack", "unpack"),
     *("coverage", "doctor", "document"),
 )
 

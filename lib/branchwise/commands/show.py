@@ -102,6 +102,8 @@ def _show_experiment(
         if name not in tables_of(experiment):
             raise UserError(f"unknown table {name}", nearest(name, list(tables_of(experiment))))
     results = load_results(experiment, folder)
+    for line in results.of_other_code:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"warning: {line}", markup=False)
     console = Console(highlight=False)
     show_tables(results, console, tuple(names) or SHOWN, notes)
     if words is not None:

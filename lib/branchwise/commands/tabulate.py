@@ -31,10 +31,13 @@ def tabulate(
     from branchwise.reporting.tidy import NAME, write_tidy
 
     experiment = experiment_from(config, setting)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     results = load_results(experiment, cells, times)
+    for line in results.of_other_code:
+        console.print(f"warning: {line}", markup=False)
     names = tables_of(experiment)
     for name in names:
         write_table(name, results, out)
     write_tidy(results, out)
     write_answer_page(results, out)
-    Console(stderr=True, highlight=False).print(f"{len(names)} tables, {NAME} and {PAGE} in {out}")
+    console.print(f"{len(names)} tables, {NAME} and {PAGE} in {out}")

@@ -12,7 +12,7 @@ import pandas as pd
 from branchwise.config import Cell, Experiment
 from branchwise.errors import UserError
 from branchwise.evaluation.statistics import mean_interval
-from branchwise.reporting.cells import provenance, read_scores, scores_file
+from branchwise.reporting.cells import of_other_code, provenance, read_scores, scores_file
 from branchwise.reporting.comparing import (
     Comparison,
     compare,
@@ -48,6 +48,20 @@ class Results:
         """Where cached results come from, and whether they are this code's; "" for a run's own."""
         shown = provenance(self.experiment, self.scores, self.times.records)
         return shown if self.experiment.cached else ""
+
+    @property
+    def of_other_code(self) -> list[str]:
+        """A line each on cells and timing jobs that were made by other code than what is here, and are
+        shown as they are: cached ones alone.
+        """
+        cells, jobs = of_other_code(self.experiment, self.scores, self.times.records)
+        kinds: dict[str, Sequence[object]] = {"cells": cells, "timing jobs": jobs}
+        return [
+            f"{len(found)} {what} are shown as they were made, by other code than what is here, the "
+            f"first: {found[0]}"
+            for what, found in kinds.items()
+            if found
+        ]
 
     def label(self, axis: str, name: str) -> str:
         """What a reader calls an entry, on one line: its label, or its key with spaces."""

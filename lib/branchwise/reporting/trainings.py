@@ -32,7 +32,7 @@ def load_trainings(experiment: Experiment, folder: Path) -> tuple[Training, ...]
     """
     found = []
     for name, model in trainings_of(experiment):
-        place = _place(experiment, name, model, folder)
+        place = training_place(experiment, name, model, folder)
         record = read_record(place)
         assert record is not None, "what is trained here has a record"
         label = experiment.catalogues.trainings[name].label or name.replace("_", " ")
@@ -40,9 +40,11 @@ def load_trainings(experiment: Experiment, folder: Path) -> tuple[Training, ...]
     return tuple(found)
 
 
-def _place(experiment: Experiment, name: str, model: str, folder: Path) -> Path:
+def training_place(experiment: Experiment, name: str, model: str, folder: Path) -> Path:
     """The folder of a checkpoint; where results are cached the only one that there is, since the data and
     models, whose content names it, need not be on this machine.
+
+    Raises UserError where there is none with a curve.
     """
     place = folder / training_folder(experiment, name, model)
     if not (place / RECORD).is_file() and experiment.cached:

@@ -1,0 +1,1 @@
+"""Results of an experiment as one archive: what figures are drawn from, with checksums. Torch-free."""

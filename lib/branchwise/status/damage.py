@@ -1,0 +1,156 @@
+"""Results that were cut off or changed after they had been made: found before a run is planned.
+
+Every file is written whole or not at all, and ends with a line's end. What was damaged later (a full
+disk, a machine that went down, a copy that was cut off) is set aside under another name, so that it is
+made anew. Only files that something has still to read are looked at: the newer ones of a pair.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from branchwise.config import Experiment
+from branchwise.config.identity import cell_folder, groups_name, scores_path
+from branchwise.config.stages import needed_by, stage_file
+from branchwise.config.timing import contests, times_path
+from branchwise.config.trainings import trained_data, training_folder, trainings_of
+from branchwise.data.groups_file import read_preparation
+from branchwise.decoding.trained.folder import RECORD, check_files, read_record
+from branchwise.errors import UserError
+from branchwise.results import RunRecord, read_json
+from branchwise.status.traces import lines_in
+
+ASIDE = ".damaged"
+"""Ending of a file that was set aside."""
+ENDS = {
+    ".svg": b"</svg>\n",
+    ".pdf": b"%%EOF\n",
+    ".png": b"IEND\xaeB`\x82",
+    ".html": b"</html>",
+    ASIDE: b"",
+}
+"""What files end with, by their own ending; others with a line's end."""
+
+
+class Damage(NamedTuple):
+    """A file that is of no use, and why."""
+
+    path: Path
+    reason: str
+
+
+def set_aside(experiment: Experiment) -> list[Damage]:
+    """Rename every damaged result of an experiment, and say which these were."""
+    found = list(damaged(experiment))
+    for one in found:
+        one.path.replace(one.path.with_name(one.path.name + ASIDE))
+    return found
+
+
+def damaged(experiment: Experiment) -> Iterator[Damage]:
+    """Damaged results, those first that others are made of."""
+    yield from _groups(experiment)
+    yield from _stages(experiment)
+    yield from _trainings(experiment)
+    yield from _cells(experiment)
+    for contest in contests(experiment):
+        yield from _cut_off(Path(experiment.times_folder, times_path(experiment, contest)))
+    for folder in (Path(experiment.results, "tables"), Path(experiment.figures)):
+        for path in sorted((folder / experiment.experiment).glob("*.*")):
+            yield from _cut_off(path)
+
+
+def _groups(experiment: Experiment) -> Iterator[Damage]:
+    for name in dict.fromkeys((*experiment.datasets, *trained_data(experiment))):
+        path = Path(experiment.results, "groups", name, f"{groups_name(experiment, name)}.jsonl")
+        if not path.is_file():
+            continue
+        cut = list(_cut_off(path))
+        yield from cut or _unreadable(path, _check_number)
+
+
+def _check_number(path: Path) -> None:
+    wanted, there = read_preparation(path).num_groups, lines_in(path) - 1
+    if there != wanted:
+        raise UserError(f"it has {there} of {wanted} groups", "make it anew")
+
+
+def _stages(experiment: Experiment) -> Iterator[Damage]:
+    paths = {
+        Path(experiment.results) / stage_file(experiment, needed, cell.dataset, cell.model)
+        for cell in experiment.cells
+        for needed in needed_by(experiment, cell.strategy)
+    }
+    for path in sorted(paths):
+        yield from _cut_off(path)
+
+
+def _trainings(experiment: Experiment) -> Iterator[Damage]:
+    for name, model in trainings_of(experiment):
+        folder = experiment.trainings_folder / training_folder(experiment, name, model)
+        record = folder / RECORD
+        if record.is_file():
+            # What is loaded is not what Snakemake looks at: without its record a checkpoint is none.
+            for damage in _unreadable(folder, lambda place: check_files(place, read_record(place))):
+                yield Damage(record, damage.reason)
+
+
+def _cells(experiment: Experiment) -> Iterator[Damage]:
+    for cell in experiment.cells:
+        folder = Path(experiment.cells_folder, cell_folder(experiment, cell))
+        scores = Path(experiment.cells_folder, scores_path(experiment, cell))
+        files = [folder / name for name in ("run.json", "answers.jsonl", "trace.jsonl")]
+        times = [_time_of(file) for file in files]
+        if None not in times:
+            read = _time_of(scores)
+            if read is None or max(filter(None, times)) > read:
+                yield from _of_cell(*files)
+        yield from _cut_off(scores)
+
+
+def _of_cell(run: Path, answers: Path, trace: Path) -> Iterator[Damage]:
+    """Of files that nothing has read since they were written; the run says what is in the others."""
+    cut = [damage for path in (run, answers, trace) for damage in _cut_off(path)]
+    if cut:
+        yield from cut
+        return
+    try:
+        record = read_json(run, RunRecord)
+    except UserError:
+        # Of another version, or somebody else's: whoever reads it says so.
+        return
+    wanted = {answers: sum(group.num_questions for group in record.groups), trace: record.num_groups}
+    for path, number in wanted.items():
+        # The first line says whose they are.
+        if (there := lines_in(path) - 1) != number:
+            yield Damage(path, f"it has {there} of {number} rows")
+
+
+def _cut_off(path: Path) -> Iterator[Damage]:
+    """A file that does not end as files of its kind do."""
+    end = ENDS.get(path.suffix, b"\n")
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - len(end)))
+            if file.read() != end:
+                yield Damage(path, "it is cut off" if size else "it is empty")
+    except FileNotFoundError:
+        return
+
+
+def _unreadable(path: Path, read: Callable[[Path], object]) -> Iterator[Damage]:
+    try:
+        read(path)
+    except UserError as error:
+        yield Damage(path, error.problem)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        yield Damage(path, str(error))
+
+
+def _time_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
