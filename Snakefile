@@ -16,6 +16,9 @@ if "experiment" not in config:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/sharding.smk"
+include: "workflow/rules/cluster.smk"
 
 
 wildcard_constraints:
@@ -59,6 +62,7 @@ include: "workflow/rules/reporting.smk"
 
 onstart:
     gc.enable()
+    settle_status_command()
 
 
 onsuccess:

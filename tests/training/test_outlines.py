@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from branchwise.config.catalogues import ROOT
 from branchwise.config.load import validated
+from branchwise.config.shipped import ROOT
 from branchwise.data.worlds.world import tell
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.prompts.outlining import ELLIPSIS, END, MARK, Block

@@ -257,15 +257,25 @@ def test_other_code_starts_anew(
     assert record is not None and record.code == "new"
 
 
-def test_a_broken_checkpoint_is_told(random_model_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("state.safetensors", "cut"), ("state.safetensors", "changed"), ("progress.json", "cut")],
+)
+def test_a_damaged_checkpoint_is_put_aside(
+    random_model_folder: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    """The training starts anew, says so, and ends where it had ended."""
     trained(random_model_folder, recipe_of("lora"), tmp_path)
-    state = tmp_path / "work/checkpoint/state.safetensors"
-    state.write_bytes(state.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"state.safetensors of the training to go on with cannot"):
-        trained(random_model_folder, recipe_of("lora"), tmp_path)
-    (tmp_path / "work/checkpoint/progress.json").write_text("{")
-    with pytest.raises(UserError, match=r"progress.json .*remove .* to start anew"):
-        trained(random_model_folder, recipe_of("lora"), tmp_path)
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.safetensors")}
+    file = tmp_path / "work/checkpoint" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20] if content == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    lines = trained(random_model_folder, recipe_of("lora"), tmp_path)
+    assert any(f"{name} of the training to go on with cannot be read" in line for line in lines)
+    assert any(line.startswith("starting anew; the damaged checkpoint is kept in") for line in lines)
+    assert (tmp_path / "work/checkpoint.1" / name).is_file()
+    again = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.safetensors")}
+    assert first and again == first
 
 
 @pytest.mark.parametrize("changes", [{"recompute": True}, {"precision": "bf16"}])

@@ -38,7 +38,7 @@ rule speed:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         stem=subpath(output[0], strip_suffix=".svg"),

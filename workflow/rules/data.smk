@@ -8,7 +8,7 @@ rule prepare:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=grows(1500),
         runtime=30,
     params:
         config=CONFIG,

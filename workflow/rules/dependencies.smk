@@ -11,8 +11,8 @@ rule depend:
     # Timed: what finding them takes is part of what their strategies take.
     threads: ALL_CORES
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
         timing=1,
     params:

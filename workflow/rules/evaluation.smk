@@ -19,8 +19,8 @@ rule judge:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads if JUDGED_HERE else 1
     resources:
-        mem_mb=EXPERIMENT.memory_mb if JUDGED_HERE else 500,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY if JUDGED_HERE else grows(500),
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus if JUDGED_HERE else 0,
     params:
         config=CONFIG,
@@ -46,7 +46,7 @@ rule evaluate:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=grows(500),
         runtime=10,
     params:
         config=CONFIG,

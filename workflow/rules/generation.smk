@@ -19,8 +19,8 @@ rule generate:
         "../../envs/environment.yaml"
     threads: unless_merged(EXPERIMENT.threads, 1)
     resources:
-        mem_mb=unless_merged(EXPERIMENT.memory_mb, 500),
-        runtime=unless_merged(EXPERIMENT.runtime_min, 10),
+        mem_mb=unless_merged(MEMORY, 1000),
+        runtime=unless_merged(RUNTIME, 10),
         gpu=unless_merged(EXPERIMENT.gpus, 0),
     params:
         config=CONFIG,
@@ -48,8 +48,8 @@ rule generate_shard:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,

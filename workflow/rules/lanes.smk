@@ -25,7 +25,7 @@ rule lanes:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         code=hashing.lanes_figure_code(),

@@ -12,8 +12,8 @@ rule record_mask:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,
@@ -52,7 +52,7 @@ rule mask:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         code=hashing.mask_figure_code(),

@@ -18,7 +18,7 @@ rule cell_pages:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=20,
     params:
         code=hashing.pages_code(),
@@ -50,7 +50,7 @@ rule pages:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         config=CONFIG,

@@ -27,7 +27,7 @@ rule tables:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         config=CONFIG,
@@ -65,7 +65,7 @@ rule draw:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=grows(1000),
         runtime=10,
     params:
         config=CONFIG,

@@ -18,8 +18,8 @@ rule serve:
         "../../envs/environment.yaml"
     threads: EXPERIMENT.threads
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
     params:
         config=CONFIG,

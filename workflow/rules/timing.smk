@@ -1,3 +1,43 @@
+def contest_of(wildcards):
+    """What is timed together in a job."""
+    decoder = None if wildcards.contest == timing.BETWEEN else wildcards.contest
+    return timing.contest_of(EXPERIMENT, wildcards.dataset, wildcards.model, decoder)
+
+
+def timed_inputs(wildcards):
+    """All that a timing job reads. One function: Snakemake takes its time for each that it calls."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    checkpoints = (f for cell in cells for f in trained_for(cell.strategy, cell.model))
+    return {
+        "groups": groups_of(wildcards),
+        "checkpoint": list(dict.fromkeys(checkpoints)),
+        **{stage: list(files.values()) for stage, files in found.items()},
+    }
+
+
+def timed_options(wildcards):
+    """The files of stages as options of the command."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    pairs = (
+        (s, f"{key}={f}") for s, files in found.items() for key, f in files.items()
+    )
+    return as_options(pairs)
+
+
+def timed_decoder(wildcards):
+    """The option that names the decoder; none where decoders are compared."""
+    if wildcards.contest == timing.BETWEEN:
+        return ""
+    return f"--decoder {shlex.quote(wildcards.contest)}"
+
+
+def times_code(wildcards):
+    """Hash of the code that the times depend on."""
+    return hashing.times_code(EXPERIMENT, contest_of(wildcards).cells)
+
+
 rule time:
     input:
         unpack(timed_inputs),
@@ -13,8 +53,8 @@ rule time:
     # threads that it computes with are the experiment's.
     threads: ALL_CORES
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
         timing=1,
     params:

@@ -11,8 +11,8 @@ rule paraphrase:
     # Timed, as the stage of dependencies is.
     threads: ALL_CORES
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
         timing=1,
     params:
@@ -39,8 +39,8 @@ rule confide:
         "../../envs/environment.yaml"
     threads: ALL_CORES
     resources:
-        mem_mb=EXPERIMENT.memory_mb,
-        runtime=EXPERIMENT.runtime_min,
+        mem_mb=MEMORY,
+        runtime=RUNTIME,
         gpu=EXPERIMENT.gpus,
         timing=1,
     params:

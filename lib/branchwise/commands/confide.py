@@ -13,7 +13,7 @@ from branchwise.commands.options import (
     ModelOption,
     SetOption,
     SettingsOption,
-    experiment_from,
+    computing_experiment,
     named,
 )
 from branchwise.commands.staging import asker_for, checked_settings, files_by_key, run_stage, source_of
@@ -45,7 +45,7 @@ def confide(
     from branchwise.data.shots import check_no_leak
     from branchwise.files import value_hash
 
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     entry = named(experiment, "confidence", confidence)
     dataset_entry, model_entry = named(experiment, "dataset", dataset), named(experiment, "model", model)
     given = files_by_key("paraphrases", [paraphrases] if paraphrases else [])

@@ -8,14 +8,14 @@ from rich.console import Console
 
 from branchwise.commands.main import command
 from branchwise.commands.options import progress_bar
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import kept
+
+STUDY = kept("resources/studies/coverage.csv")
 
 
 @command("coverage")
 def coverage(
-    out: Annotated[Path, typer.Option(help="CSV to write; a figure of the same name beside it.")] = (
-        ROOT / "resources/studies/coverage.csv"
-    ),
+    out: Annotated[Path, typer.Option(help="CSV to write; a figure of the same name beside it.")] = STUDY,
     replicates: Annotated[int, typer.Option(min=100, help="Experiments that each cell draws.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other experiments.")] = 0,
 ) -> None:

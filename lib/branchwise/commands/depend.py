@@ -12,7 +12,7 @@ from branchwise.commands.options import (
     GroupsOption,
     SetOption,
     SettingsOption,
-    experiment_from,
+    computing_experiment,
     named,
 )
 from branchwise.commands.staging import asker_for, checked_settings, run_stage, source_of, token_counter
@@ -37,7 +37,7 @@ def depend(
     from branchwise.data.groups_file import read_groups
     from branchwise.files import value_hash
 
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     named(experiment, "dependencies", dependencies)
     named(experiment, "dataset", dataset)
     named(experiment, "model", model)

@@ -23,12 +23,12 @@ def estimate(
     """Print tokens, cost and time of every cell of an experiment, from its smoke test (`smoke: 1`).
 
     Run the smoke test first: `snakemake --cores all --configfile CONFIG --config smoke=1`. Times are
-    those of answering, groups in flight as the config says, on the machine of the smoke test.
+    those of answering, groups in flight as the config says, on the machine of the smoke test. `branchwise
+    plan` needs no run, and takes what a smoke test has measured where there is one.
     """
-    from branchwise.config.identity import cell_folder
     from branchwise.config.stages import asked_beside
     from branchwise.files import write_text
-    from branchwise.reporting.estimates import estimates, frame_of, num_groups_of, totals
+    from branchwise.reporting.estimates import estimates, frame_of, num_groups_of, run_files, totals
 
     small = experiment_from(config, setting)
     if not small.smoke:
@@ -37,9 +37,7 @@ def estimate(
         )
     kept = [one for one in setting if one.partition("=")[0].strip() != "smoke"]
     whole = experiment_from(config, [*kept, "smoke=0"])
-    runs = {
-        cell: Path(small.cells_folder) / cell_folder(small, cell) / "run.json" for cell in small.cells
-    }
+    runs = run_files(small)
     if missing := [cell for cell, file in runs.items() if not file.is_file()]:
         raise UserError(
             f"{len(missing)} of {len(runs)} cells have not been tried, the first: {missing[0]}",

@@ -22,6 +22,7 @@ from branchwise.commands.options import (
     StrategyOption,
     cell_from,
     check_settings,
+    computing_experiment,
     experiment_from,
     progress_bar,
 )
@@ -59,7 +60,7 @@ def generate(
 
     Many groups are asked at once, so no times are taken here: see `branchwise time`.
     """
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     cell = cell_from(experiment, dataset, model, strategy, decoder)
     from branchwise.cells.job import CellFiles
     from branchwise.config.identity import cell_settings, check_models

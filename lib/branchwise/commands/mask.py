@@ -21,7 +21,7 @@ from branchwise.commands.options import (
     StrategyOption,
     cell_from,
     check_settings,
-    experiment_from,
+    computing_experiment,
     no_such_group,
 )
 from branchwise.config import Cell, Experiment
@@ -81,7 +81,7 @@ def mask(
     if made is None:
         if dataset is None:
             raise UserError("no group is named", "give --dataset, or --from a file made before")
-        experiment = experiment_from(config, setting)
+        experiment = computing_experiment(config, setting)
         cell = cell_from(experiment, dataset, model, strategy, decoder)
         files = (groups, dependencies, paraphrases, confidence)
         record = _record(experiment, cell, group, files, out, settings)

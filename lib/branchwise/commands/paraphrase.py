@@ -12,7 +12,7 @@ from branchwise.commands.options import (
     GroupsOption,
     SetOption,
     SettingsOption,
-    experiment_from,
+    computing_experiment,
     named,
 )
 from branchwise.commands.staging import asker_for, checked_settings, run_stage, source_of
@@ -38,7 +38,7 @@ def paraphrase(
     from branchwise.data.groups_file import read_groups
     from branchwise.files import value_hash
 
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     entry = named(experiment, "paraphrases", paraphrases)
     language = named(experiment, "dataset", dataset).language
     named(experiment, "model", model)

@@ -20,8 +20,8 @@ def speed(
     from branchwise.reporting.speed import write_speed
 
     try:
-        measured = json.loads(result.read_text())
-    except (OSError, ValueError) as error:
+        measured = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{result} cannot be read: {error}", "run `branchwise bench --out` first"
         ) from None

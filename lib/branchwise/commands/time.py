@@ -17,7 +17,7 @@ from branchwise.commands.options import (
     SetOption,
     SettingsOption,
     check_settings,
-    experiment_from,
+    computing_experiment,
     named,
     progress_bar,
 )
@@ -67,7 +67,7 @@ def time(
     from branchwise.config.identity import check_models
     from branchwise.config.timing import contest_of, times_settings
 
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     for axis, name in (("dataset", dataset), ("model", model), ("decoder", decoder)):
         if name is not None:
             named(experiment, axis, name)

@@ -14,17 +14,19 @@ from branchwise.commands.options import (
     SetOption,
     SettingsOption,
     check_settings,
-    experiment_from,
+    computing_experiment,
     named,
     progress_bar,
 )
 from branchwise.commands.staging import files_by_key
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import kept, shipped
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
     from branchwise.config import Experiment
     from branchwise.data.types import Group
+
+TINY_RECIPE = shipped("config/tiny_model.yaml")
 
 
 @command("train")
@@ -47,9 +49,7 @@ def train(
         Path | None, typer.Option(help="Folder to go on from; default: beside --out.")
     ] = None,
     settings: SettingsOption = None,
-    recipe: Annotated[Path, typer.Option(help="Tiny model: YAML recipe.")] = (
-        ROOT / "config/tiny_model.yaml"
-    ),
+    recipe: Annotated[Path, typer.Option(help="Tiny model: YAML recipe.")] = TINY_RECIPE,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -75,10 +75,10 @@ def train(
     if training is None:
         if groups or settings:
             raise UserError("--groups and --settings are of a training", "give --training too")
-        tiny = ROOT / "resources/models/tiny"
-        _train_tiny(recipe, work or Path("results/training/tiny"), out or tiny, start, device)
+        out = out or kept("resources/models/tiny")
+        _train_tiny(recipe, work or Path("results/training/tiny"), out, start, device)
         return
-    experiment = experiment_from(config, setting)
+    experiment = computing_experiment(config, setting)
     _train(experiment, training, model, files_by_key("groups", groups), out, work, settings)
 
 

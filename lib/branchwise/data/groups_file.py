@@ -36,7 +36,8 @@ def read_groups(path: Path, settings: str | None = None) -> list[Group]:
     """Groups of a file that `prepare_groups` wrote. Raises UserError naming the first bad line, and where
     the file was made by other settings than those of a hash.
     """
-    found = read_preparation(path).settings
+    preparation = read_preparation(path)
+    found = preparation.settings
     if settings and found and found != settings:
         raise UserError(
             f"{path.absolute()} was made by other settings of its data set ({found}, here {settings})",
@@ -54,6 +55,11 @@ def read_groups(path: Path, settings: str | None = None) -> list[Group]:
                     f"{path}, line {number} is not a group: {str(error).splitlines()[2].strip()}",
                     "make the file anew with `branchwise prepare`",
                 ) from None
+    if len(groups) != preparation.num_groups:
+        raise UserError(
+            f"{path} has {len(groups)} of {preparation.num_groups} groups: it was cut off",
+            "make the file anew with `branchwise prepare`",
+        )
     return groups
 
 

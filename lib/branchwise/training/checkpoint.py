@@ -3,7 +3,7 @@
 import itertools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from torch.optim import Optimizer
 
 from branchwise.decoding.models.weights import reason_of
 from branchwise.errors import UserError
+from branchwise.files import file_hash
 
 MOST_LISTED = 12
+_STATE = "state_hash"
 
 
 class Checkpoint:
@@ -31,7 +33,10 @@ class Checkpoint:
         self._old = self.folder.with_name("checkpoint.old")
 
     def progress(self) -> dict[str, Any] | None:
-        """What was saved beside the tensors; None where there is no checkpoint."""
+        """What was saved beside the tensors; None where there is no checkpoint.
+
+        Raises UserError where the checkpoint is damaged.
+        """
         if not self.folder.exists() and self._old.exists():
             # Killed between two renames.
             self._old.rename(self.folder)
@@ -39,9 +44,23 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())
-        except ValueError as error:
+            progress = json.loads(path.read_text())
+            state = progress.pop(_STATE, None)
+        except (ValueError, AttributeError) as error:
             raise self._broken(path, error) from None
+        tensors = self.folder / "state.safetensors"
+        if state is not None and file_hash(tensors) != state:
+            raise self._broken(tensors, ValueError("it is cut off or changed"))
+        return progress
+
+    def usable(self, log: Callable[[str], None]) -> dict[str, Any] | None:
+        """`progress`, where a damaged checkpoint is put aside and counts as none."""
+        try:
+            return self.progress()
+        except UserError as error:
+            log(error.problem)
+            log(f"starting anew; the damaged checkpoint is kept in {self.put_aside()}")
+            return None
 
     def _broken(self, path: Path, error: Exception) -> UserError:
         return UserError(
@@ -65,7 +84,8 @@ class Checkpoint:
             for index, state in optimiser.state_dict()["state"].items():
                 named |= {f"{name}.{index}.{key}": value for key, value in state.items()}
         save_file({k: v.contiguous().cpu() for k, v in named.items()}, new / "state.safetensors")
-        (new / "progress.json").write_text(json.dumps(progress))
+        state = {_STATE: file_hash(new / "state.safetensors")}
+        (new / "progress.json").write_text(json.dumps(progress | state))
         if self.folder.exists():
             self.folder.rename(self._old)
         new.rename(self.folder)

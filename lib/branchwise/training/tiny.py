@@ -237,7 +237,7 @@ class TinyTrainer:
 
     def _restore(self, log: LogLine) -> bool:
         """Continue from the checkpoint, if there is one and it was made by this very recipe."""
-        progress = self.checkpoint.progress()
+        progress = self.checkpoint.usable(log)
         if progress is None:
             return False
         if changed := changes(progress.get("made_by"), self._made_by()):

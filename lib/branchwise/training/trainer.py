@@ -317,8 +317,10 @@ class Trainer:
         return True
 
     def _decide(self, log: LogLine) -> dict[str, Any] | None:
-        """What to go on from; None to start anew, with a checkpoint of another recipe put aside."""
-        progress = self.checkpoint.progress()
+        """What to go on from; None to start anew, with a checkpoint that is damaged or of another recipe
+        put aside.
+        """
+        progress = self.checkpoint.usable(log)
         if progress is None:
             return None
         if changed := changes(progress.get("made_by"), self.made_by):
