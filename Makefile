@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 LOCK := envs/requirements.lock
 STAMP := $(VENV)/installed-$(TORCH)
 REAL := $(VENV)/installed-real
+DOCS := $(VENV)/installed-docs
 EXPERIMENT = $(shell sed -n 's/^experiment: *//p' $(CONFIG))
 SNAKEMAKE := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake
 
@@ -20,12 +21,24 @@ ROOMS ?=
 SAMPLE ?= 40
 SEED ?= 0
 FAULTS ?=
+CASES ?= 10000
+RUNS ?= 30
 SQUAD ?=
+PACK ?=
+# Where `make figures PACK=my.tar.gz` unpacks it.
+UNPACKED = results/packs/$(patsubst %.tgz,%,$(patsubst %.tar.gz,%,$(notdir $(PACK))))
 
-.PHONY: help demo real figures test check faults mutants lock snapshot clean
+# What test-latest and test-oldest take for torch, from the index of CPU builds where it is reached. Where
+# it is not, PyPI's own is a CUDA build of several GB: LATEST_TORCH=torch==2.13.0 takes one that is here.
+LATEST_TORCH ?= torch
+OLDEST_TORCH ?= $(shell $(PYTHON) envs/oldest.py torch)
+# What the quick tests are told more, such as EXTRA='-n 1 --maxfail 30'.
+EXTRA ?= -n auto
+
+.PHONY: help demo real figures test fuzz chaos test-slurm audit test-latest test-oldest check faults mutants docs wheel lock snapshot clean
 
 help: ## This list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 $(STAMP): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
@@ -69,14 +82,56 @@ ifneq ($(SQUAD),)
 	@echo; cat results/tables/real_squad/differences.md
 endif
 
-figures: $(STAMP) ## Redraw the figures and tables of the demo from the committed results, in seconds.
+figures: $(STAMP) ## Redraw the figures and tables of the demo from the committed results, in seconds; PACK=FILE: of a pack.
+ifeq ($(PACK),)
 	$(SNAKEMAKE) figures --cores all --configfile config/demo.yaml \
 	  --config cached=true cells_at=resources/demo/cells results=results/committed figures=figures/committed
 	@echo "tables   results/committed/tables/demo/   (md, tex, csv)"
 	@echo "figures  figures/committed/demo/   (pdf, svg, png)"
+else
+	$(BIN)/branchwise unpack $(PACK) --into $(UNPACKED)
+	$(SNAKEMAKE) figures --cores all --configfile $(UNPACKED)/packs/*/config.yaml \
+	  --config cached=true cells_at=$(UNPACKED)/cells results=$(UNPACKED) figures=figures/$(notdir $(UNPACKED))
+	@echo "tables   $(UNPACKED)/tables/   (md, tex, csv)"
+	@echo "figures  figures/$(notdir $(UNPACKED))/   (pdf, svg, png)"
+endif
 
 test: $(STAMP) ## Install and run the tests.
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(STAMP) ## 10,000 hostile config files, data rows, result files and replies each (CASES=), one kind after another.
+	BRANCHWISE_FUZZ=$(CASES) nice -n 5 $(BIN)/python -m pytest -n 0 tests/fuzz --durations 10
+
+chaos: $(STAMP) ## RUNS=30 runs of a grid, each with a random fault (SEED=), then the plain command: all end the same.
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
+
+test-slurm: $(STAMP) ## A grid on a real SLURM of this machine, through all that a cluster does to jobs; needs root and apt.
+	@which slurmctld munged > /dev/null || PATH="$$PATH:/usr/sbin" which slurmctld munged > /dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null; }
+	@$(BIN)/pip install --quiet --retries 2 --editable '.[slurm]'
+	BRANCHWISE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/slurm
+
+audit: $(STAMP) ## Known vulnerabilities of the pinned packages, where the package index gives advisories.
+	@$(BIN)/pip install --quiet --retries 2 pip-audit==2.10.1
+	$(BIN)/python envs/audit.py
+
+test-latest: ## The quick tests on the newest release of everything, in .venv-latest.
+	test -x .venv-latest/bin/python || $(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/pip install --quiet --retries 2 --upgrade --upgrade-strategy eager \
+	  $(TORCH_INDEX_cpu) "$(LATEST_TORCH)" --editable '.[dev,real,minilm]'
+	$(call QUICK_TESTS,.venv-latest)
+
+test-oldest: ## The quick tests on the oldest releases that pyproject.toml allows, in .venv-oldest.
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	$(PYTHON) envs/oldest.py > .venv-oldest/oldest.txt
+	.venv-oldest/bin/pip install --quiet --retries 2 $(TORCH_INDEX_cpu) --constraint .venv-oldest/oldest.txt \
+	  "$(OLDEST_TORCH)" --editable '.[dev,real,minilm]'
+	$(call QUICK_TESTS,.venv-oldest)
+
+define QUICK_TESTS
+@$(1)/bin/pip list --format freeze | grep -E '^(torch|transformers|datasets|snakemake|pydantic|numpy)==' | tr '\n' ' '; echo
+PATH="$(abspath $(1))/bin:$$PATH" $(1)/bin/python -m pytest -q -m 'not slow' $(EXTRA)
+endef
 
 check: $(STAMP) ## Formatting, types and lint of Python and Snakemake files.
 	$(BIN)/ruff check .
@@ -84,6 +139,17 @@ check: $(STAMP) ## Formatting, types and lint of Python and Snakemake files.
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+
+$(DOCS): $(STAMP)
+	$(BIN)/pip install --quiet --retries 2 --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS) ## Build the site into site/; a broken link or anchor is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the site is in site/: open site/index.html, or $(BIN)/python -m http.server -d site to search it too"
+
+wheel: $(STAMP) ## Build the wheel and the source archive into dist/.
+	$(BIN)/python -m hatchling build -d dist
 
 faults: $(STAMP) ## Make every fault of tests/mutation/faults.py in turn: its tests must notice.
 	nice -n 5 $(BIN)/python -m tests.mutation.faults $(FAULTS)
@@ -105,4 +171,4 @@ snapshot: ## Put the demo's scores, run records, times and two figures into reso
 	cp figures/demo/accuracy.png figures/demo/latency_by_size.png resources/demo/
 
 clean: ## Remove the environment and everything that runs made (not what is committed).
-	rm -rf $(VENV) .snakemake results figures logs
+	rm -rf $(VENV) .venv-latest .venv-oldest .snakemake results figures logs site dist

@@ -16,7 +16,7 @@ from branchwise.cells.depending import Depending, generator_of
 from branchwise.cells.runner import GroupRunner, Timed
 from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import ROOT
 from branchwise.data.groups_file import read_groups
 from branchwise.data.prepare import prepare_groups
 from branchwise.data.shots import check_no_leak, made_shots

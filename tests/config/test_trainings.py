@@ -7,9 +7,9 @@ import pytest
 from tests.config.test_identity import experiment
 
 from branchwise.config import Cell, Experiment
-from branchwise.config.catalogues import ROOT
 from branchwise.config.identity import cell_folder, cell_identity, cell_settings
 from branchwise.config.load import load_catalogues, load_experiment
+from branchwise.config.shipped import ROOT
 from branchwise.config.trainings import (
     checkpoint_folder,
     data_of,

@@ -12,9 +12,9 @@ from typer import Exit
 
 from branchwise.commands.evaluate import rows
 from branchwise.config import load_experiment
-from branchwise.config.catalogues import ROOT
 from branchwise.config.identity import scoring_settings
 from branchwise.config.parts import groups_settings
+from branchwise.config.shipped import ROOT
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.languages import LANGUAGES, MADE_FOR, language_of
 from branchwise.data.types import Scorer

@@ -11,7 +11,7 @@ from tests.fakes import FakeDecoder
 from branchwise.cells.runner import GroupRunner
 from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import ROOT
 from branchwise.data.shots import made_shots
 from branchwise.data.types import Group, Question
 from branchwise.decoding.loop import run

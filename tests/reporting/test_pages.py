@@ -38,6 +38,13 @@ ATTACK = "<script>document.title = 'owned'</script> Where does <b>Mara</b> & co 
 def made_page(
     name: str = "w<1>/0", primary: str = "em", matrix: Matrix = None, trace: GroupTrace | None = None
 ) -> Page:
+    return make_page(*made_parts(name, matrix, trace), "cell <x>", primary)
+
+
+def made_parts(
+    name: str, matrix: Matrix = None, trace: GroupTrace | None = None
+) -> tuple[Group, GroupRecord, dict[str, QuestionScore]]:
+    """What a page is made of: the group, its record and its scores."""
     questions = (
         Question(id="q1", text="Who is the boss of Mara?", golds=("Otto",)),
         Question(id="q2", text=ATTACK, golds=("Ashton & <i>co</i>",), needs=("q1",)),
@@ -101,8 +108,7 @@ def made_page(
         for i, q in enumerate(questions)
     )
     trace = trace or GroupTrace(group=name, asks=asks)
-    record = GroupRecord(answers=rows, run=run, trace=trace)
-    return make_page(group, record, scores, "cell <x>", primary)
+    return group, GroupRecord(answers=rows, run=run, trace=trace), scores
 
 
 def written(page: Page, folder: Path) -> str:

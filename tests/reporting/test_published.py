@@ -14,7 +14,8 @@ from branchwise.config.load import parse_experiment
 from branchwise.errors import UserError
 from branchwise.reporting import notes, published, shown, tables, tables_of
 from branchwise.reporting.frames import Results
-from branchwise.reporting.published import COLUMNS, Published, load_published
+from branchwise.reporting.publications import Published, load_published
+from branchwise.reporting.published import COLUMNS
 
 BATCH = {"module": "batch"}
 

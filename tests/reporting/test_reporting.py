@@ -106,7 +106,7 @@ def results(experiment: Experiment) -> Results:
 def test_every_promised_table_and_figure_is_written(results: Results, tmp_path: Path) -> None:
     promised = (*TABLES, "agreement", "decoders")
     assert (tables_of(results.experiment), figures_of(results.experiment)) == (promised, FIGURES)
-    others = {"dependencies", "ensembles", "published", "trainings", "served"}
+    others = {"dependencies", "ensembles", "published", "reproduction", "trainings", "served"}
     assert {*promised, *others} == set(tables.MAKERS) == set(notes.NOTES)
     drawn = {*FIGURES, *DEPENDENCY_FIGURES, *ENSEMBLE_FIGURES, "training_curves"}
     assert drawn == set(figures.MAKERS)

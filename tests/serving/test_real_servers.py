@@ -10,7 +10,7 @@ import pytest
 from branchwise.cells.runner import GroupRunner, Timed
 from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import ROOT
 from branchwise.data.prepare import groups_of
 from branchwise.data.shots import made_shots
 from branchwise.data.types import Group

@@ -13,7 +13,7 @@ from tests.architectures import greedy
 from torch import Tensor
 
 from branchwise.cells.desk import GroupDesk
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import ROOT
 from branchwise.data.types import Group
 from branchwise.data.worlds import WorldsSpec, make_groups
 from branchwise.decoding.branches import Branch

@@ -7,14 +7,18 @@ rule tables:
     output:
         [
             report(
-                f"{TABLE_FOLDER}/{name}.csv",
+                f"{TABLE_FOLDER}/{name}.html",
                 caption=f"../report/{name}_table.rst",
                 category="Tables",
                 labels={"experiment": NAME, "table": name},
             )
             for name in TABLES
         ],
-        expand(f"{TABLE_FOLDER}/{{name}}.{{suffix}}", name=TABLES, suffix=["md", "tex"]),
+        expand(
+            f"{TABLE_FOLDER}/{{name}}.{{suffix}}",
+            name=TABLES,
+            suffix=["csv", "md", "tex"],
+        ),
         f"{TABLE_FOLDER}/tidy.csv",
         report(
             f"{TABLE_FOLDER}/answers.html",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
+from branchwise.config.shipped import shipped
 from branchwise.data.entries import DatasetEntry
 from branchwise.decoding.contract import Verb
 from branchwise.decoding.decoders import DECODERS
@@ -17,9 +18,6 @@ from branchwise.records import Record
 from branchwise.strategies.entry import StrategyEntry
 from branchwise.training.recipes import TrainingEntry
 from branchwise.wordings.entries import GeneratedEntry, SelfAgreementEntry
-
-ROOT = Path(__file__).parents[3]
-"""The repository: catalogues, shipped models and the default experiment lie below it."""
 
 AXES = {"dataset": "datasets", "model": "models", "strategy": "strategies", "decoder": "decoders"}
 """Axes of a grid, and the catalogues that they choose from."""
@@ -69,7 +67,7 @@ class Catalogues(Record):
 
 def published_file(name: str) -> Path:
     """The file of published numbers of this name."""
-    return ROOT / f"resources/published/{name}.yaml"
+    return shipped(f"resources/published/{name}.yaml")
 
 
 def published_names() -> list[str]:

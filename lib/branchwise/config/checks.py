@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from branchwise.config.catalogues import AXES, CATALOGUES, PUBLISHED, missing_verbs, published_names
 from branchwise.config.decoding import check_decoding
@@ -22,17 +23,14 @@ from branchwise.strategies.wordings import WordingOptions
 _NAME = re.compile(r"[\w(\[][\w .+()\[\]=@,-]*")
 """Names of entries are names of folders: spaces, plus signs and brackets are fine, slashes are not."""
 
+_LONGEST_NAME = 100
+"""Bytes of a name: with a suffix, and several in one path, file systems take it."""
+
 
 def check_names(experiment: Experiment, source: str) -> None:
     """Raises UserError for a name that there is not, or that cannot be a folder's."""
     for catalogue in CATALOGUES:
-        for name in getattr(experiment.catalogues, catalogue):
-            if not _NAME.fullmatch(name) or name != name.strip():
-                raise UserError(
-                    f"{experiment.origin(catalogue, name)}: {name!r} cannot be a name in {catalogue}",
-                    "use letters, digits, spaces and . + - _ = @ , ( ) [ ], beginning with a letter, a "
-                    "digit or a bracket: results lie in folders of these names",
-                )
+        _check_folders(experiment, catalogue)
     for axis, plural in AXES.items():
         known = getattr(experiment.catalogues, plural)
         used = list(getattr(experiment, plural))
@@ -58,6 +56,30 @@ def check_names(experiment: Experiment, source: str) -> None:
             f"{source}: baseline is {experiment.baseline}, which is not among the strategies",
             nearest(experiment.baseline, experiment.strategies),
         )
+
+
+def _check_folders(experiment: Experiment, catalogue: str) -> None:
+    """Raises UserError for a name that cannot be a folder's, or is that of another's folder."""
+    known: dict[str, str] = {}
+    for name in getattr(experiment.catalogues, catalogue):
+        where = f"{experiment.origin(catalogue, name)}:"
+        if not _NAME.fullmatch(name) or name != name.strip():
+            raise UserError(
+                f"{where} {name[:120]!r} cannot be a name in {catalogue}",
+                "use letters, digits, spaces and . + - _ = @ , ( ) [ ], beginning with a letter, a "
+                "digit or a bracket: results lie in folders of these names",
+            )
+        if len(name.encode()) > _LONGEST_NAME:
+            raise UserError(
+                f"{where} {name[:40]!r}... in {catalogue} has {len(name.encode())} bytes",
+                f"take a name of at most {_LONGEST_NAME}: results lie in folders of these names",
+            )
+        other = known.setdefault(normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise UserError(
+                f"{where} {other!r} and {name!r} in {catalogue} differ by case alone, or not at all to the eye",
+                "rename one: on some file systems both would lie in one folder",
+            )
 
 
 def _instead(axis: str, name: str, known: list[str]) -> str:

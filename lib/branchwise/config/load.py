@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from branchwise.config.catalogues import CATALOGUES, PATHS, ROOT, Catalogues
+from branchwise.config.catalogues import CATALOGUES, PATHS, Catalogues
 from branchwise.config.checks import check_cells, check_names
 from branchwise.config.mistakes import validate
+from branchwise.config.shipped import ROOT
 from branchwise.config.types import SMOKE, Experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError

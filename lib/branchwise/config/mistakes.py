@@ -25,7 +25,8 @@ def validate(model: type[M], content: Mapping[str, Any], source: str) -> M:
 
 def nearest(given: str, known: Sequence[str]) -> str:
     """Advice after an unknown name: the nearest known one, and all of them."""
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    # Comparing takes the square of the length.
+    near = difflib.get_close_matches(given[:200], known, n=1, cutoff=0.5)
     options = ", ".join(sorted(known))
     return f"did you mean {near[0]}? Known: {options}" if near else f"known: {options}"
 
@@ -34,8 +35,8 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
     # A typo makes two errors, an unknown key and a missing one; the first says more.
     errors = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = errors[0]
-    places, known = _walk(model, first["loc"])
-    key = ".".join(places) or "the config"
+    places, known = _walk(model, first["loc"], first["type"] == "extra_forbidden")
+    key = ".".join(_cut(place) for place in places) or "the config"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     given, kind = first["input"], first["type"]
     if kind == "extra_forbidden":
@@ -43,15 +44,35 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
     if kind == "missing":
         return UserError(f"{source}: key {key} is missing{more}", "add it")
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float | dict):
-        inside = json.dumps(given, ensure_ascii=False) if isinstance(given, dict) else given
-        return UserError(f"{source}: key {key} is {given!r}, not a list{more}", f"write [{inside}]")
-    shown = json.dumps(given, default=str, ensure_ascii=False)[:80]
-    return UserError(f"{source}: key {key} is {shown}{more}", first["msg"].removeprefix("Value error, "))
+        inside = _json(given) if isinstance(given, dict) else _cut(given)
+        own = _cut(repr(given) if not isinstance(given, int) else given)
+        return UserError(f"{source}: key {key} is {own}, not a list{more}", f"write [{inside}]")
+    remedy = _cut(first["msg"].removeprefix("Value error, "), 400)
+    return UserError(f"{source}: key {key} is {_json(given)}{more}", remedy)
 
 
-def _walk(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
-    """The parts of a location that the user wrote (no names of types, which pydantic puts between them),
-    and the keys that are allowed beside the last one.
+def _json(value: Any) -> str:
+    """A value as the user may have written it, its beginning where it is long."""
+    try:
+        return _cut(json.dumps(value, default=str, ensure_ascii=False))
+    except (ValueError, TypeError, RecursionError):  # a key that is no text, a number beyond all digits
+        return f"a {type(value).__name__}"
+
+
+def _cut(value: Any, most: int = 80) -> str:
+    """A text of a message, its beginning where it is long."""
+    try:
+        text = str(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _walk(
+    model: type[BaseModel], location: Sequence[int | str], ends_in_key: bool
+) -> tuple[list[str], list[str]]:
+    """The parts of a location that the user wrote (no names of types, which pydantic puts between them;
+    the last is none where the location `ends_in_key`), and the keys that are allowed beside the last one.
     """
     candidates: list[Any] = [model]
     places: list[str] = []
@@ -65,7 +86,7 @@ def _walk(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[s
             candidates = tagged
             continue
         known = [key for m in models for key in _keys(m)] or known
-        if inside or (last and (isinstance(part, int) or _is_key(part))):
+        if inside or (last and (ends_in_key or isinstance(part, int) or _is_key(part))):
             places.append(str(part))
             candidates = inside or candidates
     return places, list(dict.fromkeys(known))

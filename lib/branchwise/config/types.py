@@ -102,7 +102,9 @@ class Experiment(Record):
     """What a config file says."""
 
     experiment: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="Name; tables and figures lie under it."
+        pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=100,
+        description="Name; tables and figures lie under it.",
     )
     datasets: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
     models: tuple[str, ...] = Field(min_length=1, description="Names from the catalogue.")
@@ -137,8 +139,8 @@ class Experiment(Record):
     shards: int = Field(
         1,
         ge=1,
-        description="Jobs that answer a cell together, each some of its groups; what they make is merged. "
-        "No answer depends on it. Cells that a server answers are left whole.",
+        description="Jobs that answer a cell together, each some of its groups; what they make is "
+        "merged. No answer depends on it. Cells that a server answers are left whole.",
     )
     threads: int = Field(1, ge=1, description="CPU threads per cell; times depend on it.")
     gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")

@@ -8,11 +8,28 @@ import yaml
 
 from branchwise.errors import UserError
 
+_MOST_VALUES = 100_000
+"""Values that a file may hold, those that stand behind `*name` counted each time: a few lines of aliases
+of aliases would fill the memory.
+"""
+
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping; YAML's own loader takes the last."""
+    """Refuses a key that stands twice in one mapping; YAML's own loader takes the last. A scalar that is
+    not what it looks like (`2001-99-99`) is an error with its place.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, OverflowError, AttributeError, KeyError) as error:
+            # Of a date that there is not, `!!int a`, a number of more digits than Python reads.
+            what = f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep)  # which says that it is none
         seen: set[Any] = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -46,9 +63,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: str, source: str) -> Any:
-    """A YAML value. Raises UserError for what is none, naming `source` and the line."""
+    """A YAML value. Raises UserError for what is none, naming `source` and the line, and for what holds
+    itself, is nested too deeply or unfolds to more values than memory should hold.
+    """
+    loader = None
     try:
-        return yaml.load(text, _StrictLoader)  # a SafeLoader
+        loader = _StrictLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node)
+        return loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -56,6 +81,39 @@ def parsed(text: str, source: str) -> Any:
         if "stands twice" in problem:
             raise UserError(f"{source}{line}: {problem}", "leave one of them") from None
         raise UserError(f"{source}{line} is not valid YAML: {problem}", "mend it") from None
+    except RecursionError:
+        raise UserError(f"{source} is nested too deeply", "write it flatter") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _check_size(node: yaml.Node) -> None:
+    """Raises MarkedYAMLError for a value that holds itself or that is too large once it is unfolded."""
+    sizes: dict[int, int | None] = {}
+
+    def size(node: yaml.Node) -> int:
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        known = sizes.setdefault(id(node), -1)
+        if known is None:
+            raise yaml.MarkedYAMLError(problem="a value holds itself", problem_mark=node.start_mark)
+        if known >= 0:
+            return known
+        sizes[id(node)] = None  # being counted
+        inside = (
+            node.value
+            if isinstance(node, yaml.SequenceNode)
+            else [n for pair in node.value for n in pair]
+        )
+        number = 1 + sum(size(inner) for inner in inside)
+        if number > _MOST_VALUES:
+            problem = f"it holds more than {_MOST_VALUES:,} values"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        sizes[id(node)] = number
+        return number
+
+    size(node)
 
 
 def _siblings(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ FOR = {
     "real": "models in GGUF files",
     "vllm": "decoder vllm, on a GPU",
     "servers": "servers that the tests start",
+    "slurm": "jobs on a SLURM cluster",
     "peers": "other programs beside which `branchwise bench --peers` times the tree decoder",
     "mutation": "`make mutants`",
     "docs": "the site, `make docs`",

@@ -4,6 +4,7 @@ from branchwise.config.timing import contests
 from branchwise.config.trainings import trainings_of
 from branchwise.config.types import Experiment
 from branchwise.reporting.names import families_by_size
+from branchwise.reporting.publications import counterparts
 
 TABLES = ("accuracy", "cost", "differences", "throughput", "kinds", "further")
 FIGURES = ("accuracy", "accuracy_by_size", "latency_by_size", "quality_latency", "tokens")
@@ -20,6 +21,7 @@ def tables_of(experiment: Experiment) -> tuple[str, ...]:
     tables = (*TABLES, "dependencies") if _follows_any(experiment) else TABLES
     tables = (*tables, "ensembles") if _asks_wordings(experiment) else tables
     tables = (*tables, "published") if experiment.published else tables
+    tables = (*tables, "reproduction") if any(counterparts(experiment)) else tables
     tables = (*tables, "served") if _asks_servers(experiment) else tables
     tables = (*tables, "agreement") if _has_several_decoders(experiment) else tables
     tables = (*tables, "trainings") if trainings_of(experiment) else tables

@@ -1,12 +1,13 @@
 """What an experiment would cost and take, from a few groups of each cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from branchwise.config import Cell
+from branchwise.config import Cell, Experiment
+from branchwise.config.identity import cell_folder
 from branchwise.data.prepare import groups_of
 from branchwise.results import RunRecord, read_json
 
@@ -18,10 +19,17 @@ class Estimate(NamedTuple):
     tried: int
     groups: int
     sent: float
+    unique: float
     generated: float
     seconds: float
     cost: float | None
     currency: str
+
+
+def run_files(experiment: Experiment) -> dict[Cell, Path]:
+    """Where the records of an experiment's cells lie, whether they are there or not."""
+    folder = Path(experiment.cells_folder)
+    return {cell: folder / cell_folder(experiment, cell) / "run.json" for cell in experiment.cells}
 
 
 def num_groups_of(entry: Any) -> int:
@@ -51,6 +59,7 @@ def estimates(runs: Mapping[Cell, Path], groups: Mapping[str, int], in_flight: i
                 tried,
                 groups[cell.dataset],
                 run.totals.sent * times,
+                run.totals.unique * times,
                 run.totals.generated * times,
                 seconds * times,
                 None if served is None or served.cost is None else served.cost * times,
@@ -74,6 +83,11 @@ def frame_of(found: Sequence[Estimate]) -> pd.DataFrame:
         }
         for one in found
     )
+    return without_single_axes(frame)
+
+
+def without_single_axes(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of cells without the axes that have one name; strategies always stay."""
     alike = [axis for axis in Cell._fields if axis != "strategy" and frame[axis].nunique() == 1]
     return frame.drop(columns=alike)
 
@@ -82,9 +96,14 @@ def totals(found: Sequence[Estimate]) -> str:
     """All cells in a sentence. What was tried counts: of served models it is kept, and not paid again."""
     minutes = sum(one.seconds for one in found) / 60
     said = f"{len(found)} cells, {sum(one.groups for one in found):,} groups: about {minutes:.0f} minutes"
+    costs = costs_said((one.cost, one.currency) for one in found)
+    return f"{said}, one cell after the other" + (f", and {costs}" if costs else "")
+
+
+def costs_said(costs: Iterable[tuple[float | None, str]]) -> str:
+    """Costs added up by their currencies, in words; "" where there are none."""
     by_currency: dict[str, float] = {}
-    for one in found:
-        if one.cost is not None:
-            by_currency[one.currency] = by_currency.get(one.currency, 0.0) + one.cost
-    costs = [f"{cost:.2f} {currency}".strip() for currency, cost in by_currency.items()]
-    return f"{said}, one cell after the other" + (f", and {' and '.join(costs)}" if costs else "")
+    for cost, currency in costs:
+        if cost is not None:
+            by_currency[currency] = by_currency.get(currency, 0.0) + cost
+    return " and ".join(f"{cost:.2f} {currency}".strip() for currency, cost in by_currency.items())

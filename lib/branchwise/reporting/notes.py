@@ -10,6 +10,7 @@ from branchwise.reporting.ensembles import options_of
 from branchwise.reporting.frames import Results
 from branchwise.reporting.numbers import above_zero, p_value, with_interval
 from branchwise.reporting.published import source_notes
+from branchwise.reporting.reproduction import pairing_notes
 from branchwise.times import cold_costs
 
 _SHARES = (
@@ -48,6 +49,10 @@ NOTES = {
     "published": "As others published it: made by their programs on their machines, to be compared with "
     "itself alone. Measured here: the primary metric and the wall time of a group, of the same data set "
     "and strategy in this experiment. s: of a whole answer.",
+    "reproduction": "Published numbers against those of the same data set, model and strategy here; "
+    "shares in per cent, tokens of a group of questions. "
+    f"{_SHARES} Inside: whether the published number lies in the interval of the measured one. It has an "
+    "error of its own, which is in none of these intervals. Not run: no result of the cell is there.",
     "served": "What servers did, all groups of a cell together. Failed attempts were made again. Cached: "
     "tokens of prompts that the server had, as it says; ideally: what a cache of each group's prompts "
     "would have had. Reply: the median of one, from sent to read; of that computing, where the server "
@@ -72,6 +77,8 @@ def note_of(name: str, results: Results) -> str:
         return " ".join(filter(None, [*notes, results.provenance]))
     if name == "published":
         return " ".join(filter(None, [*notes, *source_notes(results), results.provenance]))
+    if name == "reproduction":
+        return " ".join(filter(None, [*notes, *pairing_notes(results.experiment), results.provenance]))
     if name == "differences":
         notes.append(f"Baseline: {results.label('strategy', results.experiment.baseline)}.")
         notes += comparison_notes(results)

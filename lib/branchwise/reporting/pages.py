@@ -313,10 +313,12 @@ def _prompts(row: AnswerRow, trace: GroupTrace) -> str:
 
 
 def page_name(group_id: str) -> str:
-    """A file name for a group: safe characters, short, never the index's, and no other group's."""
+    """A file name for a group: safe characters, short, never the index's, and no other group's, also where
+    a file system holds capitals to be small letters.
+    """
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", group_id)[:60]
-    if safe != group_id:
-        safe += "-" + hashlib.sha256(group_id.encode()).hexdigest()[:8]
+    if safe != group_id or safe != safe.lower():
+        safe += "-" + hashlib.sha256(group_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"group-{safe}.html"
 
 

@@ -3,71 +3,11 @@
 from collections.abc import Iterator
 
 import pandas as pd
-from pydantic import Field, model_validator
 
-from branchwise.config.catalogues import published_file
-from branchwise.config.load import validated
-from branchwise.records import Record
 from branchwise.reporting.frames import Results
 from branchwise.reporting.names import metric_name
 from branchwise.reporting.numbers import with_interval
-
-
-class Source(Record):
-    """Where numbers stand, and what a reader must know of all of them."""
-
-    citation: str
-    address: str
-    note: str | None = None
-
-
-class PublishedRow(Record):
-    """A method as its authors call it, with the strategy that it is here, if any. Quality by the name of
-    its measure; what is not published is None. Means over answers: tokens, and `time_s` of a whole one.
-    """
-
-    method: str
-    strategy: str | None = None
-    quality: dict[str, float] = Field(min_length=1)
-    tokens_per_s: float | None = Field(None, gt=0)
-    time_s: float | None = Field(None, gt=0)
-    memory_mb: float | None = Field(None, gt=0)
-    tokens: float | None = Field(None, gt=0)
-    failed: int | None = Field(None, ge=0, description="Answers that came to nothing.")
-
-
-class PublishedTable(Record):
-    """Rows of one task, model and hardware; `dataset` is what the task's data are called here."""
-
-    source: str
-    where: str
-    task: str
-    dataset: str | None = None
-    model: str
-    hardware: str
-    note: str | None = None
-    rows: tuple[PublishedRow, ...] = Field(min_length=1)
-
-
-class Published(Record):
-    """A file of published numbers (`resources/published`)."""
-
-    title: str
-    sources: dict[str, Source]
-    tables: tuple[PublishedTable, ...]
-
-    @model_validator(mode="after")
-    def _sources_are_known(self) -> "Published":
-        unknown = {table.source for table in self.tables} - set(self.sources)
-        if unknown:
-            raise ValueError(f"tables of sources that are not given: {', '.join(sorted(unknown))}")
-        return self
-
-
-def load_published(name: str) -> Published:
-    """A file of published numbers by its name. Raises UserError for one that is not right."""
-    return validated(Published, published_file(name))
-
+from branchwise.reporting.publications import PublishedRow, PublishedTable, load_published
 
 _AMOUNTS = {
     "tokens_per_s": ("tok/s", 2),
@@ -84,8 +24,8 @@ COLUMNS = (
 
 
 def published(results: Results) -> pd.DataFrame:
-    """What others published, a row a method and measure of quality; beside it what the experiment itself
-    has of the same data set and strategy.
+    """What others published, a row a method and measure (of quality, or an amount); beside it what the
+    experiment itself has of the same data set and strategy.
     """
     name = results.experiment.published
     rows = [row for table in load_published(name).tables for row in _rows(table, results)] if name else []
@@ -97,10 +37,23 @@ def _rows(table: PublishedTable, results: Results) -> Iterator[dict[str, str]]:
         # What is no quality stands once, in the first row of a method.
         more = {head: _written(getattr(row, key), digits) for key, (head, digits) in _AMOUNTS.items()}
         more["measured here"] = _measured(table.dataset, row.strategy, results)
-        for metric, value in row.quality.items():
+        for metric in (*row.quality, *row.amounts):
             about = {key: getattr(table, key) for key in ("source", "where", "task", "model", "hardware")}
-            yield {**about, "method": row.method, "metric": metric, "value": f"{value:.2f}", **more}
+            yield {**about, "method": row.method, "metric": metric, "value": _value(row, metric), **more}
             more = dict.fromkeys(more, "")
+
+
+def as_published(value: float, least: int = 2) -> str:
+    """A number with the decimals that it was published with, but no fewer than `least`."""
+    digits = len(f"{value:.6f}".rstrip("0").partition(".")[2])
+    return f"{value:,.{max(least, digits)}f}"
+
+
+def _value(row: PublishedRow, measure: str) -> str:
+    """A published number: quality with two decimals at the least, amounts as they are."""
+    if measure in row.quality:
+        return as_published(row.quality[measure])
+    return as_published(row.amounts[measure], 0)
 
 
 def _written(value: float | None, digits: int) -> str:
@@ -132,4 +85,5 @@ def source_notes(results: Results) -> list[str]:
     for key, source in content.sources.items():
         notes.append(f"{key}: {source.citation}, {source.address}.")
         notes += [source.note] if source.note else []
-    return notes + [f"{table.where}: {table.note}." for table in content.tables if table.note]
+    said = ((table.where, text) for table in content.tables for text in (table.note, table.why) if text)
+    return notes + list(dict.fromkeys(f"{where}: {text}." for where, text in said))

@@ -17,7 +17,7 @@ from branchwise.reporting.tables import MAKERS
 from branchwise.reporting.tidy import NAME
 
 SHOWN = ("accuracy", "differences")
-KEYS = ("dataset", "metric", "decoder", "model")
+KEYS = ("dataset", "metric", "measure", "decoder", "model")
 """Columns that many rows share: they stand above a block of rows, not in each."""
 
 _NARROW = {
@@ -27,6 +27,10 @@ _NARROW = {
     "groups": "grp",
     "questions": "qst",
     "value": "value",
+    "published": "published",
+    "measured": "measured",
+    "n": "n",
+    "inside": "inside",
     "tok/s": "tok/s",
     "s": "s",
     "EM": "EM",
@@ -46,11 +50,16 @@ def show(results: Results, console: Console, names: tuple[str, ...] = SHOWN, not
         console.print(Text(name, style="bold"))
         if frame.empty:
             console.print("  nothing to compare")
-        for heading, block in _blocks(frame):
-            console.print(_table(heading, block))
+        show_frame(frame, console)
         if notes:
             console.print(Text(note_of(name, results), style="dim"))
         console.print()
+
+
+def show_frame(frame: pd.DataFrame, console: Console) -> None:
+    """Print a table that is made, a block for what many of its rows share."""
+    for heading, block in _blocks(frame):
+        console.print(_table(heading, block))
 
 
 def _blocks(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

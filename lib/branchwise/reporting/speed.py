@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from branchwise.errors import UserError
 from branchwise.reporting.fitting import legend_above
@@ -20,19 +21,44 @@ SCHEMA = 1
 """Schema of the benchmark's results that this module reads."""
 
 
+class _Row(BaseModel):
+    """What is drawn of a layout that ran; a row holds more."""
+
+    layout: str
+    prefix: int = Field(ge=0, lt=2**31, description="Tokens.")
+    branches: int = Field(ge=1, lt=2**31)
+    step_s: FiniteFloat = Field(gt=0)
+    floor_s: FiniteFloat = Field(gt=0)
+
+
+def _rows(result: dict[str, Any]) -> pd.DataFrame:
+    """The layouts that ran. Raises UserError where there is none, and for what is no result."""
+    rows = result.get("rows")
+    rows = rows if isinstance(rows, list) else []
+    timed = [row for row in rows if not isinstance(row, dict) or "error" not in row]
+    if not timed:
+        raise UserError("the benchmark's result holds no layout that ran", "run `branchwise bench` again")
+    try:
+        return pd.DataFrame([_Row.model_validate(row).model_dump() for row in timed])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UserError(
+            f"the benchmark's result has a row whose {'.'.join(map(str, first['loc'])) or 'form'} is not "
+            f"right: {first['msg']}",
+            "run `branchwise bench` again",
+        ) from None
+
+
 def draw_speed(result: dict[str, Any]) -> Figure:
     """Milliseconds a step against branches, a panel for each prefix length; then against the prefix,
     at the most branches. Both axes are logarithmic; the grey line is what no layout can beat.
     """
     if result.get("schema") != SCHEMA:
         raise UserError(
-            f"the benchmark's result has schema {result.get('schema')}, not {SCHEMA}",
+            f"the benchmark's result has schema {result.get('schema')!r:.40}, not {SCHEMA}",
             "run `branchwise bench` again",
         )
-    timed = [row for row in result.get("rows", ()) if "error" not in row]
-    if not timed:
-        raise UserError("the benchmark's result holds no layout that ran", "run `branchwise bench` again")
-    rows = pd.DataFrame(timed)
+    rows = _rows(result)
     rows["step_ms"], rows["floor_ms"] = 1e3 * rows.step_s, 1e3 * rows.floor_s
     layouts = list(rows.layout.unique())
     prefixes = sorted(rows.prefix.unique())

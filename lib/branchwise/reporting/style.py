@@ -19,6 +19,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 from branchwise.files import atomic_path
 
@@ -120,7 +121,8 @@ def _missing_glyphs_in_a_line() -> Iterator[None]:
             "labels hold Chinese or Japanese characters, which no font here has; install branchwise[cjk]"
         )
     elif missing:
-        _say(f"no font here has {' '.join(sorted(missing))}; they are drawn as boxes")
+        shown = (sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sorted(missing))
+        _say(f"no font here has {' '.join(shown)}; they are drawn as boxes")
 
 
 @cache
@@ -135,6 +137,11 @@ def save(figure: Figure, stem: Path, about: str = "", formats: Sequence[str] = F
     `about` stands in small print under it, and in the file's own description. Raises UserError where it
     cannot be written.
     """
+    about = _NO_TEXT.sub("\ufffd", about)
+    for text in figure.findobj(Text):
+        # matplotlib writes it into a comment of the SVG, too.
+        if _NO_TEXT.search(text.get_text()):
+            text.set_text(_NO_TEXT.sub("\ufffd", text.get_text()))
     if about:
         _write_under(figure, about)
     for suffix in formats:

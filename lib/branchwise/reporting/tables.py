@@ -14,7 +14,9 @@ from branchwise.reporting.frames import AXES, Results, metric_of_amounts, one_li
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.numbers import p_value, with_interval
 from branchwise.reporting.published import published
+from branchwise.reporting.reproduction import reproduction
 from branchwise.reporting.serving import rows_of_agreement, rows_of_served
+from branchwise.reporting.templating import rendered
 from branchwise.reporting.trainings import rows_of_trainings
 from branchwise.results import Metric, Scores
 
@@ -287,6 +289,7 @@ MAKERS: dict[str, Callable[[Results], pd.DataFrame]] = {
     "dependencies": dependencies,
     "ensembles": ensembles,
     "published": published,
+    "reproduction": reproduction,
     "served": lambda results: _table(list(rows_of_served(results)), results),
     "agreement": lambda results: _table(list(rows_of_agreement(results)), results, _AGREEMENT),
     "trainings": lambda results: rows_of_trainings(results.trainings, results.label),
@@ -305,12 +308,18 @@ def _escaped(cell: str) -> str:
 
 
 def write_table(name: str, results: Results, folder: Path) -> None:
-    """Write one table as `<name>.md`, `<name>.tex` and `<name>.csv`."""
-    frame = MAKERS[name](results)
-    note = note_of(name, results)
+    """Write one table as `<name>.md`, `<name>.tex`, `<name>.csv` and, for reading, `<name>.html`."""
+    write_frame(name, MAKERS[name](results), note_of(name, results), folder)
+
+
+def write_frame(name: str, frame: pd.DataFrame, note: str, folder: Path) -> None:
+    """The same of a table that is made, with what stands under it."""
     write_text(folder / f"{name}.md", f"{markdown(frame)}\n{note}\n")
     write_text(folder / f"{name}.tex", _latex(frame, note))
     write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    rows = frame.astype(str).map(one_line).itertuples(index=False)
+    page = rendered("table", name=name, columns=list(map(str, frame.columns)), rows=rows, note=note)
+    write_text(folder / f"{name}.html", page)
 
 
 def _latex(frame: pd.DataFrame, note: str) -> str:

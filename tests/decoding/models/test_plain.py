@@ -7,7 +7,7 @@ import pytest
 
 from branchwise.commands.prompting import resolved
 from branchwise.config import load_experiment
-from branchwise.config.catalogues import ROOT
+from branchwise.config.shipped import ROOT
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.plain import front_ids_of, plain_text
 from branchwise.prompts import PromptStyle, first_turn, single, turn
