@@ -1,6 +1,7 @@
 """A cell that is answered in shards is the cell that one job answers, byte for byte but for times."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from branchwise.cells.cell import run_cell
 from branchwise.cells.job import CellFiles, Shard
-from branchwise.cells.sharding import merge_shards
+from branchwise.cells.sharding import merge_shards, take_ready
 from branchwise.commands.jobs import job_of
 from branchwise.config import Cell, Experiment
 from branchwise.config.load import load_experiment
@@ -115,6 +116,31 @@ def test_what_is_missing_or_anothers_is_named(
     with pytest.raises(UserError, match=r"run\.json does not exist"):
         merge_shards(job_of(experiment, batch), files, [first, tmp_path / "none"], pytest.fail)
     assert not files.out.exists()
+
+
+def test_what_another_job_has_left_is_taken_if_it_is_of_these_groups(
+    experiment: Experiment, folder: Path, tmp_path: Path
+) -> None:
+    cell = Cell("small", "tiny", "batch", "tree")
+    whole = made(experiment, folder, tmp_path / "whole", cell)
+    said: list[str] = []
+    for left in ("as it is", "of other groups", "cut off"):
+        ready = made(experiment, folder, tmp_path / "ready", cell, "1/1")
+        files = CellFiles(folder / "groups.jsonl", tmp_path / left, tmp_path / "journal", ready=ready)
+        if left == "of other groups":
+            groups = tmp_path / "groups.jsonl"
+            groups.write_text((folder / "groups.jsonl").read_text().replace("lives", "dwells"))
+            files = replace(files, groups=groups)
+        elif left == "cut off":
+            (ready / "records.jsonl").write_text("{")
+        is_taken = take_ready(job_of(experiment, cell), files, said.append)
+        assert is_taken == (left == "as it is")
+        assert not ready.exists()
+        assert (tmp_path / left).exists() == is_taken
+        assert not take_ready(job_of(experiment, cell), files, said.append)
+    assert plain(tmp_path / "as it is/answers.jsonl") == plain(whole / "answers.jsonl")
+    (line,) = said
+    assert line.startswith("what another job has left is not used: ")
 
 
 @given(of=st.integers(1, 40), count=st.integers(0, 100))

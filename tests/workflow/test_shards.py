@@ -52,3 +52,36 @@ def test_a_cell_of_one_job_is_not_made_anew_in_shards(project: Path, random_mode
     done = snakemake(project, config=of_shards(project, random_model_folder, 1))
     assert done.returncode == 0, done.stdout + done.stderr
     assert planned(project, config=of_shards(project, random_model_folder, 2)) == {}
+
+
+def test_cells_that_are_answered_together_are_their_own_results(
+    project: Path, random_model_folder: Path
+) -> None:
+    """One model is loaded once for four cells, whose jobs find them answered."""
+    cells = {"datasets": ["small_g2", "own"], "strategies": ["batch", "sequential"], "decoders": ["tree"]}
+    config = trial(random_model_folder, **cells, exclude=[], timed_groups=0)
+    write_config(project, "alone.yaml", {**config, "results": "alone", "figures": "alone/figures"})
+    done = snakemake(project, config="config/alone.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    write_config(project, "together.yaml", {**config, "together": 9})
+    done = snakemake(project, "--resources", "gpu=1", config="config/together.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(results(project, "results")) == 4
+    assert results(project, "results") == results(project, "alone")
+    logs = [path.read_text() for path in (project / "logs/generate").rglob("*.log")]
+    assert any("for its job" in text for text in logs)
+    runs = [read_json(path, RunRecord) for path in (project / "results/cells").rglob("run.json")]
+    assert any(run.shards for run in runs)
+    assert not list((project / "results/shards").rglob("run.json"))
+    write_config(project, "trial.yaml", config)
+    assert planned(project) == {}
+
+
+def results(project: Path, folder: str) -> dict[str, list[dict]]:
+    """Answers by cell, without times."""
+    found = {}
+    for path in sorted((project / folder / "cells").rglob("answers.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        kept = [{k: v for k, v in row.items() if k not in ("start_s", "end_s")} for row in rows]
+        found[str(path.relative_to(project / folder))] = kept
+    return found

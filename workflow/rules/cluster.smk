@@ -21,4 +21,6 @@ def settle_status_command():
         )
         sys.exit(2)
     settings.status_command = "squeue"
-    print("sacct does not answer here: jobs' states are asked of squeue", file=sys.stderr)
+    print(
+        "sacct does not answer here: jobs' states are asked of squeue", file=sys.stderr
+    )

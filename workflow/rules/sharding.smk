@@ -44,14 +44,19 @@ def generate_inputs(wildcards):
 
 @planned
 def how_generated(wildcards):
-    """The command that makes a cell, and its own options."""
+    """The command that makes a cell, and its own options: no result depends on which it is."""
     parts = parts_of(wildcards)
     if parts:
-        return f"merge {shlex.join(parts)}"
+        return Unwatched(f"merge {shlex.join(parts)}")
     journal = f"{RESULTS}/journal/{CELL}.jsonl".format(**wildcards)
-    return (
+    words = (
         f"generate --journal {shlex.quote(journal)} {stage_options(wildcards)}".strip()
     )
+    if EXPERIMENT.together > 1:
+        # Nothing that Snakemake waits for: what is not there is answered by the job itself.
+        ready = f"{SHARDS}/{CELL}/1-of-1".format(**wildcards)
+        words = f"{words} --ready {shlex.quote(ready)}"
+    return Unwatched(words)
 
 
 def unless_merged(answering, merging):

@@ -18,7 +18,7 @@ from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.journal import Journal
 from branchwise.cells.making import Workshop, groups_of
 from branchwise.cells.serving import said_of, served_run
-from branchwise.cells.sharding import nothing_fits, write_cell, write_shard
+from branchwise.cells.sharding import nothing_fits, take_ready, write_cell, write_shard
 from branchwise.cells.totals import paraphrase_counts, totals_of
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.contract import Decoder
@@ -33,8 +33,11 @@ Progress = Callable[..., None]
 Say = Callable[[str], None]
 
 
-def run_cell(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
-    """Run one cell and write its files, run.json last; `say` hears warnings and what was resumed.
+def run_cell(
+    job: CellJob, files: CellFiles, progress: Progress, say: Say, workshop: Workshop | None = None
+) -> None:
+    """Run one cell and write its files, run.json last; `say` hears warnings and what was resumed. Its
+    models are loaded by `workshop`, if that has not loaded them already.
 
     Raises UserError for files that do not fit, and whatever loading and asking raise.
     """
@@ -42,7 +45,9 @@ def run_cell(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> No
         if waited and _is_done(job, files):
             say("the other process has finished it")
             return
-        _run(job, files, progress, say)
+        if take_ready(job, files, say):
+            return
+        _run(job, files, progress, say, workshop or Workshop())
 
 
 def _is_done(job: CellJob, files: CellFiles) -> bool:
@@ -50,7 +55,7 @@ def _is_done(job: CellJob, files: CellFiles) -> bool:
     return path.is_file() and read_json(path, RunRecord).identity == job.identity
 
 
-def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
+def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say, workshop: Workshop) -> None:
     groups, found = groups_of(job, files)
     if job.shard is not None:
         groups = job.shard.of_groups(groups)
@@ -63,7 +68,7 @@ def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say) -> None:
 
     torch.set_num_threads(job.threads)
     started = time.perf_counter()
-    runner, sources = Workshop().runner_of(job, unfit_of(found))
+    runner, sources = workshop.runner_of(job, unfit_of(found))
     load_s = time.perf_counter() - started
     for source in sources.values():
         for note in source.loaded.notes if source.is_loaded else ():

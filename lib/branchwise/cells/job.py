@@ -82,7 +82,8 @@ class CellJob:
 @dataclass(frozen=True)
 class CellFiles:
     """What a cell reads and writes: groups, its folder, its journal, and a file of each stage (see
-    `branchwise.stages`) that its strategy uses.
+    `branchwise.stages`) that its strategy uses. `ready`: a folder in which another job may have left
+    the cell answered, as its only shard.
     """
 
     groups: Path
@@ -91,6 +92,7 @@ class CellFiles:
     dependencies: Path | None = None
     paraphrases: Path | None = None
     confidence: Path | None = None
+    ready: Path | None = None
 
     def of_stage(self, stage: str) -> Path | None:
         """The file of a stage, by its name."""

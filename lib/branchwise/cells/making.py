@@ -93,9 +93,13 @@ Sources = dict[str, ModelSource]
 class Workshop:
     """Makes the runners of jobs; what several of them share (weights, a decoder) is made once."""
 
-    def __init__(self) -> None:
-        self._sources: list[ModelSource] = []
+    def __init__(self, sources: list[ModelSource] | None = None) -> None:
+        self._sources = [] if sources is None else sources
         self._decoders: list[tuple[ModelSource, DecoderSettings, Decoder]] = []
+
+    def fresh(self) -> "Workshop":
+        """Another one with these weights and decoders of its own, whose counters begin anew."""
+        return Workshop(self._sources)
 
     def runner_of(
         self, job: CellJob, unfit: Mapping[str, str] | None = None

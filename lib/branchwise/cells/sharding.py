@@ -5,6 +5,7 @@ machine differ. A shard's folder holds records.jsonl (a line a group) and run.js
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from branchwise.cells.job import CellFiles, CellJob
 from branchwise.cells.totals import totals_of
 from branchwise.data.groups_file import read_groups
 from branchwise.errors import UserError
-from branchwise.files import value_hash
+from branchwise.files import file_hash, value_hash
 from branchwise.results import (
     GroupRecord,
     RunRecord,
@@ -69,6 +70,29 @@ def merge_shards(
     for difference in _differences([one for one in runs if one.num_groups]):
         say(f"warning: {difference}")
     write_cell(files.out, job, records, run)
+
+
+def is_ready(files: CellFiles) -> bool:
+    """Whether another job has left something for the cell."""
+    return files.ready is not None and (files.ready / "run.json").is_file()
+
+
+def take_ready(job: CellJob, files: CellFiles, say: Callable[[str], None]) -> bool:
+    """Make the cell of what another job has left for it; False where that is nothing, or is not made of
+    these groups with these settings and this code. It is gone afterwards.
+    """
+    if files.ready is None or job.shard is not None or not is_ready(files):
+        return False
+    try:
+        run = read_json(files.ready / "run.json", RunRecord)
+        is_of_groups = run.data.get("groups_hash") == file_hash(files.groups)
+        if is_of_groups:
+            merge_shards(job, files, [files.ready], say)
+    except UserError as error:
+        say(f"what another job has left is not used: {error.problem}")
+        is_of_groups = False
+    shutil.rmtree(files.ready)
+    return is_of_groups
 
 
 def nothing_fits(job: CellJob, reason: str) -> UserError:

@@ -27,6 +27,7 @@ from branchwise.commands.options import (
     progress_bar,
 )
 from branchwise.config import Cell, Experiment
+from branchwise.errors import UserError
 
 if TYPE_CHECKING:
     from branchwise.cells.job import CellFiles
@@ -52,6 +53,10 @@ def generate(
         str | None,
         typer.Option(help="Answer a part of the groups, as 2/4; --out is then a folder for `merge`."),
     ] = None,
+    ready: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which another job may have left the cell answered (`together`)."),
+    ] = None,
     settings: SettingsOption = None,
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
@@ -68,8 +73,21 @@ def generate(
     check_models(experiment, [model])
     check_settings(settings, cell_settings(experiment, cell), str(cell))
     journal = journal or out.with_name(f".{out.name}.journal.jsonl")
-    files = CellFiles(groups, out, journal, dependencies, paraphrases, confidence)
-    run(experiment, cell, files, strict, shard)
+    files = CellFiles(groups, out, journal, dependencies, paraphrases, confidence, ready)
+    if not _was_ready(experiment, cell, files):
+        run(experiment, cell, files, strict, shard)
+
+
+def _was_ready(experiment: Experiment, cell: Cell, files: "CellFiles") -> bool:
+    """Whether another job has answered the cell: then it is made without torch, which takes seconds."""
+    from branchwise.cells.sharding import is_ready, take_ready
+    from branchwise.commands.jobs import job_of
+    from branchwise.locks import alone
+
+    if not is_ready(files):
+        return False
+    with alone(files.journal.with_suffix(".lock"), print_error):
+        return take_ready(job_of(experiment, cell), files, print_error)
 
 
 @command("merge")
@@ -113,10 +131,23 @@ def run(
     strict: bool = False,
     shard: str | None = None,
 ) -> None:
-    """Run one cell, or a shard of it ("2/4"), with its progress on the terminal."""
+    """Run one cell, or a shard of it ("2/4"), with its progress on the terminal; cells that are answered
+    `together` with it before that, so that what is done of them is kept whatever becomes of this job.
+    """
     from branchwise.cells.cell import run_cell
+    from branchwise.cells.making import Workshop
     from branchwise.commands.jobs import job_of
+    from branchwise.commands.together import others
 
+    workshop = Workshop()
+    for other, its_files in others(experiment, cell) if files.ready and not shard else ():
+        with progress_bar(f"{other}, for its job") as progress:
+            try:
+                job = job_of(experiment, other, strict, "1/1")
+                run_cell(job, its_files, progress, print_error, workshop.fresh())
+            except UserError as error:
+                print_error(f"{other} is left to its own job: {error}")
     label = f"{cell} {shard}" if shard else str(cell)
     with progress_bar(label) as progress:
-        run_cell(job_of(experiment, cell, strict, shard), files, progress, print_error)
+        job = job_of(experiment, cell, strict, shard)
+        run_cell(job, files, progress, print_error, workshop.fresh())

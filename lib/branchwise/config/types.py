@@ -98,6 +98,10 @@ class Roles(Record):
     )
 
 
+_SCHEDULED = {"shards", "together", "gpus", "memory_mb", "runtime_min"}
+"""What says how jobs are given out, and nothing of what they do."""
+
+
 class Experiment(Record):
     """What a config file says."""
 
@@ -142,6 +146,12 @@ class Experiment(Record):
         description="Jobs that answer a cell together, each some of its groups; what they make is "
         "merged. No answer depends on it. Cells that a server answers are left whole.",
     )
+    together: int = Field(
+        1,
+        ge=1,
+        description="Cells that a job answers while it has their model loaded: its own, and small ones "
+        "whose jobs then have nothing left to do. Each is its own result; no answer depends on it.",
+    )
     threads: int = Field(1, ge=1, description="CPU threads per cell; times depend on it.")
     gpus: int = Field(0, ge=0, description="GPUs per cell, for schedulers.")
     memory_mb: int = Field(2000, ge=100, description="Memory per cell, for schedulers.")
@@ -183,7 +193,7 @@ class Experiment(Record):
 
     def shown(self) -> dict[str, object]:
         """All that tables and figures may depend on, as JSON data: not how jobs are scheduled."""
-        return self.model_dump(mode="json", exclude={"shards", "gpus", "memory_mb", "runtime_min"})
+        return self.model_dump(mode="json", exclude=_SCHEDULED)
 
     @property
     def catalogues(self) -> Catalogues:
