@@ -97,6 +97,17 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+@contextmanager
+def told_unreadable(path: Path, remedy: str = "make it anew") -> Iterator[None]:
+    """Errors of reading a text file as UserErrors that name it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start})", remedy) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", remedy) from None
+
+
 def read_journal(path: Path) -> tuple[dict[str, Any], int]:
     """What `append_journal` wrote, by key, and how many lines could not be read (writes that were cut
     off). Nothing where there is no journal.
@@ -108,7 +119,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], int]:
             try:
                 entry = json.loads(line)
                 records[entry["key"]] = entry["record"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 num_broken += 1
     return records, num_broken
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from branchwise.data.types import AnswerType
 from branchwise.errors import UserError
-from branchwise.files import atomic_writer, value_hash, write_text
+from branchwise.files import atomic_writer, told_unreadable, value_hash, write_text
 from branchwise.records import Record
 from branchwise.stages import Before, GroupConfidence, GroupDependencies, GroupParaphrases
 from branchwise.trace import GroupTrace, Tokens
@@ -310,18 +310,24 @@ def write_json(path: Path, record: BaseModel) -> None:
 
 def read_json(path: Path, model: type[R]) -> R:
     """Read a record. Raises UserError where the file is missing, of another version, or broken."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
+    with told_unreadable(path):
+        if not path.exists():
+            raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
+        text = path.read_text(encoding="utf-8")
     try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
+        return model.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise UserError(
-            f"{path} is not a {model.__name__} of schema version {SCHEMA_VERSION}: "
-            f"{place}: {first['msg']}",
+            f"{path} is not a {model.__name__} of schema version {SCHEMA_VERSION}: {_first_of(error)}",
             "make it anew",
         ) from None
+
+
+def _first_of(error: ValidationError) -> str:
+    """The first mistake: where, and what; a name in it may be of any length."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part)[:80] for part in first["loc"])
+    return f"{place}: {first['msg'][:400]}"
 
 
 def only_folder(folder: Path, name: str) -> Path:
@@ -352,26 +358,24 @@ def read_rows(path: Path, model: type[R], about: Mapping[str, str] | None = None
     """Read what `write_rows` wrote. Raises UserError naming the first line that is not right, and where
     the first line says something else of them than `about`: then they are another's.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
-    with path.open(encoding="utf-8") as file:
+    with told_unreadable(path):
+        if not path.exists():
+            raise UserError(f"{path} does not exist", "run the stage that makes it, or `snakemake`")
+    with told_unreadable(path), path.open(encoding="utf-8") as file:
         _check_header(path, file.readline().strip(), about or {})
         for number, line in enumerate(file, start=2):
             try:
                 yield model.model_validate_json(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"])
                 raise UserError(
-                    f"{path}, line {number} is not a {model.__name__}: {place}: {first['msg']}",
-                    "make it anew",
+                    f"{path}, line {number} is not a {model.__name__}: {_first_of(error)}", "make it anew"
                 ) from None
 
 
 def _check_header(path: Path, line: str, about: Mapping[str, str]) -> None:
     try:
         header = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("schema_version") != SCHEMA_VERSION:
         raise UserError(

@@ -38,6 +38,9 @@ def load(path: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedMode
     """A model from a folder, that never stops by itself. Raises UserError where there is none."""
     if not (path / "config.json").exists():
         raise UserError(f"model folder {path} has no config.json", "check --path")
-    model = cast(Any, AutoModelForCausalLM.from_pretrained(path, dtype=dtype)).to(device).eval()
+    loaded = AutoModelForCausalLM.from_pretrained(
+        path, dtype=dtype, trust_remote_code=False, use_safetensors=True
+    )
+    model = cast(Any, loaded).to(device).eval()
     model.generation_config.eos_token_id = None
     return model

@@ -95,7 +95,7 @@ def overrides_from(settings: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {setting} has no {lacking}", "write --set KEY=VALUE")
         if key in overrides:
             raise UserError(f"--set gives {key} twice", "leave one of them")
-        overrides[key] = parsed(value, f"--set {setting}")
+        overrides[key] = parsed(value, f"--set {setting[:200]}")
     return overrides
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -44,17 +45,29 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
     if kind == "missing":
         return UserError(f"{source}: key {key} is missing{more}", "add it")
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float | dict):
-        inside = _json(given) if isinstance(given, dict) else _cut(given)
-        own = _cut(repr(given) if not isinstance(given, int) else given)
+        inside = _json(given) if isinstance(given, dict) else _masked(_cut(given))
+        own = _cut(_masked(repr(given)) if not isinstance(given, int) else given)
         return UserError(f"{source}: key {key} is {own}, not a list{more}", f"write [{inside}]")
-    remedy = _cut(first["msg"].removeprefix("Value error, "), 400)
+    remedy = _cut(_masked(first["msg"]).removeprefix("Value error, "), 400)
     return UserError(f"{source}: key {key} is {_json(given)}{more}", remedy)
 
 
+_SECRET = re.compile(
+    r"""((?:key|token|secret|password|authorization)["']?\s*:\s*["']).*?(?=["'])|(//)[^/@\s"']*(?=@)"""
+    r"""|\b()(?:sk-|hf_)[\w-]{8,}""",
+    re.IGNORECASE,
+)
+"""What may be a key in what somebody wrote: it would stand in terminals and logs."""
+
+
+def _masked(text: str) -> str:
+    return _SECRET.sub(lambda found: f"{found[1] or found[2] or ''}[key]", text)
+
+
 def _json(value: Any) -> str:
-    """A value as the user may have written it, its beginning where it is long."""
+    """A value as the user may have written it, its beginning where it is long, and no key."""
     try:
-        return _cut(json.dumps(value, default=str, ensure_ascii=False))
+        return _cut(_masked(json.dumps(value, default=str, ensure_ascii=False)))
     except (ValueError, TypeError, RecursionError):  # a key that is no text, a number beyond all digits
         return f"a {type(value).__name__}"
 

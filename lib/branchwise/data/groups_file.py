@@ -8,9 +8,11 @@ from pydantic import ValidationError
 
 from branchwise.data.types import Group
 from branchwise.errors import UserError
+from branchwise.files import told_unreadable
 from branchwise.records import Record
 
 GROUPS_SCHEMA = 2
+_ANEW = "make the file anew with `branchwise prepare`"
 
 
 class Preparation(Record):
@@ -44,38 +46,41 @@ def read_groups(path: Path, settings: str | None = None) -> list[Group]:
             "make it anew with `branchwise prepare`, or give the config that it was made by",
         )
     groups = []
-    with path.open(encoding="utf-8") as file:
+    with told_unreadable(path, _ANEW), path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
                 continue
             try:
                 groups.append(Group.model_validate_json(line))
             except ValidationError as error:
-                raise UserError(
-                    f"{path}, line {number} is not a group: {str(error).splitlines()[2].strip()}",
-                    "make the file anew with `branchwise prepare`",
-                ) from None
+                what = str(error).splitlines()[2].strip()[:400]
+                raise UserError(f"{path}, line {number} is not a group: {what}", _ANEW) from None
     if len(groups) != preparation.num_groups:
         raise UserError(
-            f"{path} has {len(groups)} of {preparation.num_groups} groups: it was cut off",
-            "make the file anew with `branchwise prepare`",
+            f"{path} has {len(groups)} of {preparation.num_groups} groups: it was cut off", _ANEW
         )
     return groups
 
 
 def read_preparation(path: Path) -> Preparation:
     """The first line of a file of groups. Raises UserError where it is not of this version."""
-    if not path.exists():
-        raise UserError(f"groups file {path} does not exist", "make it with `branchwise prepare`")
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
+    with told_unreadable(path, _ANEW):
+        if not path.exists():
+            raise UserError(f"groups file {path} does not exist", "make it with `branchwise prepare`")
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
     try:
         header: Any = json.loads(first)
-    except json.JSONDecodeError:
-        header = first[:60]
+    except (ValueError, RecursionError):
+        header = None
     if not isinstance(header, dict) or header.get("version") != GROUPS_SCHEMA:
         raise UserError(
-            f"{path} has header {header}, this version reads groups of version {GROUPS_SCHEMA}",
-            "make the file anew with `branchwise prepare`",
+            f"{path} has header {first[:60].strip()!r}, this version reads groups of version "
+            f"{GROUPS_SCHEMA}",
+            _ANEW,
         )
-    return Preparation.model_validate(header)
+    try:
+        return Preparation.model_validate(header)
+    except ValidationError as error:
+        what = str(error).splitlines()[2].strip()[:400]
+        raise UserError(f"{path} has a header that is of no file of groups: {what}", _ANEW) from None

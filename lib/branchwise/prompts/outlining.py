@@ -88,12 +88,15 @@ def _asked(group: Group, question: Question, style: PromptStyle, text: str) -> l
     return single(group, question.model_copy(update={"text": text, "options": ()}), style)
 
 
-_POINT = re.compile(r"^\s*(?:[-*•]\s*)?\d{1,3}\s*[.):：、．]\s*(.+?)\s*$", re.MULTILINE)
+# No run of white space is looked at from each of its places: a model that goes round may say nothing
+# else.
+_POINT = re.compile(r"^[^\S\n]*+(?:[-*•]\s*+)?\d{1,3}\s*+[.):：、．]\s*+(\S.*)$", re.MULTILINE)
 
 
 def points(text: str) -> list[str]:
     """The points of a numbered list, without their numbers and what is explained behind a colon."""
-    found = (re.split("[:：]", line, maxsplit=1)[0].strip(" *\"'") for line in _POINT.findall(text))
+    heads = (re.split("[:：]", line, maxsplit=1)[0].strip() for line in _POINT.findall(text))
+    found = (head.strip(" *\"'") for head in heads)
     return [title for title in found if title]
 
 

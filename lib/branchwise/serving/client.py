@@ -268,7 +268,7 @@ class Client:
             raise Fault(LOST) from error.__cause__
         try:
             content = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Fault(BROKEN) from None
         if not isinstance(content, dict):
             raise Fault(BROKEN)

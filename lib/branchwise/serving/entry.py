@@ -29,6 +29,7 @@ class ServerSettings(Record):
     )
     key_variable: str | None = Field(
         None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable that holds the key; never the key itself. Null: OPENAI_API_KEY "
         "for OpenAI's own address, none for a server on this machine; others need one.",
     )

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from branchwise.errors import UserError
 from branchwise.files import write_text
@@ -132,8 +132,8 @@ def sweep(folder: Path, end: bool = False) -> list[Path]:
     for out in sorted(folder.glob("*/*.json")):
         try:
             content = json.loads(out.read_text(encoding="utf-8"))
-            pid, machine = int(content["pid"]), content["machine"]
-        except (OSError, ValueError, KeyError, TypeError):
+            pid, machine = _pid_in(content), content["machine"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         if machine == platform.node() and (end or not _lives(pid)):
             out.unlink(missing_ok=True)
@@ -153,11 +153,21 @@ def stop(out: Path) -> None:
 def pid_of(out: Path) -> int:
     """The process id in a server's file. Raises UserError where it holds none."""
     try:
-        return int(json.loads(out.read_text(encoding="utf-8"))["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _pid_in(json.loads(out.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f"{out} is no file of a running server", "see `branchwise serve --help`"
         ) from None
+
+
+def _pid_in(content: Any) -> int:
+    """The process id that a file gives. Raises ValueError, KeyError or TypeError for what is none: 0 and 1
+    would stand for whole groups of processes when a signal is sent.
+    """
+    pid = content["pid"]
+    if isinstance(pid, bool) or not isinstance(pid, int) or not 1 < pid < 2**31:
+        raise ValueError(f"{pid!r:.40} is no process id")
+    return pid
 
 
 def _lives(pid: int) -> bool:

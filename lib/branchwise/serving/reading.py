@@ -17,6 +17,8 @@ WRONG_USAGE, OTHER_MODEL = "wrong usage", "answered as "
 
 _WHOLE = frozenset({None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "completed"})
 _CUT = frozenset({"length", "max_tokens", "model_length"})
+_MOST_TOKENS, _MOST_MS = 10**12, 1e12
+"""What a server cannot have counted or measured: numbers beyond would spoil every sum."""
 
 
 class Wanted(NamedTuple):
@@ -54,11 +56,11 @@ class Reader(NamedTuple):
         finish = choice.get("finish_reason")
         if finish == "content_filter":
             raise Fault(FILTERED, content=content)
-        if finish not in _WHOLE | _CUT:
+        if not isinstance(finish, str | None) or finish not in _WHOLE | _CUT:
             # What there is of an answer is none: the provider broke off, or wants to call a tool.
             raise Fault(f"ended by {finish}"[:60])
         text = choice.get("text") if wanted.endpoint == "completions" else _said(choice)
-        if text is None:
+        if not isinstance(text, str):
             raise Fault(SILENT, content=content)
         model = content.get("model")
         if not isinstance(model, str) or not self.is_mine(model):
@@ -192,7 +194,7 @@ def _detail(usage: dict[str, Any], details: str, name: str) -> int:
 def _count(number: Any) -> int:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _MOST_TOKENS:
         raise Fault(WRONG_USAGE)
     return number
 
@@ -215,5 +217,5 @@ def _server_s(content: dict[str, Any]) -> float | None:
     if not isinstance(timings, dict):
         return None
     parts = [timings.get(name) for name in ("prompt_ms", "predicted_ms")]
-    numbers = [part for part in parts if isinstance(part, int | float)]
+    numbers = [part for part in parts if isinstance(part, int | float) and 0 <= part < _MOST_MS]
     return sum(numbers) / 1000 if len(numbers) == len(parts) else None

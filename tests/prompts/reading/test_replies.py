@@ -196,10 +196,14 @@ def test_an_options_word_is_no_filler_for_how_it_begins() -> None:
         '{"answer":',
         "> ",
         "**",
+        "\n",
+        "\t \n",
+        " ",
     ],
 )
-def test_a_long_reply_is_read_at_once(piece: str) -> None:
-    reply = piece * (100_000 // len(piece))
+@pytest.mark.parametrize(("before", "behind"), [("", ""), ("The answer is ", "b."), ("1. a", "b")])
+def test_a_long_reply_is_read_at_once(piece: str, before: str, behind: str) -> None:
+    reply = before + piece * (100_000 // len(piece)) + behind
     for question in (ENGLISH, NUMBER, SPAN, TEXT):
         start = time.process_time()
         read_one(reply, question, "line")

@@ -60,6 +60,8 @@ class ResumesDataset(FileDataset):
         if not mark or not text.strip() or not context.strip():
             raise ValueError("the prompt has no part `Question:` after its resumes")
         golds = (found.gold_keys.strip(),)
+        if not golds[0]:
+            raise ValueError("gold_keys: an empty answer")
         question = Question(
             id=text_id(found.prompt), text=text.strip(), golds=golds, answer="text", kind="retrieval"
         )

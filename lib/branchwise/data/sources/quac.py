@@ -133,9 +133,9 @@ class QuacDataset(FileDataset):
     def _turn(self, content: Any, place: str, about: dict[str, str]) -> Iterator[Found]:
         try:
             turn = _Turn.model_validate(content)
-            golds = tuple(answer.text for answer in turn.answers)
+            golds = tuple(answer.text for answer in turn.answers if answer.text.strip())
             golds = golds or ((turn.orig_answer.text,) if turn.orig_answer else ())
-            if not golds or not turn.question.strip():
+            if not any(gold.strip() for gold in golds) or not turn.question.strip():
                 raise ValueError("an empty question, or no answer")
         except ValueError as error:
             yield BadRow(place, reason(error))

@@ -128,11 +128,14 @@ def _save(file: Path, header: Header, folder: Path) -> list[str]:
         # From a folder of its own: transformers would read the files of another model beside it.
         with quiet_report(), TemporaryDirectory() as own:
             (Path(own) / "model.gguf").symlink_to(file.resolve())
-            tokenizer = AutoTokenizer.from_pretrained(own, gguf_file="model.gguf")
+            tokenizer = AutoTokenizer.from_pretrained(
+                own, gguf_file="model.gguf", trust_remote_code=False
+            )
             # With output_loading_info it is a pair, which its type does not say.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 own,
                 gguf_file="model.gguf",
+                trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
                 # Not to be let through, but to be named: see check_complete.

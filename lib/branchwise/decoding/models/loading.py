@@ -84,6 +84,8 @@ def _read_weights(
                 config=config,
                 dtype=_dtype(entry.dtype, device, config),
                 trust_remote_code=False,
+                # Weights of any other format are a pickle.
+                use_safetensors=True,
                 output_loading_info=True,
                 # Not to be let through, but to be named: see check_complete.
                 ignore_mismatched_sizes=True,

@@ -144,7 +144,7 @@ _FIRM = re.compile(
 _SOFT = re.compile(
     r"\s*(?:选项|项)?\s*(?:的?(?:说法|描述|叙述)?(?:是|为|均|都|也|才|则|最)*)(?:正确|对(?!应|于|照|比)|符合题意|恰当|合适|属于正确)"
     r"|\s*(?:(?:is|are|was|seems?|must be|would be|should be)\s+)?"
-    r"(?:(?:clearly|therefore|definitely|both|all|also|the|a|an|thus|indeed|most|more|likely)\s+)*"
+    r"(?:(?:clearly|therefore|definitely|both|all|also|the|a|an|thus|indeed|most|more|likely)\s+){0,6}"
     r"(?:correct|right|true|supported|best|accurate|appropriate)\b(?! (?:side|hand|leg|arm|lung))"
     r"|\s+(?:fits|matches|works|holds|follows|wins|stands)(?:\s+(?:best|well|better))?\b(?! (?:the|a|an)\b)"
     r"|\s*[✓✔√✅]",

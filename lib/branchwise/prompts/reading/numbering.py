@@ -24,7 +24,7 @@ _N = rf"(?P<n>\d{{1,3}}|{'|'.join(sorted(_HAN, key=len, reverse=True))})"
 _D = r"(?P<n>\d{1,3})"
 _WORD = (
     r"(?P<word>(?:final\s+)?(?:answers?|ans|questions?|quest|problem|item|number|no|task|response|solution|part|[aq])\b"
-    r"(?:\s+(?:to|for)\s+(?:questions?|q|item|number|no))?\.?\s*(?:no\.?|number)?\s*[#(]?\s*|[AaQq](?=\d)|"
+    r"(?:\s+(?:to|for)\s+(?:questions?|q|item|number|no))?\.?\s*+(?:no\.?|number)?\s*+[#(]?\s*+|[AaQq](?=\d)|"
     r"#(?=\d)|第|(?:答案|问题|题目|回答|答|问|题|任务|小题)\s*(?:第|[(（])?\s*)"
 )
 _UNIT = r"(?:\s*(?:个?(?:小?题|问题|问|个|项任务|任务|道题)(?:的?(?:答案|回答))?))?"
@@ -56,7 +56,7 @@ _MARKER = {
 _M = r"(?:\*{1,3}|__|`|<b>|</b>)?"
 _INLINE = {
     "word": re.compile(
-        rf"{_M}(?:#+\s*)?\b(?:answer|question|ans|item|task|no|problem|[AQ])\b\.?\s?[#(]?(?P<n>\d{{1,3}})\)?(?:\s*answers?)?"
+        rf"{_M}(?:(?<!#)#+\s*)?\b(?:answer|question|ans|item|task|no|problem|[AQ])\b\.?\s?[#(]?(?P<n>\d{{1,3}})\)?(?:\s*answers?)?"
         rf"\s*{_M}\s*[.:：)=\-–]?\s*{_M}\s*|{_M}\b[AQ](?P<m>\d{{1,3}})\s*{_M}\s*[.:：)=\-–]?\s*{_M}\s*",
         re.IGNORECASE,
     ),

@@ -16,14 +16,20 @@ _CLOSES = re.compile(rf"</{_WRAPPED}>|\[/THINK\]", re.IGNORECASE)
 _EITHER = re.compile(rf"{_OPENS.pattern}|{_CLOSES.pattern}", re.IGNORECASE)
 
 
+_EMPTY = re.compile(r"\s{16,}")
+"""White space that says nothing: a model that goes round may end in thousands of line ends, and patterns
+look at every run of it from each of its places."""
+
+
 def without_thought(text: str, parts: bool = False) -> str:
-    """The reply without its thoughts, stripped.
+    """The reply without its thoughts, stripped, and with long runs of white space made short.
 
     What stands before the last closing tag is thought: a template may have opened it, so that the reply
     holds no opening tag. Where nothing follows that tag, what stands outside of tags is the answer. A
     thought that never ends leaves nothing behind its beginning. With `parts`, of a reply with many
     answers, thoughts between them are taken out where every tag has its partner.
     """
+    text = _EMPTY.sub(lambda run: "\n\n" if "\n" in run.group() else " ", text)
     outside, is_paired = _outside(text)
     closes = list(_CLOSES.finditer(text))
     if not closes or (parts and is_paired):

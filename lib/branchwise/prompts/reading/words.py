@@ -24,7 +24,7 @@ _LABEL = re.compile(
 )
 _INLINE = re.compile(rf"(?<=[.!?。！？;；,，])\s*{_LABEL.pattern[1:]}", re.IGNORECASE)
 _TRAIL = re.compile(
-    r"\s+(?:is|are|was)\s+the\s+(?:(?:correct|right|final)\s+)?answer\s*[.!]?\s*$", re.IGNORECASE
+    r"(?<!\s)\s+(?:is|are|was)\s+the\s+(?:(?:correct|right|final)\s+)?answer\s*[.!]?\s*$", re.IGNORECASE
 )
 _EXPLAINS = re.compile(
     rf"\n\s*{_MARKS}(?:explanation|reason(?:ing)?|rationale|justification|because|evidence|note|解析|解释|理由|原因|说明|依据)"
