@@ -15,6 +15,9 @@ if "experiment" not in config:
     configfile: os.path.join(workflow.basedir, "config/demo.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/sharding.smk"
