@@ -24,7 +24,8 @@ def verdict(report: dict[str, Any]) -> tuple[int, list[str]]:
     if not asked:
         return 0, ["not audited: this package index gives no advisories"]
     lines = [
-        f"{one['name']} {one['version']}: {vuln['id']}, fixed in {', '.join(vuln['fix_versions']) or 'none'}"
+        f"{one['name']} {one['version']}: {vuln['id']}, "
+        f"fixed in {', '.join(vuln['fix_versions']) or 'none'}"
         for one in asked
         for vuln in one["vulns"]
     ]

@@ -109,7 +109,7 @@ def test_shipped_names_are_of_different_folders() -> None:
 @pytest.mark.parametrize("name", ["", "A", "a/b", "..", "a" * 101, "a\n", "1a", "a b", "a-b", "é"])
 def test_names_of_experiments(name: str) -> None:
     with pytest.raises(UserError):
-        parse_experiment({"experiment": name, **dict.fromkeys(AXES.values(), ["x"])}, "here", ROOT)
+        parse_experiment({"experiment": name, **{key: ["x"] for key in AXES.values()}}, "here", ROOT)
 
 
 ids = st.one_of(

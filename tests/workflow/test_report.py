@@ -1,4 +1,4 @@
-"""`snakemake --report`, opened in a real browser without a network: all that a run made can be seen in it."""
+"""`snakemake --report`, in a real browser without a network: all that a run made can be seen in it."""
 
 import shutil
 from collections.abc import Iterator

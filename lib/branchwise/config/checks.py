@@ -77,7 +77,8 @@ def _check_folders(experiment: Experiment, catalogue: str) -> None:
         other = known.setdefault(normalize("NFC", name).casefold(), name)
         if other != name:
             raise UserError(
-                f"{where} {other!r} and {name!r} in {catalogue} differ by case alone, or not at all to the eye",
+                f"{where} {other!r} and {name!r} in {catalogue} differ by case alone, or not at all to "
+                "the eye",
                 "rename one: on some file systems both would lie in one folder",
             )
 

@@ -313,8 +313,8 @@ def _prompts(row: AnswerRow, trace: GroupTrace) -> str:
 
 
 def page_name(group_id: str) -> str:
-    """A file name for a group: safe characters, short, never the index's, and no other group's, also where
-    a file system holds capitals to be small letters.
+    """A file name for a group: safe characters, short, never the index's, and no other group's, also
+    where a file system holds capitals to be small letters.
     """
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", group_id)[:60]
     if safe != group_id or safe != safe.lower():

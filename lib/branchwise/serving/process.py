@@ -161,8 +161,8 @@ def pid_of(out: Path) -> int:
 
 
 def _pid_in(content: Any) -> int:
-    """The process id that a file gives. Raises ValueError, KeyError or TypeError for what is none: 0 and 1
-    would stand for whole groups of processes when a signal is sent.
+    """The process id that a file gives. Raises ValueError, KeyError or TypeError for what is none: 0 and
+    1 would stand for whole groups of processes when a signal is sent.
     """
     pid = content["pid"]
     if isinstance(pid, bool) or not isinstance(pid, int) or not 1 < pid < 2**31:
