@@ -25,7 +25,7 @@ rule judge:
     params:
         config=CONFIG,
         code=identity.judging_code(EXPERIMENT),
-        cell=CELL_FOLDER,
+        cell=subpath(input.answers, parent=True),
         journal=f"{RESULTS}/journal/judge/{CELL}/{{scoring}}.jsonl",
     message:
         "judging {input.answers}"
@@ -51,7 +51,7 @@ rule evaluate:
     params:
         config=CONFIG,
         code=hashing.scores_code(),
-        cell=CELL_FOLDER,
+        cell=subpath(input.answers, parent=True),
         judged=option_if_any("judged"),
     message:
         "scoring {input.answers}"

@@ -218,3 +218,75 @@ def paged_times(wildcards):
     if contest is None or not EXPERIMENT.timed_groups:
         return []
     return f"{TIMES}/{timing.times_path(EXPERIMENT, contest)}"
+
+
+def contest_of(wildcards):
+    """What is timed together in a job."""
+    decoder = None if wildcards.contest == timing.BETWEEN else wildcards.contest
+    return timing.contest_of(EXPERIMENT, wildcards.dataset, wildcards.model, decoder)
+
+
+def timed_inputs(wildcards):
+    """All that a timing job reads. One function: Snakemake takes its time for each that it calls."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    checkpoints = (f for cell in cells for f in trained_for(cell.strategy, cell.model))
+    return {
+        "groups": groups_of(wildcards),
+        "checkpoint": list(dict.fromkeys(checkpoints)),
+        **{stage: list(files.values()) for stage, files in found.items()},
+    }
+
+
+def timed_options(wildcards):
+    """The files of stages as options of the command."""
+    cells = contest_of(wildcards).cells
+    found = stage_inputs((cell.strategy for cell in cells), wildcards)
+    pairs = (
+        (s, f"{key}={f}") for s, files in found.items() for key, f in files.items()
+    )
+    return as_options(pairs)
+
+
+def timed_decoder(wildcards):
+    """The option that names the decoder; none where decoders are compared."""
+    if wildcards.contest == timing.BETWEEN:
+        return ""
+    return f"--decoder {shlex.quote(wildcards.contest)}"
+
+
+def times_code(wildcards):
+    """Hash of the code that the times depend on."""
+    return hashing.times_code(EXPERIMENT, contest_of(wildcards).cells)
+
+
+def trained_data(wildcards):
+    """The names of the data sets that a training reads."""
+    return trainings.data_of(EXPERIMENT.catalogues.trainings[wildcards.training])
+
+
+def trained_groups(wildcards):
+    """An input: the groups of these."""
+    names = trained_data(wildcards)
+    return [
+        f"{RESULTS}/groups/{name}/{identity.groups_name(EXPERIMENT, name)}.jsonl"
+        for name in names
+    ]
+
+
+def launcher(wildcards, resources):
+    """What starts a training: Python, or one process a GPU, on each of the job's machines."""
+    if EXPERIMENT.gpus <= 1 and resources.nodes <= 1:
+        return "python"
+    processes = f"torchrun --nproc-per-node {max(1, EXPERIMENT.gpus)}"
+    if resources.nodes <= 1:
+        return f"{processes} --standalone"
+    first = "$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)"
+    meet = f"--rdzv-backend c10d --rdzv-endpoint {first}:29500 --rdzv-id $SLURM_JOB_ID"
+    return f"srun --ntasks-per-node 1 {processes} --nnodes {resources.nodes} {meet}"
+
+
+def trained_options(wildcards, input):
+    """The same as options of the command."""
+    pairs = zip(trained_data(wildcards), input.groups)
+    return " ".join(f"--groups {shlex.quote(f'{name}={file}')}" for name, file in pairs)

@@ -1,35 +1,3 @@
-def trained_data(wildcards):
-    """The names of the data sets that a training reads."""
-    return trainings.data_of(EXPERIMENT.catalogues.trainings[wildcards.training])
-
-
-def trained_groups(wildcards):
-    """An input: the groups of these."""
-    names = trained_data(wildcards)
-    return [
-        f"{RESULTS}/groups/{name}/{identity.groups_name(EXPERIMENT, name)}.jsonl"
-        for name in names
-    ]
-
-
-def launcher(wildcards, resources):
-    """What starts a training: Python, or one process a GPU, on each of the job's machines."""
-    if EXPERIMENT.gpus <= 1 and resources.nodes <= 1:
-        return "python"
-    processes = f"torchrun --nproc-per-node {max(1, EXPERIMENT.gpus)}"
-    if resources.nodes <= 1:
-        return f"{processes} --standalone"
-    first = "$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)"
-    meet = f"--rdzv-backend c10d --rdzv-endpoint {first}:29500 --rdzv-id $SLURM_JOB_ID"
-    return f"srun --ntasks-per-node 1 {processes} --nnodes {resources.nodes} {meet}"
-
-
-def trained_options(wildcards, input):
-    """The same as options of the command."""
-    pairs = zip(trained_data(wildcards), input.groups)
-    return " ".join(f"--groups {shlex.quote(f'{name}={file}')}" for name, file in pairs)
-
-
 rule tiny_model:
     input:
         recipe=f"{HOME}config/tiny_model.yaml",
