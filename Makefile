@@ -111,9 +111,10 @@ test-slurm: $(STAMP) ## A grid on a real SLURM of this machine, through all that
 	@$(BIN)/pip install --quiet --retries 2 --editable '.[slurm]'
 	BRANCHWISE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/slurm
 
-audit: $(STAMP) ## Known vulnerabilities of the pinned packages, where the package index gives advisories.
-	@$(BIN)/pip install --quiet --retries 2 pip-audit==2.10.1
-	$(BIN)/python envs/audit.py
+audit: ## Known vulnerabilities of the pinned packages, where the package index gives advisories.
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/pip install --quiet --retries 2 pip-audit==2.10.1
+	.venv-audit/bin/python envs/audit.py
 
 test-latest: ## The quick tests on the newest release of everything, in .venv-latest.
 	test -x .venv-latest/bin/python || $(PYTHON) -m venv .venv-latest
@@ -171,4 +172,4 @@ snapshot: ## Put the demo's scores, run records, times and two figures into reso
 	cp figures/demo/accuracy.png figures/demo/latency_by_size.png resources/demo/
 
 clean: ## Remove the environment and everything that runs made (not what is committed).
-	rm -rf $(VENV) .venv-latest .venv-oldest .snakemake results figures logs site dist
+	rm -rf $(VENV) .venv-latest .venv-oldest .venv-audit .snakemake results figures logs site dist

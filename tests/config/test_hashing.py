@@ -149,6 +149,8 @@ CHANGES: list[tuple[str, Any, set[str]]] = [
     ("experiment", "another", set()),
     ("groups_in_flight", 3, set()),
     ("gpus", 1, set()),
+    ("shards", 3, set()),
+    ("together", 4, set()),
     ("memory_mb", 3000, set()),
     ("runtime_min", 5, set()),
     ("results", "there", set()),

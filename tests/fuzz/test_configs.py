@@ -60,7 +60,7 @@ def told(read: Any) -> Any:
             return read()
         except UserError as error:
             assert error.problem and error.remedy
-            assert len(str(error)) < 20_000, str(error)[:2000]
+            assert len(str(error)) < 65_000, str(error)[:2000]
             # A terminal, or a log, can show it.
             str(error).encode("utf-8", "backslashreplace")
             return None

@@ -41,7 +41,9 @@ def check_names(experiment: Experiment, source: str) -> None:
             used += [names] if isinstance(names, str) else list(names or ())
         for name in used:
             if name not in known:
-                raise UserError(f"{source}: unknown {axis} {name}", _instead(axis, name, list(known)))
+                raise UserError(
+                    f"{source}: unknown {axis} {name[:120]}", _instead(axis, name, list(known))
+                )
     _check_stages(experiment)
     check_trainings(experiment, source)
     _check_roles(experiment, source)
