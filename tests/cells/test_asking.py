@@ -271,7 +271,7 @@ def test_a_resumed_cell_says_so(decoder: FakeDecoder, tmp_path: Path, monkeypatc
     """A second process that had to wait finds the cell finished, or goes on."""
     files = files_of(tmp_path, GROUPS)
     with monkeypatch.context() as patch:
-        patch.setattr(cell_module, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(cell_module, "write_cell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ran(job_of(), files)
     with files.journal.open("a") as file:

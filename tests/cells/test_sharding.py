@@ -38,6 +38,8 @@ def experiment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Experime
         "decoders": ["tree", "hot"],
         "exclude": [{"strategy": "vote", "decoder": "tree"}],
         "max_new_tokens": 8,
+        # Its solved questions are computed once for all groups.
+        "style": "chat_json_shots",
         "groups_in_flight": 3,
         "define": {
             "datasets": {
@@ -96,6 +98,7 @@ def test_merged_shards_are_the_cell(
         assert plain(merged / name) == plain(whole / name)
     ours, theirs = (json.loads((place / "run.json").read_text()) for place in (merged, whole))
     assert without(ours, OF_A_JOB) == without(theirs, OF_A_JOB)
+    assert theirs["resolved"]["shared_prompt_tokens"] > 0
     assert [shard["num_groups"] for shard in ours["shards"]] == [
         len(range(n - 1, NUM_GROUPS, of)) for n in range(of, 0, -1)
     ]

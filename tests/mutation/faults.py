@@ -37,6 +37,8 @@ TESTS = {
     "cells/flight.py": "cells/test_asking.py",
     "cells/cell.py": "cells/test_asking.py",
     "cells/making.py": "cells/test_asking.py",
+    "cells/totals.py": "cells/test_asking.py",
+    "cells/sharding.py": "cells/test_sharding.py",
     "cells/timing.py": "cells/test_turns.py",
     "cells/depending.py": "cells/test_depending.py",
     "cells/found.py": "cells/test_asking.py",
@@ -184,15 +186,27 @@ FAULTS = (
     ),
     Fault(
         "a cell's passes are without its dependencies'",
-        "cells/cell.py",
+        "cells/totals.py",
         "sum(one.forward_passes for one in (*runs, *before))",
         "sum(one.forward_passes for one in runs)",
     ),
     Fault(
         "a cell's totals are without its dependencies'",
-        "cells/cell.py",
+        "cells/totals.py",
         "        totals[stage] = Tokens.total(one.tokens for one in before if one.stage == stage)\n",
         "        pass\n",
+    ),
+    Fault(
+        "shards are merged in the order in which they are given",
+        "cells/sharding.py",
+        "[found[name] for name in groups if name in found]",
+        "list(found.values())",
+    ),
+    Fault(
+        "a shard's prompts are counted as computed anew",
+        "cells/sharding.py",
+        "**totals_of([record.run for record in records], shared),",
+        "**totals_of([record.run for record in records], 0),",
     ),
     Fault(
         "data's own edges are followed where none are to be",

@@ -100,5 +100,5 @@ def test_bytes_that_are_no_text_further_on(finished: Finished) -> None:
     long = b'"warnings":["' + b"x" * 40_000 + b'\xff"]'
     path.write_bytes(path.read_bytes().replace(b'"warnings":[]', long))
     assert head_of(path, RUN)["cell"] == finished.cell()._asdict()
-    with pytest.raises(UserError, match="is no run record: not UTF-8"):
+    with pytest.raises(UserError, match="run.json is not UTF-8"):
         read_result(path, RunRecord, RUN)

@@ -71,10 +71,7 @@ def read_result(path: Path, model: type[R], kind: Kind) -> R:
     """A result file, whole. Raises UserError as `head_of` and `read_json` do."""
     if path.exists():
         head_of(path, kind)
-    try:
-        return read_json(path, model)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no {kind.name}: not UTF-8 (byte {error.start})", _ANEW) from None
+    return read_json(path, model)
 
 
 def _identity(path: Path, kind: Kind, content: Any) -> Identity:
