@@ -40,7 +40,8 @@ def test_a_run_makes_figures_and_has_then_nothing_to_do(finished: Path) -> None:
 def test_how_it_is_asked_for_does_not_matter(finished: Path, random_model_folder: Path) -> None:
     """Any --config, a second configfile or a copy of it ran everything again."""
     assert planned(finished, "--config", "gpus=0") == {}
-    assert planned(finished, "--config", "memory_mb=1500") == DRAWN
+    assert planned(finished, "--config", "memory_mb=1500") == {}
+    assert planned(finished, "--config", "groups_in_flight=3") == DRAWN
     shutil.copy(finished / "config/trial.yaml", finished / "config/copy.yaml")
     assert planned(finished, config="config/copy.yaml") == {}
     model = finished / "elsewhere"
