@@ -4,10 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 # There is a worker for each core: threads of several would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Of one commit one verdict, where that is wanted: elsewhere other examples are drawn each time.
+settings.register_profile("repeatable", derandomize=True)
+if os.environ.get("BRANCHWISE_REPEATABLE"):
+    settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
