@@ -77,7 +77,7 @@ def corrupt_checkpoint(trial: Trial, chance: random.Random) -> str:
     """A byte of a trained checkpoint, or of the one that a training goes on from, is another."""
     end = time.monotonic() + trial.lasts_s
     while True:
-        files = sorted((trial.folder / "results/trainings").rglob("*.safetensors"))
+        files = sorted((trial.folder / "results").rglob("*.safetensors"))
         if files or time.monotonic() > end:
             break
         time.sleep(0.1)
