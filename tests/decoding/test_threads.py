@@ -11,7 +11,7 @@ from branchwise.decoding.held.tree import Together, TokenTree
 from branchwise.decoding.native.library import library
 from branchwise.decoding.threads import LATEST, Threads
 from tests.architectures import BUILDERS, VOCABULARY, model_of
-from tests.decoding.attention.test_fused import step_of
+from tests.decoding.attention.test_step import step_of
 from tests.decoding.native.threads import with_threads
 
 

@@ -3,7 +3,6 @@
 `make test-slurm` brings the packages and runs this; elsewhere it skips. It takes about ten minutes.
 """
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,15 @@ from typing import Any
 import pytest
 
 from tests.slurm.cluster import Cluster, wait_for, why_not
-from tests.workflow.project import command, copy_project, environment, snakemake, trial, write_config
+from tests.workflow.project import (
+    answers,
+    command,
+    copy_project,
+    environment,
+    snakemake,
+    trial,
+    write_config,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,17 +90,6 @@ def ended(run: subprocess.Popen, project: Path) -> str:
     said = (project / "run.out").read_text()
     assert status == 0, said
     return said
-
-
-def answers(project: Path, results: str = "results") -> dict[str, list[Any]]:
-    """All answers, without times, by cell."""
-    found = {}
-    for path in sorted((project / results / "cells").rglob("answers.jsonl")):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        for row in rows:
-            row.pop("start_s", None), row.pop("end_s", None)
-        found[str(path.relative_to(project / results))] = rows
-    return found
 
 
 def test_a_cluster_answers_what_this_machine_answers(

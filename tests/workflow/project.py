@@ -1,5 +1,6 @@
 """A copy of the project with a small experiment, and Snakemake as its users call it."""
 
+import json
 import os
 import re
 import shutil
@@ -111,6 +112,16 @@ def planned(project: Path, *words: str, config: str = "config/trial.yaml") -> di
     text = done.stdout + done.stderr
     jobs = re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.M) if "Job stats" in text else []
     return {rule: int(count) for rule, count in jobs if rule != "total"}
+
+
+def answers(project: Path, results: str = "results") -> dict[str, list[Any]]:
+    """All answers of a folder of results, without times, by cell."""
+    found = {}
+    for path in sorted((project / results / "cells").rglob("answers.jsonl")):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        kept = [{k: v for k, v in row.items() if k not in ("start_s", "end_s")} for row in rows]
+        found[str(path.relative_to(project / results))] = kept
+    return found
 
 
 @contextmanager

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from branchwise.results import RunRecord, read_json
-from tests.workflow.project import DRAWN, ONE_CELL, edited, planned, snakemake, trial, write_config
+from tests.workflow.project import (
+    DRAWN,
+    ONE_CELL,
+    answers,
+    edited,
+    planned,
+    snakemake,
+    trial,
+    write_config,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +75,8 @@ def test_cells_that_are_answered_together_are_their_own_results(
     write_config(project, "together.yaml", {**config, "together": 9})
     done = snakemake(project, "--resources", "gpu=1", config="config/together.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(results(project, "results")) == 4
-    assert results(project, "results") == results(project, "alone")
+    assert len(answers(project)) == 4
+    assert answers(project) == answers(project, "alone")
     logs = [path.read_text() for path in (project / "logs/generate").rglob("*.log")]
     assert any("for its job" in text for text in logs)
     runs = [read_json(path, RunRecord) for path in (project / "results/cells").rglob("run.json")]
@@ -75,13 +84,3 @@ def test_cells_that_are_answered_together_are_their_own_results(
     assert not list((project / "results/shards").rglob("run.json"))
     write_config(project, "trial.yaml", config)
     assert planned(project) == {}
-
-
-def results(project: Path, folder: str) -> dict[str, list[dict]]:
-    """Answers by cell, without times."""
-    found = {}
-    for path in sorted((project / folder / "cells").rglob("answers.jsonl")):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        kept = [{k: v for k, v in row.items() if k not in ("start_s", "end_s")} for row in rows]
-        found[str(path.relative_to(project / folder))] = kept
-    return found

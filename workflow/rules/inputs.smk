@@ -18,8 +18,7 @@ def times_folder(wildcards):
 
 def groups_of(wildcards):
     """The file of a data set's groups."""
-    name = identity.groups_name(EXPERIMENT, wildcards.dataset)
-    return f"{RESULTS}/groups/{wildcards.dataset}/{name}.jsonl"
+    return str(identity.groups_file(EXPERIMENT, wildcards.dataset))
 
 
 def server_of(wildcards):
@@ -268,10 +267,7 @@ def trained_data(wildcards):
 def trained_groups(wildcards):
     """An input: the groups of these."""
     names = trained_data(wildcards)
-    return [
-        f"{RESULTS}/groups/{name}/{identity.groups_name(EXPERIMENT, name)}.jsonl"
-        for name in names
-    ]
+    return [str(identity.groups_file(EXPERIMENT, name)) for name in names]
 
 
 def launcher(wildcards, resources):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from branchwise.cells.job import CellFiles
 from branchwise.config import Cell, Experiment
-from branchwise.config.identity import cell_folder, groups_name
+from branchwise.config.identity import cell_folder, groups_file
 from branchwise.config.stages import needed_by
 from branchwise.config.trainings import checkpoint_folder
 from branchwise.status.traces import holder_of
@@ -32,9 +32,8 @@ def others(experiment: Experiment, cell: Cell) -> Iterator[tuple[Cell, CellFiles
         is_alike = (other.model, other.decoder) == (cell.model, cell.decoder) and other != cell
         if is_alike and needs_groups_alone(experiment, other):
             folder = cell_folder(experiment, other)
-            name = f"{groups_name(experiment, other.dataset)}.jsonl"
             files = CellFiles(
-                Path(experiment.results, "groups", other.dataset, name),
+                groups_file(experiment, other.dataset),
                 ready_folder(experiment, other),
                 Path(experiment.results, "journal", folder).with_suffix(".jsonl"),
             )

@@ -154,6 +154,11 @@ def groups_name(experiment: Experiment, dataset: str) -> str:
     return value_hash(groups_settings(experiment, dataset))
 
 
+def groups_file(experiment: Experiment, dataset: str) -> Path:
+    """The file of a data set's groups."""
+    return Path(experiment.results, "groups", dataset, f"{groups_name(experiment, dataset)}.jsonl")
+
+
 def differing(recorded: Any, wanted: Any, at: str = "") -> list[str]:
     """Places at which recorded settings are not the wanted ones, as "key (recorded, here wanted)". What
     is not known here (None where something is recorded: a model or data that is not on this machine)

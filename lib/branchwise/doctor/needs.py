@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from branchwise.config import Experiment
-from branchwise.config.identity import groups_name
+from branchwise.config.identity import groups_file
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.models.entry import ModelEntry
 from branchwise.decoding.models.gguf import located, read_header
@@ -52,7 +52,7 @@ def groups_of(experiment: Experiment) -> dict[str, Groups]:
     """The data sets that are prepared."""
     found = {}
     for name in experiment.datasets:
-        path = Path(experiment.results, "groups", name, f"{groups_name(experiment, name)}.jsonl")
+        path = groups_file(experiment, name)
         try:
             made = read_preparation(path)
         except (UserError, OSError, ValueError):

@@ -1,6 +1,6 @@
 """What of an experiment can be packed: its results, each read whole and checked; and what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -65,15 +65,21 @@ def _said(state: State, detail: str) -> dict[str, str]:
     return {"state": State.missing if state is State.done else state, "detail": detail}
 
 
-def _cell(experiment: Experiment, cell: Cell, answers: bool) -> Found:
-    """Raises FileNotFoundError where there are no scores, UserError where they are of no use."""
-    cells = Path(experiment.cells_folder)
+def _there(find: Callable[[], Path]) -> Path:
+    """A result's file. Raises FileNotFoundError where there is none."""
     try:
-        file = scores_file(experiment, cell, cells)
+        file = find()
     except NoResultError as error:
         raise FileNotFoundError from error
     if not file.is_file():
         raise FileNotFoundError(file)
+    return file
+
+
+def _cell(experiment: Experiment, cell: Cell, answers: bool) -> Found:
+    """Raises FileNotFoundError where there are no scores, UserError where they are of no use."""
+    cells = Path(experiment.cells_folder)
+    file = _there(lambda: scores_file(experiment, cell, cells))
     folder = file.parents[1]
     scores, run = read_result(file, Scores, SCORES), read_result(folder / "run.json", RunRecord, RUN)
     wanted, scoring = cell_identity(experiment, cell), scoring_identity(experiment, cell.dataset)
@@ -101,12 +107,7 @@ def _cell(experiment: Experiment, cell: Cell, answers: bool) -> Found:
 def _times(experiment: Experiment, contest: Contest) -> Found:
     """Raises FileNotFoundError where there are none, UserError where they are of no use."""
     times = Path(experiment.times_folder)
-    try:
-        file = times_file(experiment, contest, times)
-    except NoResultError as error:
-        raise FileNotFoundError from error
-    if not file.is_file():
-        raise FileNotFoundError(file)
+    file = _there(lambda: times_file(experiment, contest, times))
     record, wanted = read_result(file, TimesRecord, TIMES), times_identity(experiment, contest)
     _check_of(file, {"dataset": record.dataset, "model": record.model}, _pair(contest))
     _check_settings(file, record.identity, wanted)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from branchwise.config import Cell, Experiment
-from branchwise.config.identity import cell_identity, differing, groups_name, scoring_identity
+from branchwise.config.identity import cell_identity, differing, groups_file, scoring_identity
 from branchwise.data.groups_file import read_preparation
 from branchwise.errors import UserError
 from branchwise.files import value_hash
@@ -56,8 +56,7 @@ class CellStates:
     def num_groups(self, dataset: str) -> int | None:
         """Groups of a data set, as its file says; None where it is not there."""
         if dataset not in self._num_groups:
-            name = groups_name(self.experiment, dataset)
-            path = Path(self.experiment.results, "groups", dataset, f"{name}.jsonl")
+            path = groups_file(self.experiment, dataset)
             try:
                 self._num_groups[dataset] = read_preparation(path).num_groups
             except (UserError, OSError, ValueError):

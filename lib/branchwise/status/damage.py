@@ -2,7 +2,8 @@
 
 Every file is written whole or not at all, and ends with a line's end. What was damaged later (a full
 disk, a machine that went down, a copy that was cut off) is set aside under another name, so that it is
-made anew. Only files that something has still to read are looked at: the newer ones of a pair.
+made anew. How files end is looked at, and checkpoints are read whole; a cell's answers only where nothing
+has read them since they were written, and then their rows are counted.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from branchwise.config import Experiment
-from branchwise.config.identity import cell_folder, groups_name, scores_path
+from branchwise.config.identity import cell_folder, groups_file, scores_path
 from branchwise.config.stages import needed_by, stage_file
 from branchwise.config.timing import contests, times_path
 from branchwise.config.trainings import trained_data, training_folder, trainings_of
@@ -63,7 +64,7 @@ def damaged(experiment: Experiment) -> Iterator[Damage]:
 
 def _groups(experiment: Experiment) -> Iterator[Damage]:
     for name in dict.fromkeys((*experiment.datasets, *trained_data(experiment))):
-        path = Path(experiment.results, "groups", name, f"{groups_name(experiment, name)}.jsonl")
+        path = groups_file(experiment, name)
         if not path.is_file():
             continue
         cut = list(_cut_off(path))

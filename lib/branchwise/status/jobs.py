@@ -5,7 +5,7 @@ from pathlib import Path
 
 from branchwise.config import Experiment
 from branchwise.config.hashing import checkpoint_code
-from branchwise.config.identity import differing, groups_name
+from branchwise.config.identity import differing, groups_file
 from branchwise.config.stages import Needed, needed_by, stage_file
 from branchwise.config.timing import Contest, contests, times_identity, times_path
 from branchwise.config.trainings import trained_data, training_folder, trainings_of
@@ -26,12 +26,11 @@ def prepared(experiment: Experiment, logs: Path) -> Iterator[Row]:
     """A row a data set of groups, those that trainings read among them."""
     names = dict.fromkeys((*experiment.datasets, *trained_data(experiment)))
     for name in names:
-        place = f"{name}/{groups_name(experiment, name)}"
-        path = Path(experiment.results, "groups", f"{place}.jsonl")
+        path = groups_file(experiment, name)
         try:
             standing = Standing(State.done, f"{read_preparation(path).num_groups} groups")
         except (UserError, OSError, ValueError) as error:
-            standing = _not_there(path, logs / f"prepare/{place}.log", str(error))
+            standing = _not_there(path, logs / f"prepare/{name}/{path.stem}.log", str(error))
         yield Row("prepare", name, *standing)
 
 

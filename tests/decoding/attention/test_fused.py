@@ -18,18 +18,11 @@ from branchwise.decoding.held.tree import TokenTree
 from branchwise.decoding.native.library import library
 from branchwise.errors import UserError
 from tests.architectures import model_of
+from tests.decoding.attention.test_step import step_of
 from tests.decoding.native.threads import with_threads
 
 pytestmark = pytest.mark.skipif(isinstance(library(), str), reason=f"no library here: {library()}")
 CPU = torch.device("cpu")
-
-
-def step_of(tree: TokenTree, nodes) -> TreeStep:
-    pending = tree.pending(nodes, 10**6)
-    slots = tree.place(pending)
-    return TreeStep(
-        tree, pending, slots, torch.tensor(slots), torch.tensor(pending.positions), tree.slots.high
-    )
 
 
 def expected(step: TreeStep, query, key, value, window: int | None) -> torch.Tensor:

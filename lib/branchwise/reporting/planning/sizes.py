@@ -5,12 +5,11 @@ Counted where a file of groups is there, and where groups are made and not read;
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
 from branchwise.config import Experiment
-from branchwise.config.identity import groups_name
+from branchwise.config.identity import groups_file
 from branchwise.data.groups_file import read_groups
 from branchwise.data.sources.base import ONE_PASSAGE, FileDataset
 from branchwise.data.types import Group
@@ -48,7 +47,7 @@ def size_of(experiment: Experiment, dataset: str) -> Size:
     known = lengths()
     stated = _stated(known, dataset, entry)
     reply = stated.reply if stated else None
-    file = Path(experiment.results, "groups", dataset, f"{groups_name(experiment, dataset)}.jsonl")
+    file = groups_file(experiment, dataset)
     if file.is_file():
         per_token = known.per_token(entry.language)
         return counted(read_groups(file), per_token, "its file of groups", reply)
