@@ -221,7 +221,10 @@ def test_what_follows_the_archive_is_no_part_of_it(tmp_path: Path) -> None:
     assert "unpacks to more than it says" in refused(pack, tmp_path / "to")
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b"no tar"), gzip.compress(b"")])
+# Without a time: the workers of a run must name the same tests, whatever the second.
+@pytest.mark.parametrize(
+    "data", [b"", b"no archive", gzip.compress(b"no tar", mtime=0), gzip.compress(b"", mtime=0)]
+)
 def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
     pack = tmp_path / "a.tar.gz"
     pack.write_bytes(data)
