@@ -17,9 +17,8 @@ GOOD = json.dumps({"reasons": "r", "score": 4})
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.http.shutdown()
+    with Server() as made:
+        yield made
 
 
 def row(question: dict, answer: str, group: str = "g") -> AnswerRow:

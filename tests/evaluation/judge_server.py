@@ -1,15 +1,34 @@
 """A judge to test against: a server on this machine."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 
 from branchwise.evaluation.entries import JudgeEntry
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Writes of no mistake: standard error is the command's under test, which runs in this process."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.mistakes: list[BaseException] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        mistake = sys.exception()
+        # A client that is refused hangs up on the requests that it has under way.
+        if mistake is not None and not isinstance(mistake, ConnectionError):
+            self.mistakes.append(mistake)
+
+
 class Server:
-    """An OpenAI-compatible server that says what it is told, and notes what it is asked."""
+    """An OpenAI-compatible server that says what it is told, and notes what it is asked.
+
+    Runs inside a `with`, whose end raises the first mistake that the server made, if any.
+    """
 
     def __init__(self) -> None:
         self.replies: dict[str, list] = {}
@@ -20,7 +39,11 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                length = int(self.headers["Content-Length"])
+                sent = self.rfile.read(length)
+                if len(sent) < length:
+                    raise ConnectionError("the client hung up")
+                body = json.loads(sent)
                 server.asked.append(body)
                 refusal = server.refuses(body)
                 server.keys.add(self.headers.get("Authorization", ""))
@@ -45,8 +68,17 @@ class Server:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _Quiet(Handler)
+
+    def __enter__(self) -> Self:
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        if self.http.mistakes:
+            raise self.http.mistakes[0]
 
     def entry(self, **more) -> JudgeEntry:
         url = f"http://127.0.0.1:{self.http.server_port}/v1"

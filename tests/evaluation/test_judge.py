@@ -165,9 +165,8 @@ def test_the_prompt_is_versioned_and_marks_what_is_graded() -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.http.shutdown()
+    with Server() as made:
+        yield made
 
 
 def row(number: int, answer: str) -> AnswerRow:

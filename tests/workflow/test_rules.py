@@ -69,9 +69,8 @@ def test_dependencies_are_found_once_for_answers_and_times(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.http.shutdown()
+    with Server() as made:
+        yield made
 
 
 class _Always(dict):
