@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.evaluation.judge_server import Server
 
 from branchwise.errors import UserError
@@ -237,6 +238,9 @@ def test_keys_come_from_the_environment(
     server.replies = {"x": [(401, "")]}
     with pytest.raises(UserError, match="refused the key in OPENAI_API_KEY"):
         judge_rows([row(0, "x")], {}, server.entry(), tmp_path / "j.jsonl", nothing)
+    # The key itself, where its name belongs.
+    with pytest.raises(ValidationError):
+        JudgeEntry(model="m", key_variable="sk-very-secret")
 
 
 def error_body(message: str, param: str | None = None) -> bytes:

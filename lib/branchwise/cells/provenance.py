@@ -22,7 +22,9 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> tuple[str | None, bool | None]:
-    """The repository's commit and whether tracked files differ from it; None outside of git."""
+    """The repository's commit and whether tracked files differ from it; None where this code is tracked
+    by none (installed somewhere inside another project's, that one's commit would say nothing).
+    """
     root = Path(__file__).parent
 
     def git(*args: str) -> str | None:
@@ -34,6 +36,8 @@ def commit() -> tuple[str | None, bool | None]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
+    if git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None, None
     head = git("rev-parse", "HEAD")
     status = git("status", "--porcelain", "--untracked-files=no")
     return head, None if status is None else bool(status)
@@ -51,6 +55,8 @@ def hardware(device: torch.device | str, threads: int) -> dict[str, Any]:
     }
     if not isinstance(device, str) and device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
+        # A cell sees its own alone, see `branchwise.devices`.
+        facts["gpus"] = torch.cuda.device_count()
         facts["gpu_memory_mib"] = torch.cuda.get_device_properties(device).total_memory // 2**20
     return facts
 
@@ -65,8 +71,9 @@ def _cpu_name() -> str:
 
 
 def peak_memory_mib(device: torch.device | str) -> float:
-    """Peak of the device's memory on a GPU, of the process's resident memory elsewhere."""
+    """Peak of this process's memory on GPUs, of its resident memory elsewhere."""
     if not isinstance(device, str) and device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
+        gpus = range(torch.cuda.device_count())
+        return sum(torch.cuda.max_memory_allocated(number) for number in gpus) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -64,11 +64,16 @@ def merge_shards(
     records = [found[name] for name in groups if name in found]
     if not records:
         raise nothing_fits(job, runs[0].left_out[0].reason)
-    run = _merged(runs, records).model_copy(
-        update={"left_out": tuple(left_out[name] for name in groups if name in left_out)}
-    )
-    for difference in _differences([one for one in runs if one.num_groups]):
+    merged = _merged(runs, records)
+    differences = tuple(_differences([one for one in runs if one.num_groups]))
+    for difference in differences:
         say(f"warning: {difference}")
+    run = merged.model_copy(
+        update={
+            "warnings": (*merged.warnings, *differences),
+            "left_out": tuple(left_out[name] for name in groups if name in left_out),
+        }
+    )
     write_cell(files.out, job, records, run)
 
 
@@ -127,7 +132,7 @@ def _merged(runs: Sequence[RunRecord], records: Sequence[GroupRecord]) -> RunRec
             "kv_cache_mib": max(caches, default=None),
             "dirty": any(run.dirty for run in runs) if first.dirty is not None else None,
             "num_resumed": sum(run.num_resumed for run in runs),
-            "warnings": (*warnings, *_differences([run for run in runs if run.num_groups])),
+            "warnings": tuple(warnings),
             "shards": tuple(
                 ShardRun(
                     num_groups=run.num_groups,

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from branchwise.decoding.attention.interface import tree_attention
 from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.attention.kernels import KERNELS
+from branchwise.decoding.attention.spread import Spread
 from branchwise.decoding.attention.step import TreeStep
 from branchwise.decoding.diagnosis import first_nan
 from branchwise.decoding.held.cache import TreeCache
@@ -21,7 +22,8 @@ from branchwise.decoding.held.positions import GridRotary
 from branchwise.decoding.held.tree import Node, Pending, Together, TokenTree, is_below
 from branchwise.decoding.mixers.mixing import Mixed, Mixing
 from branchwise.decoding.mixers.modules import Columns
-from branchwise.decoding.models.usable import check_mode
+from branchwise.decoding.models.facts import devices_of
+from branchwise.decoding.models.usable import check_mode, check_on_one_device
 from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.products.heads import ProjectedHeads
 from branchwise.decoding.products.linear import LinearProducts
@@ -57,6 +59,8 @@ class ForwardPass:
     ) -> None:
         self.model = model
         mode = options.compile_mode
+        if mode is not None:
+            check_on_one_device(model, "torch.compile")
         self._call = model if mode is None else compiled(model, mode)
         self._compiles = mode is not None
         self.max_step_tokens = options.max_step_tokens
@@ -76,13 +80,15 @@ class ForwardPass:
         self._heads = ProjectedHeads(whole, self.products)
         self.threads = Threads(self.products.are_only_own and not self._compiles)
         self._seat = seat_of(model)
+        self._is_spread = len(devices_of(model)) > 1
         self.start_anew(tree)
 
     def start_anew(self, tree: TokenTree) -> None:
         """Go on with another tree, and nothing held of the old one."""
         self.tree = tree
         self.cache = TreeCache(self.max_cache_tokens, self._compiles)
-        self.kernel: Kernel = self._kernel_type(self.cache)
+        kind = self._kernel_type
+        self.kernel: Kernel = Spread(self.cache, kind) if self._is_spread else kind(self.cache)
 
     def attached(self) -> AbstractContextManager[None]:
         """The tree's attention, products and two-dimensional positions in the model, for as long
@@ -142,7 +148,9 @@ class ForwardPass:
             "position_ids": position_N[None],
             "past_key_values": self.cache,
             "use_cache": True,
-            "logits_to_keep": torch.tensor(rows, dtype=torch.long, device=device),
+            # Of several devices it is the last whose states these rows are taken of, and tensors are
+            # brought to the first.
+            "logits_to_keep": rows if self._is_spread else torch.tensor(rows, device=device).long(),
             "tree_kernel": self.kernel,
         }
         logits_RV, broken = self._logits(inputs, pending)
@@ -199,7 +207,7 @@ class ForwardPass:
         written = self.cache.last_values
         is_nan = logits_RV.isnan().any()
         if written is not None:
-            is_nan = is_nan | written.isnan().any()
+            is_nan = is_nan | written.isnan().any().to(is_nan.device)
         return logits_RV, not bool(is_nan)
 
     @property

@@ -15,6 +15,7 @@ from branchwise.decoding.attention.kernel import Kernel
 from branchwise.decoding.branches import Run
 from branchwise.decoding.engine import TreeEngine
 from branchwise.decoding.held.tree import Node, TokenTree
+from branchwise.decoding.models.usable import check_on_one_device
 from branchwise.errors import UserError
 
 
@@ -143,6 +144,7 @@ def recorded(engine: Any) -> Iterator[Recording]:
             f"masks are recorded of kernel {Dense.name}, and the decoder has kernel {engine.kernel}",
             f"give the decoder `kernel: {Dense.name}`; every kernel computes the same",
         )
+    check_on_one_device(engine.model, "a record of its masks")
     if engine.slots_in_use:
         raise UserError(
             f"the decoder holds {engine.slots_in_use} tokens that nobody has recorded",

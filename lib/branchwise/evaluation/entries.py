@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from branchwise.records import Record
-from branchwise.serving.address import key_name
+from branchwise.serving.address import VARIABLE, key_name
 
 
 class JudgeEntry(Record):
@@ -23,6 +23,7 @@ class JudgeEntry(Record):
     base_url: str = Field("https://api.openai.com/v1", description="Address of the server.")
     key_variable: str | None = Field(
         None,
+        pattern=VARIABLE,
         description="Environment variable that holds the key; never the key itself. Null: OPENAI_API_KEY "
         "for OpenAI's own address, none for others.",
     )

@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from branchwise.errors import UserError
 
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""What names of environment variables are made of: a key itself, given by mistake, is refused."""
+
 
 def is_local(base_url: str) -> bool:
     """Whether a server is on this machine, where a key is rarely wanted."""

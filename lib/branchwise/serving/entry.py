@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from branchwise.records import Record
-from branchwise.serving.address import is_local, key_name
+from branchwise.serving.address import VARIABLE, is_local, key_name
 from branchwise.serving.dialect import LimitParameter
 
 OWN = frozenset(
@@ -29,7 +29,7 @@ class ServerSettings(Record):
     )
     key_variable: str | None = Field(
         None,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        pattern=VARIABLE,
         description="Environment variable that holds the key; never the key itself. Null: OPENAI_API_KEY "
         "for OpenAI's own address, none for a server on this machine; others need one.",
     )

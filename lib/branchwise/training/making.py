@@ -16,6 +16,7 @@ from branchwise.data.passages import check_apart, passage_hash, passages_of
 from branchwise.data.types import Group
 from branchwise.decoding.models.files import folder_hash
 from branchwise.decoding.models.loading import Loaded
+from branchwise.decoding.models.usable import check_on_one_device
 from branchwise.decoding.trained.folder import (
     PASSAGES,
     RECORD,
@@ -66,6 +67,7 @@ def make_checkpoint(
     Raises UserError where training would see a held-out group, where nothing fits a row, and where the
     loss is no number any more.
     """
+    check_on_one_device(loaded.model, "training")
     # Of several processes the first speaks, and holds the folder for all.
     is_first = os.environ.get("RANK", "0") == "0"
     say = log if is_first else _silent

@@ -71,7 +71,7 @@ def test_a_plan_is_the_mask(nodes, limits, replicated: int, long: int, more: int
             if not step.tokens:
                 break
             slots_N = torch.tensor(tree.place(step))
-            check(step, slots_N, make_plan(tree, step))
+            check(step, slots_N, make_plan(step, tree.device))
         # Leaves then take a token a step: the plan grows along.
         leaves = [tree.add((node,)) for node in made if not node.num_pending]
         plan = None
@@ -80,7 +80,7 @@ def test_a_plan_is_the_mask(nodes, limits, replicated: int, long: int, more: int
                 leaf.tokens.append(0)
             step = tree.pending(leaves, 10**6)
             slots_N = torch.tensor(tree.place(step))
-            plan = make_plan(tree, step) if plan is None else plan.grown(slots_N)
+            plan = make_plan(step, tree.device) if plan is None else plan.grown(slots_N)
             check(step, slots_N, plan)
 
 
@@ -95,7 +95,7 @@ def test_one_long_row_does_not_pad_all_others(longest: int) -> None:
         node.tokens.append(0)
     step = tree.pending(nodes, 10**6)
     tree.place(step)
-    plan = make_plan(tree, step)
+    plan = make_plan(step, tree.device)
     gathered = [part for part in (*plan.own, *plan.shared) if isinstance(part, Gathered)]
     read = sum(part.keys_PK.numel() for part in gathered)
     needed = sum(int(part.seen_PRK.any(1).sum()) for part in gathered)

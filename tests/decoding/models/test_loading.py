@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from branchwise.decoding.models.entry import ModelEntry
@@ -39,6 +40,15 @@ def test_a_whole_folder_loads_without_a_note(folder: Path) -> None:
     loaded = load(folder)
     assert loaded.notes == ()
     assert not loaded.model.training
+
+
+def test_layers_are_laid_on_several_devices_or_on_one(folder: Path) -> None:
+    with pytest.raises(ValidationError, match="give one of them"):
+        ModelEntry(path=str(folder), device="cpu", device_map="auto")
+    loaded = load_model(ModelEntry(path=str(folder), device_map="auto"))
+    # Without GPUs there is one device, and nothing to say of it.
+    assert {str(parameter.device) for parameter in loaded.model.parameters()} == {"cpu"}
+    assert loaded.notes == ()
 
 
 def test_missing_weights_are_named(folder: Path) -> None:

@@ -44,7 +44,7 @@ class Cascade(Kernel):
         """The step's parts, worked out when a layer first asks."""
         assert self.step is not None, "begin() comes before every forward pass"
         if self._plan is None:
-            self._plan = make_plan(self.step.tree, self.step.pending)
+            self._plan = make_plan(self.step.pending, self.step.device)
         return self._plan
 
     @property

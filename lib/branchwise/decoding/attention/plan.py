@@ -16,7 +16,7 @@ from torch import Tensor
 
 from branchwise.decoding.attention.scores import Index
 from branchwise.decoding.held.slots import runs_of
-from branchwise.decoding.held.tree import Node, Pending, TokenTree
+from branchwise.decoding.held.tree import Node, Pending
 
 LONG_RUN = 128
 """Shared runs of keys at least this long are read in place; shorter ones are gathered."""
@@ -121,9 +121,8 @@ class _Problem(NamedTuple):
     causal: bool = False
 
 
-def make_plan(tree: TokenTree, pending: Pending) -> Plan:
-    """The plan of a step whose tokens have their slots already."""
-    device = tree.device
+def make_plan(pending: Pending, device: torch.device) -> Plan:
+    """The plan of a step whose tokens have their slots already, with its tensors on `device`."""
     blocks = blocks_of(pending)
     own: list[InPlace | Gathered] = []
     problems: list[_Problem] = []

@@ -3,8 +3,9 @@
 Shape legend: N query tokens of a step, S key slots in use.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from branchwise.decoding.held.tree import Node, Pending, TokenTree
@@ -41,7 +42,7 @@ class TreeStep:
 
     def mask(self, window: int | None) -> Tensor:
         """Which slots each token sees, bool (N, S), narrowed to the window if there is one."""
-        mask = self.tree.mask(self.slots_N)
+        mask = self.tree.mask(self.slots_N.to(self.tree.device)).to(self.device)
         if window is not None:
             mask &= self.position_N[:, None] - self.slot_positions < window
         return mask
@@ -49,7 +50,18 @@ class TreeStep:
     @property
     def slot_positions(self) -> Tensor:
         """Logical position of the token in each slot in use, int64 (S,)."""
-        return self.tree.position_S[: self.num_slots]
+        return self.tree.position_S[: self.num_slots].to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are: the tree's, or that of the layers it is `on`."""
+        return self.slots_N.device
+
+    def on(self, device: torch.device) -> "TreeStep":
+        """The same step for layers on another device than the tree's."""
+        if device == self.device:
+            return self
+        return replace(self, slots_N=self.slots_N.to(device), position_N=self.position_N.to(device))
 
 
 class Following:

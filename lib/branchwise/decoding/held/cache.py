@@ -37,7 +37,7 @@ class TreeCache(Cache):
         # Keys and values (1, H, S, D), head by head: read in place, a head's keys follow each other.
         self._buffers: dict[int, tuple[Tensor, Tensor]] = {}
         self._capacity = capacity
-        self._slots: slice | Tensor | None = None
+        self._slots: slice | dict[torch.device, Tensor] | None = None
         self._used = 0
         self._written: Written | None = None
         self.last_values: Tensor | None = None
@@ -51,7 +51,7 @@ class TreeCache(Cache):
         """
         first = slots[0]
         consecutive = slots == list(range(first, first + len(slots)))
-        self._slots = slice(first, first + len(slots)) if consecutive else slots_N
+        self._slots = slice(first, first + len(slots)) if consecutive else {slots_N.device: slots_N}
         self._used = used
 
     def update(
@@ -60,17 +60,26 @@ class TreeCache(Cache):
         """Write keys and values (1, H, N, D) to their slots; returns both up to the last slot in
         use, (1, H, S, D), as views.
         """
-        assert self._slots is not None, "aim() comes before every forward pass"
-        used = self._used
+        used, slots = self._used, self._slots_on(key_states.device)
         had = self._buffers.get(layer_idx)
         if had is None or had[0].shape[2] < used:
             had = self._grown(layer_idx, key_states, value_states)
         keys, values = had
-        keys[:, :, self._slots] = key_states
-        values[:, :, self._slots] = value_states
+        keys[:, :, slots] = key_states
+        values[:, :, slots] = value_states
         self.last_values = value_states
         self._written = Written(layer_idx, keys.narrow(2, 0, used), values.narrow(2, 0, used))
         return self._written.keys, self._written.values
+
+    def _slots_on(self, device: torch.device) -> slice | Tensor:
+        """The slots that were aimed at, for a layer on this device."""
+        slots = self._slots
+        assert slots is not None, "aim() comes before every forward pass"
+        if isinstance(slots, slice):
+            return slots
+        if device not in slots:
+            slots[device] = next(iter(slots.values())).to(device)
+        return slots[device]
 
     def written_as(self, keys: Tensor, values: Tensor) -> Written | None:
         """The layer whose keys and values these are, as `update` has just given them back; None for
@@ -99,7 +108,7 @@ class TreeCache(Cache):
     def move(self, old_U: Tensor) -> None:
         """Bring the tokens of these slots, int64, to the first slots, in this order."""
         for tensor in self._tensors:
-            tensor[:, :, : len(old_U)] = tensor[:, :, old_U]
+            tensor[:, :, : len(old_U)] = tensor[:, :, old_U.to(tensor.device)]
 
     def clear_nan(self) -> None:
         """Zero what is not a number: under a mask it would still spoil what sees it (0 x NaN)."""

@@ -71,7 +71,7 @@ class GridRotary:
             if x_N is None or (not bool(x_N.any()) and self.grid.combine == "add"):
                 return cos, sin
             base = position_ids if self.grid.combine == "add" else torch.zeros_like(position_ids)
-            cos_x, sin_x = plain(hidden, base + x_N, *args, **kwargs)
+            cos_x, sin_x = plain(hidden, base + x_N.to(base.device), *args, **kwargs)
             # Both halves of the table hold the same channels, once for each half of a head.
             num_channels = cos.shape[-1] // 2
             takes_x = torch.zeros(num_channels, dtype=torch.bool, device=cos.device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from branchwise.decoding.mixers.modules import Columns, Mixer
+from branchwise.decoding.models.usable import check_on_one_device
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Mixing:
     """
 
     def __init__(self, model: PreTrainedModel, entry: "MixerEntry") -> None:
+        check_on_one_device(model, "mixing")
         self.entry = entry
         self.model = model
         width = model.config.get_text_config().hidden_size

@@ -46,6 +46,11 @@ class ModelEntry(Record):
         "auto", description="auto: float32 on a CPU, else what the checkpoint was saved in."
     )
     device: str = Field("auto", description="auto: cuda, then mps, then cpu; or a torch device.")
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = Field(
+        None,
+        description="For a model larger than one GPU: how accelerate lays its layers on all GPUs that a "
+        "cell has (`gpus` of the experiment), in place of `device`.",
+    )
     thinking: bool = Field(
         False,
         description="Whether the model may think before it answers (`enable_thinking` of its chat "
@@ -76,6 +81,8 @@ class ModelEntry(Record):
             raise ValueError("package says where a GGUF file lies: name the file with gguf")
         if self.revision is not None and self.hub is None:
             raise ValueError("revision belongs to hub: give hub, or leave it out")
+        if self.device_map is not None and self.device != "auto":
+            raise ValueError("device_map lays the layers on all GPUs, device on one: give one of them")
         if self.gguf is not None and places and not _is_inside(self.gguf):
             raise ValueError("beside package or hub, gguf is the name of a file in there")
         return self

@@ -49,6 +49,11 @@ def heads_of(model: PreTrainedModel) -> Heads:
     return Heads(query, key_value, getattr(config, "head_dim", None) or config.hidden_size // query)
 
 
+def devices_of(model: PreTrainedModel) -> list[torch.device]:
+    """The devices that a model's parameters lie on, in the order of its layers."""
+    return list(dict.fromkeys(parameter.device for parameter in model.parameters()))
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until a device has done what it was given (a GPU works on by itself)."""
     if device.type == "cuda":

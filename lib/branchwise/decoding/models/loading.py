@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from branchwise.decoding.mixers.mixing import Mixing
 from branchwise.decoding.models.chat import ChatTokenizer
 from branchwise.decoding.models.entry import ModelEntry
+from branchwise.decoding.models.facts import devices_of
 from branchwise.decoding.models.places import place_of
 from branchwise.decoding.models.usable import check_usable
 from branchwise.decoding.models.weights import check_complete, quiet_report, reason_of
@@ -66,7 +67,8 @@ def load_model(entry: ModelEntry) -> Loaded:
     _check_quantization(model, folder)
     _check_vocabulary(model, chat, folder)
     notes = (*place.notes, *notes, *chat.notes)
-    return Loaded(_placed(model, device, folder), chat, folder, notes, place.origin)
+    model = _placed(model, device, folder)
+    return Loaded(model, chat, folder, (*notes, *_lies(model)), place.origin)
 
 
 def _read_weights(
@@ -83,6 +85,7 @@ def _read_weights(
                 folder,
                 config=config,
                 dtype=_dtype(entry.dtype, device, config),
+                device_map=entry.device_map,
                 trust_remote_code=False,
                 # Weights of any other format are a pickle.
                 use_safetensors=True,
@@ -151,7 +154,8 @@ def _check_vocabulary(model: PreTrainedModel, chat: ChatTokenizer, folder: Path)
 def _placed(model: PreTrainedModel, device: torch.device, folder: Path) -> PreTrainedModel:
     """The model on its device. Raises UserError where weights are not in memory, or do not fit there."""
     check_usable(model)
-    if not getattr(model, "is_quantized", False):  # quantised weights lie where they were made
+    is_laid = len(devices_of(model)) > 1
+    if not is_laid and not getattr(model, "is_quantized", False):  # those lie where they were made
         try:
             # Wrapped by transformers, `to` has lost the type of a method.
             model = cast(Any, model).to(device)
@@ -161,6 +165,14 @@ def _placed(model: PreTrainedModel, device: torch.device, folder: Path) -> PreTr
                 "set `device: cpu`, a smaller `dtype`, or take a smaller model",
             ) from error
     return model.eval()
+
+
+def _lies(model: PreTrainedModel) -> tuple[str, ...]:
+    """A sentence on a model that lies on several devices."""
+    devices = [str(device) for device in devices_of(model)]
+    if len(devices) == 1:
+        return ()
+    return (f"the model's layers lie on {len(devices)} devices, one after another: {', '.join(devices)}",)
 
 
 def _dtype(given: str, device: torch.device, config: object) -> torch.dtype:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
+from branchwise.decoding.models.facts import devices_of
 from branchwise.errors import UserError
 
 
@@ -24,9 +25,19 @@ def check_usable(model: PreTrainedModel) -> None:
     if away or _is_offloaded(model):
         raise UserError(
             f"parameters are not in memory (offloaded): {', '.join(away[:3]) or 'see hf_device_map'}",
-            "load the model onto one device, without offloading",
+            "load it onto one device; or onto several (`device_map`, with as many `gpus` as it needs)",
         )
     check_mode(model)
+
+
+def check_on_one_device(model: PreTrainedModel, what: str) -> None:
+    """Raises UserError where a model lies on several devices, on which `what` cannot be had."""
+    devices = devices_of(model)
+    if len(devices) > 1:
+        raise UserError(
+            f"{what} cannot be had of a model on several devices ({', '.join(map(str, devices))})",
+            "leave `device_map` out of the model's entry, and take a device that holds all of it",
+        )
 
 
 def check_mode(model: nn.Module) -> None:
