@@ -57,10 +57,14 @@ def empty(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(*words: str, cwd: Path, **variables: str) -> str:
     """What a command prints; it must end well. Nothing leads it to the repository."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(words, cwd=cwd, env=environment | variables, capture_output=True, text=True)
+    done = _ended(*words, cwd=cwd, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def _ended(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(words, cwd=cwd, env=environment | variables, capture_output=True, text=True)
 
 
 def _names(wheel: Path) -> set[str]:
@@ -184,8 +188,6 @@ print(kept("resources/studies/coverage.csv"), shipped("config/demo.yaml").is_fil
     words = _run(str(empty / "bin/python"), "-c", code, cwd=tmp_path).split()
     assert words[:2] == ["coverage.csv", "True"]
     assert words[2].startswith(str(empty))
-    done = subprocess.run(
-        [str(empty / "bin/branchwise"), "document"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = _ended(str(empty / "bin/branchwise"), "document", cwd=tmp_path)
     assert done.returncode == 2
     assert "name the repository with --root" in done.stderr

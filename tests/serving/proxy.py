@@ -12,6 +12,8 @@ from typing import Any
 
 Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Path and body of a request -> body of the reply."""
+Fate = Callable[[int, Mapping[str, Any]], str | None]
+"""Number (from 0, by arrival) and body of a request -> the name of a fault; None: it is answered."""
 
 
 def echo(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -33,13 +35,12 @@ def echo(path: str, body: dict[str, Any]) -> dict[str, Any]:
 class Proxy:
     """Answers by `answer`, after `latency_s`; of every request `faults` may say another fate.
 
-    `faults` gives the name of a fault for the number of a request (from 0), or None. `log` has every
-    request's body in order of arrival, `counts` what became of them; `most_at_once` were under way
-    together.
+    `log` has every request's body in order of arrival, `counts` what became of them; `most_at_once` were
+    under way together.
     """
 
     answer: Answer = echo
-    faults: Callable[[int], str | None] = lambda number: None
+    faults: Fate = lambda number, body: None
     latency_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -94,7 +95,7 @@ class Proxy:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await asyncio.sleep(self.latency_s)
-            fault = self.faults(number)
+            fault = self.faults(number, body)
             self.counts[fault or "answered"] += 1
             return await self._fate(fault, path, body, writer)
         finally:
@@ -174,7 +175,17 @@ KINDS = [
 """All faults that a proxy can make of a request."""
 
 
-def some(share: float, seed: int = 0) -> Callable[[int], str | None]:
-    """So many of all requests go wrong, in all ways alike."""
-    drawn = random.Random(seed)
-    return lambda number: drawn.choice(KINDS) if drawn.random() < share else None
+def some(share: float, seed: int = 0) -> Fate:
+    """So many of all attempts go wrong, in all ways alike. What becomes of a request's attempts is the
+    same in whatever order requests arrive: else one would now and then be filtered too often to be
+    answered.
+    """
+    attempts: Counter[str] = Counter()
+
+    def fate(number: int, body: Mapping[str, Any]) -> str | None:
+        asked = json.dumps(body, sort_keys=True)
+        attempts[asked] += 1
+        drawn = random.Random(f"{seed}/{asked}/{attempts[asked]}")
+        return drawn.choice(KINDS) if drawn.random() < share else None
+
+    return fate

@@ -153,7 +153,7 @@ def test_errors_by_what_they_say(status: int, body: Any, kind: type) -> None:
 
 
 def test_a_prompt_that_is_refused_is_an_empty_answer_at_once() -> None:
-    with Proxy(faults=lambda number: "flagged" if number == 1 else None) as proxy:
+    with Proxy(faults=lambda number, _: "flagged" if number == 1 else None) as proxy:
         made = ask_all(decoder_of(proxy, model=PRICED), questions(3))
     assert sorted(one.text for one in made) in (["", "n0", "n2"], ["", "n0", "n1"])
     assert len(proxy.log) == 3
@@ -230,7 +230,7 @@ def test_what_is_under_way_is_waited_for_before_a_cost_limit_ends_a_run() -> Non
 
 def test_after_an_error_what_was_sent_comes_home_and_is_kept(tmp_path: Path) -> None:
     replies = tmp_path / "replies.jsonl"
-    with Proxy(faults=lambda number: "401" if number == 10 else None, latency_s=0.3) as proxy:
+    with Proxy(faults=lambda number, _: "401" if number == 10 else None, latency_s=0.3) as proxy:
         decoder = decoder_of(proxy, replies, concurrency=8)
         with pytest.raises(UserError, match="without a key"):
             ask_all(decoder, questions(40))
@@ -263,7 +263,7 @@ def test_one_that_stops_waiting_stops_nobody_else() -> None:
 
 
 def test_a_run_takes_no_longer_than_it_may_however_long_a_server_wants_to_be_left_alone() -> None:
-    with Proxy(faults=lambda number: "429", headers={"retry-after": "600"}) as proxy:
+    with Proxy(faults=lambda number, _: "429", headers={"retry-after": "600"}) as proxy:
         decoder = decoder_of(proxy, run_timeout_s=1)
         time.sleep(1.1)  # what comes before the run does not count
         began = time.monotonic()
@@ -274,7 +274,7 @@ def test_a_run_takes_no_longer_than_it_may_however_long_a_server_wants_to_be_lef
 
 def test_rates_are_kept_to_after_a_wait_too() -> None:
     with Proxy(
-        faults=lambda number: "429" if number == 1 else None, headers={"retry-after": "1"}
+        faults=lambda number, _: "429" if number == 1 else None, headers={"retry-after": "1"}
     ) as proxy:
         ask_all(decoder_of(proxy, requests_per_minute=300), questions(5))
     spans = [later - sooner for sooner, later in zip(proxy.sent_s, proxy.sent_s[1:], strict=False)]
@@ -284,7 +284,7 @@ def test_rates_are_kept_to_after_a_wait_too() -> None:
 @pytest.mark.parametrize("status", ["429", "500"])
 def test_a_wait_is_as_long_as_the_server_says_whatever_the_status(status: str) -> None:
     with Proxy(
-        faults=lambda number: status if number == 0 else None, headers={"retry-after": "1"}
+        faults=lambda number, _: status if number == 0 else None, headers={"retry-after": "1"}
     ) as proxy:
         ask_all(decoder_of(proxy, max_wait_s=0.1), ["Who is it"])
     assert proxy.sent_s[1] - proxy.sent_s[0] >= 0.9
