@@ -97,7 +97,7 @@ else
 endif
 
 test: $(STAMP) ## Install and run the tests.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: $(STAMP) ## 10,000 hostile config files, data rows, result files and replies each (CASES=), one kind after another.
 	BRANCHWISE_FUZZ=$(CASES) nice -n 5 $(BIN)/python -m pytest -n 0 tests/fuzz --durations 10

@@ -34,7 +34,7 @@ def main() -> int:
         print("no small disk can be mounted here: `disk full` is left out", flush=True)
         names.remove("disk full")
     began = time.monotonic()
-    whole = Trial(folder / "undisturbed", 600)
+    whole = Trial.of_grid(folder / "undisturbed", 600)
     whole.run = whole.start()
     if whole.wait() != 0:
         print((whole.folder / "runs.out").read_text())
@@ -64,7 +64,7 @@ def disturb(
     folder: Path, number: int, name: str, chance: random.Random, lasts_s: float, wanted: dict
 ) -> dict[str, object]:
     """One run with a fault, and the plain command after it."""
-    trial = Trial(folder, lasts_s)
+    trial = Trial.of_grid(folder, lasts_s)
     results = folder / "results"
     if name == "disk full":
         results.mkdir()

@@ -1,10 +1,10 @@
-"""A copy of the project in which the grid is run, and what a run left behind."""
+"""A copy of the project in which a grid is run, and what a run left behind."""
 
 import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -31,22 +31,27 @@ OTHERWISE = {
 
 
 class Trial:
-    """One run of the grid. `lasts_s` is about how long an undisturbed one takes."""
+    """Runs of a config in a copy of the project. `lasts_s` is about how long an undisturbed one takes."""
 
-    def __init__(self, folder: Path, lasts_s: float) -> None:
-        self.folder, self.lasts_s = folder, lasts_s
+    def __init__(self, folder: Path, lasts_s: float, config: str = CONFIG) -> None:
+        self.folder, self.lasts_s, self.config = folder, lasts_s, config
+        self._log = (folder / "runs.out").open("ab")
+        self.run: subprocess.Popen
+
+    @classmethod
+    def of_grid(cls, folder: Path, lasts_s: float) -> Self:
+        """Of the grid in a new copy."""
         folder.mkdir()
         copy_project(ROOT, folder)
         grid = yaml.safe_load((Path(__file__).parent / "grid.yaml").read_text())
         grid["define"]["models"] = {"tiny": {"path": str(ROOT / "resources/models/tiny")}}
         (folder / CONFIG).write_text(yaml.safe_dump(grid), encoding="utf-8")
-        self._log = (folder / "runs.out").open("ab")
-        self.run: subprocess.Popen
+        return cls(folder, lasts_s)
 
     def start(self) -> subprocess.Popen:
         """Begin a run, as the leader of a group of processes."""
         return subprocess.Popen(
-            ["snakemake", "--cores", "2", "--configfile", CONFIG],
+            ["snakemake", "--cores", "2", "--configfile", self.config],
             cwd=self.folder,
             stdout=self._log,
             stderr=self._log,
@@ -60,11 +65,11 @@ class Trial:
 
     def again(self) -> subprocess.CompletedProcess:
         """The plain command, once more."""
-        return snakemake(self.folder, config=CONFIG)
+        return snakemake(self.folder, config=self.config)
 
     def planned(self) -> dict[str, int]:
         """What the plain command would still do."""
-        return planned(self.folder, config=CONFIG)
+        return planned(self.folder, config=self.config)
 
     def processes(self) -> dict[int, str]:
         """Processes that work in this folder, and their command lines."""

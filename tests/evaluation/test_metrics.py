@@ -190,6 +190,10 @@ def test_overlap_of_english_and_chinese() -> None:
     # Error 17: BLEU on characters for every language.
     same = overlap_scores("the cat sat on the mat", ["the cat sat on the mat"])
     assert all(same[k] == pytest.approx(1.0) for k in ("bleu4", "rouge1", "rouge2", "rouge_l"))
+    # A share is no more than all of it, not by the last bit of a float either.
+    words = "the cat sat on the mat and looked at the dog".split()
+    texts = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    assert max(overlap_scores(text, [text])["bleu4"] for text in texts) == 1.0
     # Bags overlap fully, bigrams and order do not.
     mixed = overlap_scores("mat the on sat cat the", ["the cat sat on the mat"])
     assert mixed["rouge1"] == pytest.approx(1.0)

@@ -115,6 +115,7 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None
 
 
 def test_requests_are_under_way_together_within_1_3_of_the_ideal(tmp_path: Path) -> None:
+    # Error 22: serial API calls reported as parallel.
     with Proxy(latency_s=0.2) as proxy:
         decoder = decoder_of(proxy, tmp_path / "replies.jsonl", concurrency=32, request_timeout_s=30)
         ask_all(decoder, questions(32), group="warm")

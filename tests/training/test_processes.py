@@ -40,7 +40,7 @@ def test_two_processes_learn_what_one_does(
     """Must hold: losses are summed and divided by the number of tokens of all processes, so that two
     with a row each are one with both. The first half of the steps here is one process's alone.
     """
-    # Error 6: processes whose gradients are not put together.
+    # Error 6: gradients not averaged over processes.
     if name == "mixer":
         with pytest.raises(KeyboardInterrupt):
             trained(random_model_folder, recipe(name), tmp_path / "two", stop_at=6)

@@ -311,11 +311,3 @@ def test_a_living_run_keeps_its_locks(finished: Path) -> None:
     assert other.stdout.strip() == "0", other.stderr
     held.close()
     lock.unlink()
-
-
-def test_formatting_and_lint(root: Path) -> None:
-    binaries = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"}
-    for words in (["snakefmt", "--check", "Snakefile", "workflow"], ["snakemake", "--lint"]):
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stdout + done.stderr

@@ -19,7 +19,7 @@ from branchwise.locks import join_runs
 from branchwise.reporting import figures_of, tables_of
 from branchwise.reporting.cells import scores_file, times_file
 from branchwise.serving import process
-from branchwise.status import damage
+from branchwise.status import clock, damage
 from branchwise.stages import STAGES as KINDS_OF_STAGES
 
 # Relative where possible: commands that a reader sees are short.
@@ -147,6 +147,11 @@ if workflow.is_main_process:
     if num_stale:
         print("locks of a killed run were removed", file=sys.stderr)
     if not EXPERIMENT.cached:
+        if num_later := clock.brought_back(EXPERIMENT):
+            print(
+                f"{num_later} results are of the future (was the clock set back?): they count as made now",
+                file=sys.stderr,
+            )
         for path, reason in damage.set_aside(EXPERIMENT):
             print(
                 f"{path} is damaged ({reason}): set aside as {path.name}{damage.ASIDE}, to be made anew",

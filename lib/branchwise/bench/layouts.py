@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedModel
 
 from branchwise.decoding.completing import CompletingEngine
+from branchwise.decoding.models.facts import cache_name
 from branchwise.decoding.options import Kernel, Products
 from branchwise.decoding.requests import Request, Rules
 from branchwise.errors import UserError
@@ -60,8 +61,9 @@ class Layout(ABC):
         return [list(row) for row in zip(*self.tokens, strict=True)]
 
 
-def _last(model: PreTrainedModel, **inputs) -> Tensor:
-    """The most likely next token of each row, int64 (B,)."""
+def _last(model: PreTrainedModel, cache: Cache, **inputs) -> Tensor:
+    """The most likely next token of each row, int64 (B,), with `cache` that grows by the inputs."""
+    inputs[cache_name(type(model))] = cache
     return model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
 
 
@@ -76,7 +78,7 @@ class Sequential(Layout):
         shared = None
         if self.reuse:
             shared = DynamicCache(config=self.model.config)
-            self.model(self.prefix_P[None], past_key_values=shared, use_cache=True, logits_to_keep=1)
+            _last(self.model, shared, input_ids=self.prefix_P[None])
         for question in self.questions_BQ:
             cache = DynamicCache(config=self.model.config)
             prompt = question
@@ -86,7 +88,7 @@ class Sequential(Layout):
                 layers: list[Any] = shared.layers
                 for layer, kept in enumerate(layers):
                     cache.update(kept.keys, kept.values, layer)
-            firsts.append(_last(self.model, input_ids=prompt[None], past_key_values=cache))
+            firsts.append(_last(self.model, cache, input_ids=prompt[None]))
             self.caches.append(cache)
         self.next_B = torch.cat(firsts)
         self._note(self.next_B)
@@ -95,7 +97,7 @@ class Sequential(Layout):
         rows = []
         for index, cache in enumerate(self.caches):
             ids = self.next_B[index].view(1, 1)
-            rows.append(_last(self.model, input_ids=ids, past_key_values=cache))
+            rows.append(_last(self.model, cache, input_ids=ids))
         self.next_B = torch.cat(rows)
         self._note(self.next_B)
 
@@ -122,18 +124,13 @@ class PaddedBatch(Layout):
         self.cache = DynamicCache(config=self.model.config)
         # An explicit mask, as a padded batch has one.
         self.mask = torch.ones_like(prompts)
-        self.next_B = _last(
-            self.model, input_ids=prompts, attention_mask=self.mask, past_key_values=self.cache
-        )
+        self.next_B = _last(self.model, self.cache, input_ids=prompts, attention_mask=self.mask)
         self._note(self.next_B)
 
     def advance(self) -> None:
         self.mask = torch.cat([self.mask, self.mask[:, :1]], dim=1)
         self.next_B = _last(
-            self.model,
-            input_ids=self.next_B[:, None],
-            attention_mask=self.mask,
-            past_key_values=self.cache,
+            self.model, self.cache, input_ids=self.next_B[:, None], attention_mask=self.mask
         )
         self._note(self.next_B)
 
@@ -149,16 +146,11 @@ class ExpandedBatch(PaddedBatch):
     def prefill(self) -> None:
         count = len(self.questions_BQ)
         self.cache = DynamicCache(config=self.model.config)
-        self.model(self.prefix_P[None], past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        _last(self.model, self.cache, input_ids=self.prefix_P[None])
         self.cache.batch_repeat_interleave(count)
         width = len(self.prefix_P) + self.questions_BQ.shape[1]
         self.mask = torch.ones(count, width, dtype=torch.long, device=self.prefix_P.device)
-        self.next_B = _last(
-            self.model,
-            input_ids=self.questions_BQ,
-            attention_mask=self.mask,
-            past_key_values=self.cache,
-        )
+        self.next_B = _last(self.model, self.cache, input_ids=self.questions_BQ, attention_mask=self.mask)
         self._note(self.next_B)
 
 
@@ -225,7 +217,7 @@ class PackedSequence(Layout):
     def prefill(self) -> None:
         count, width = self.questions_BQ.shape
         self.cache = DynamicCache()
-        self.model(self.prefix_P[None], past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        _last(self.model, self.cache, input_ids=self.prefix_P[None])
         device = self.prefix_P.device
         self.owner = torch.full((len(self.prefix_P),), -1, device=device)
         self.position = len(self.prefix_P) + width
@@ -242,7 +234,7 @@ class PackedSequence(Layout):
         mask = mine & (written <= written[begin:, None])
         logits = self.model(
             ids,
-            past_key_values=self.cache,
+            **{cache_name(type(self.model)): self.cache},
             attention_mask=mask[None, None],
             position_ids=positions[None],
             use_cache=True,

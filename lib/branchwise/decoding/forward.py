@@ -22,7 +22,7 @@ from branchwise.decoding.held.positions import GridRotary
 from branchwise.decoding.held.tree import Node, Pending, Together, TokenTree, is_below
 from branchwise.decoding.mixers.mixing import Mixed, Mixing
 from branchwise.decoding.mixers.modules import Columns
-from branchwise.decoding.models.facts import devices_of
+from branchwise.decoding.models.facts import cache_name, devices_of
 from branchwise.decoding.models.usable import check_mode, check_on_one_device
 from branchwise.decoding.options import TreeOptions
 from branchwise.decoding.products.heads import ProjectedHeads
@@ -146,7 +146,7 @@ class ForwardPass:
         inputs = {
             "input_ids": torch.tensor([pending.tokens], device=device),
             "position_ids": position_N[None],
-            "past_key_values": self.cache,
+            cache_name(type(self.model)): self.cache,
             "use_cache": True,
             # Of several devices it is the last whose states these rows are taken of, and tensors are
             # brought to the first.

@@ -43,7 +43,7 @@ def test_afterwards_it_is_what_it_was(
     name: str, random_model_folder: Path, checkpoints: dict[str, Path]
 ) -> None:
     """Must hold: after a trained strategy's context the base model's logits are bit-identical."""
-    # Error 2: state that leaks from one strategy into the next.
+    # Error 2: adapters leak from one strategy into the next.
     loaded = model(random_model_folder)
     before = logits(loaded)
     parameters = dict(loaded.model.named_parameters(remove_duplicate=False))

@@ -10,6 +10,7 @@ from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 
 from branchwise.bench.peers.base import Answers, Prompts, System, begins_alike
 from branchwise.bench.peers.loading import exactly, loaded
+from branchwise.decoding.models.facts import cache_name
 
 
 class CachedPrefix(System):
@@ -35,7 +36,8 @@ class CachedPrefix(System):
 
     def _fill(self, cache: DynamicCache, ids: list[int]) -> None:
         if ids:
-            self.model(torch.tensor([ids]), past_key_values=cache, use_cache=True, logits_to_keep=1)
+            given = {cache_name(type(self.model)): cache}
+            self.model(torch.tensor([ids]), **given, use_cache=True, logits_to_keep=1)
 
     def _group(self, prompts: Prompts, num_shared: int, num_tokens: int) -> Answers:
         begun = prompts[0][:num_shared]

@@ -1,5 +1,6 @@
 """Facts about a model that decoders need: where it stops, how far it reads, how its heads are shaped."""
 
+import inspect
 from typing import Any, NamedTuple
 
 import torch
@@ -47,6 +48,17 @@ def heads_of(model: PreTrainedModel) -> Heads:
     query = config.num_attention_heads
     key_value = getattr(config, "num_key_value_heads", None) or query
     return Heads(query, key_value, getattr(config, "head_dim", None) or config.hidden_size // query)
+
+
+_cache_names: dict[Any, str] = {}
+
+
+def cache_name(kind: Any) -> str:
+    """What modules of a class call the KV cache they are given: `cache` from transformers 5.24 on."""
+    if kind not in _cache_names:
+        known = inspect.signature(kind.forward).parameters
+        _cache_names[kind] = "cache" if "cache" in known else "past_key_values"
+    return _cache_names[kind]
 
 
 def devices_of(model: PreTrainedModel) -> list[torch.device]:

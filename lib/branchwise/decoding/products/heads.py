@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from branchwise.decoding.attention.interface import attention
 from branchwise.decoding.attention.scores import Scoring
+from branchwise.decoding.models.facts import cache_name
 from branchwise.decoding.native.library import library
 from branchwise.decoding.native.project import Project, Projection
 from branchwise.decoding.products.linear import LinearProducts, is_plain_linear, is_plain_rows
@@ -91,12 +92,12 @@ class ProjectedHeads:
         width, depth, is_own = module.head_dim, parts["q_proj"].in_features, self._products.is_own
         projected = self._projected(module, known.offset)
         scale, softcap, window = known.scoring
+        cache_is = cache_name(type(module))
 
         def forward(
             hidden_states: Tensor,
             position_embeddings: tuple[Tensor, Tensor],
             attention_mask: Tensor | None = None,
-            past_key_values: Any = None,
             tree_kernel: Any = None,
             **kwargs: Any,
         ) -> tuple[Tensor, None]:
@@ -106,17 +107,17 @@ class ProjectedHeads:
             fits = (
                 len(shape) == 3 and shape[0] == 1 and shape[2] == depth and is_plain_rows(hidden_states)
             )
-            if not fits or not is_own(shape[1]) or past_key_values is None or cos.shape != turned:
+            cache = kwargs.get(cache_is)
+            if not fits or not is_own(shape[1]) or cache is None or cos.shape != turned:
                 return plain(
                     hidden_states=hidden_states,
                     position_embeddings=position_embeddings,
                     attention_mask=attention_mask,
-                    past_key_values=past_key_values,
                     tree_kernel=tree_kernel,
                     **kwargs,
                 )
             query, key, value = projected(hidden_states, cos, sin)
-            key, value = past_key_values.update(key, value, layer)
+            key, value = cache.update(key, value, layer)
             out, _ = attention(module, query, key, value, None, tree_kernel, scale, window, softcap)
             return parts["o_proj"](out.reshape(1, shape[1], -1)), None
 
@@ -149,7 +150,6 @@ class ProjectedHeads:
             hidden_states=rows,
             position_embeddings=(cos, sin),
             attention_mask=None,
-            past_key_values=None,
             # Far away: what else depends on positions (scores of long texts, in some) shows there.
             position_ids=torch.arange(_FAR, _FAR + _ROWS)[None],
             tree_kernel=probe,

@@ -81,6 +81,7 @@ def tokenized_by(language: str) -> str:
 def overlap_scores(prediction: str, golds: Sequence[str], language: str = "en") -> dict[str, float]:
     """`bleu4`, `rouge1`, `rouge2` and `rouge_l`, beside SQuAD's metrics."""
     rouge = _rouge(language).score_multi(list(golds), prediction)
-    bleu = _bleu(language).sentence_score(prediction, list(golds)).score / 100
+    # A mean of logarithms: of an answer like its gold it comes to a hair more than 1.
+    bleu = min(1.0, _bleu(language).sentence_score(prediction, list(golds)).score / 100)
     named = {name: rouge[key].fmeasure for key, name in ROUGE.items()}
     return {**squad_scores(prediction, golds, language), "bleu4": bleu, **named}

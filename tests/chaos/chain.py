@@ -1,0 +1,67 @@
+"""The demo, disturbed again and again until it is done: its scores are those that are committed.
+
+python -m tests.chaos.chain      in a clone of the project; continuous integration runs it
+"""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import faults
+from tests.chaos.trial import Trial, plain
+
+CONFIG = "config/demo.yaml"
+LASTS_S = 300.0
+WITHIN_S = 6.0, 25.0
+"""When a run is disturbed, counted from its beginning: while it plans, or while its jobs run."""
+
+
+def down(trial: Trial, chance: random.Random) -> str:
+    """The machine goes down, and comes back with its clock an hour behind."""
+    what = faults.kill_all(trial, chance)
+    trial.wait()
+    return f"{what}, and {faults.clock_back(trial, chance)}"
+
+
+CHAIN: list[faults.Fault] = [
+    faults.kill_job,
+    faults.kill_all,
+    faults.interrupt,
+    faults.kill_snakemake,
+    down,
+]
+"""One after another: each of these runs goes on from the one before."""
+
+
+def main() -> int:
+    """Disturb the demo; status 1 where it ends otherwise than the committed one."""
+    folder, chance = Path.cwd(), random.Random(0)
+    trial = Trial(folder, LASTS_S, CONFIG)
+    for fault in CHAIN:
+        trial.run = trial.start()
+        time.sleep(chance.uniform(*WITHIN_S))
+        what = fault(trial, chance)
+        print(f"{what}; the run ended with {trial.wait()}", flush=True)
+    trial.close()
+    done = subprocess.run(["make", "demo", *sys.argv[1:]], check=False)
+    if done.returncode != 0:
+        print((folder / "runs.out").read_text()[-3000:])
+        return 1
+    found, wanted = (_scores(folder / place) for place in ("results/cells", "resources/demo/cells"))
+    other = [key for key in wanted if found.get(key) != wanted[key]]
+    print(f"{len(wanted) - len(other)} of {len(wanted)} scores are the committed ones")
+    return 1 if other or not wanted else 0
+
+
+def _scores(cells: Path) -> dict[str, Any]:
+    """Scores of all cells, without times."""
+    files = sorted(cells.rglob("scores.json"))
+    return {str(file.relative_to(cells)): plain(json.loads(file.read_text())) for file in files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
