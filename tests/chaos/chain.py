@@ -28,13 +28,15 @@ def down(trial: Trial, chance: random.Random) -> str:
 
 
 CHAIN: list[faults.Fault] = [
-    faults.kill_job,
     faults.kill_all,
     faults.interrupt,
     faults.kill_snakemake,
     down,
+    faults.kill_job,
 ]
-"""One after another: each of these runs goes on from the one before."""
+"""One after another: each of these runs goes on from the one before, and the last, of which a job is
+killed, does all else.
+"""
 
 
 def main() -> int:
