@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Self
@@ -57,6 +58,7 @@ class Trial:
             stderr=self._log,
             env=environment(self.folder),
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
 
     def wait(self) -> int:
@@ -103,6 +105,11 @@ class Trial:
     def close(self) -> None:
         """Nothing of it is used any more."""
         self._log.close()
+
+
+def _hear_interrupts() -> None:
+    """Whoever is started in the background by a script inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def plain(content: Any) -> Any:
