@@ -37,3 +37,16 @@ def test_clocks_of_two_machines_may_differ_a_little(tmp_path: Path) -> None:
     os.utime(run, ns=(soon, soon))
     assert brought_back(made.experiment) == 0
     assert run.stat().st_mtime_ns == soon
+
+
+def test_cells_that_lie_elsewhere_come_back_too(tmp_path: Path) -> None:
+    made = Finished(tmp_path)
+    elsewhere = tmp_path / "elsewhere/cells"
+    elsewhere.parent.mkdir()
+    (made.results / "cells").rename(elsewhere)
+    made.change(cells_at=str(elsewhere))
+    run = next(elsewhere.rglob("run.json"))
+    later = time.time_ns() + HOUR_NS
+    os.utime(run, ns=(later, later))
+    assert brought_back(made.experiment) == 1
+    assert run.stat().st_mtime_ns <= time.time_ns()

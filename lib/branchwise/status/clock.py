@@ -34,7 +34,10 @@ def _times(experiment: Experiment) -> Iterator[tuple[str, int]]:
     """When all files that runs have made were changed, of this experiment and of others that share its
     folders: paths, and nanoseconds since the epoch.
     """
-    folders: list[str | Path] = [experiment.results, experiment.figures]
+    cells = (experiment.cells_folder, experiment.times_folder, experiment.trainings_folder)
+    # Cells may lie elsewhere, and what lies beside them with them.
+    away = [folder for folder in cells if not Path(folder).is_relative_to(experiment.results)]
+    folders: list[str | Path] = [experiment.results, experiment.figures, *away]
     while folders:
         folder = folders.pop()
         # Other runs take away what they no longer need.
