@@ -34,7 +34,7 @@ def test_a_reply_has_its_text_its_ledger_and_what_the_server_said_of_itself() ->
     assert made.served is not None
     assert (made.served.model, made.served.fingerprint, made.served.attempts) == ("m1", "fp1", 1)
     assert 0.05 <= made.end_s - made.start_s < 5
-    assert made.served.round_trip_s is not None and made.served.round_trip_s > 0
+    assert made.served.round_trip_s is not None and made.served.round_trip_s < 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
