@@ -16,6 +16,7 @@ from tests.chaos.trial import Trial, plain
 
 CONFIG = "config/demo.yaml"
 LASTS_S = 300.0
+NOTHING = "not there"
 WITHIN_S = 6.0, 25.0
 """When a run is disturbed, counted from its beginning: while it plans, or while its jobs run."""
 
@@ -55,8 +56,22 @@ def main() -> int:
         return 1
     found, wanted = (_scores(folder / place) for place in ("results/cells", "resources/demo/cells"))
     other = [key for key in wanted if found.get(key) != wanted[key]]
+    for key in other:
+        print(f"{key}: {differing(found.get(key), wanted[key])}")
     print(f"{len(wanted) - len(other)} of {len(wanted)} scores are the committed ones")
     return 1 if other or not wanted else 0
+
+
+def differing(found: Any, wanted: Any, place: str = "") -> str:
+    """Where two contents first differ, and how."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        pairs = {k: (found.get(k, NOTHING), wanted.get(k, NOTHING)) for k in [*wanted, *found]}
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = dict(enumerate(zip(found, wanted, strict=True)))
+    else:
+        return f"{place or 'all of it'} is {str(found)[:200]}, and {str(wanted)[:200]} is committed"
+    key, (one, other) = next(item for item in pairs.items() if item[1][0] != item[1][1])
+    return differing(one, other, f"{place}/{key}")
 
 
 def _scores(cells: Path) -> dict[str, Any]:

@@ -26,9 +26,11 @@ OTHERWISE = {
         "commit",
     ),
     *("product_self_test_s", "kernel_self_test_s", "resolved_products", "resolved_kernel"),
-    *("passes_by_threads", "shards"),
+    *("passes_by_threads", "shards", "throughput"),
 }
-"""What of a run may be another each time, beside times."""
+"""What of a run may be another each time, beside times. A cell that went on from its journal has no
+throughput: nobody knows what it did in its makespan.
+"""
 
 
 class Trial:

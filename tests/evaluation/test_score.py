@@ -1,6 +1,7 @@
 """A hand-made run through scoring: every number of a cell's scores was computed on paper."""
 
 import pytest
+from tests.chaos.trial import plain
 
 from branchwise.data.types import NO_ANSWER
 from branchwise.errors import UserError
@@ -146,6 +147,15 @@ def test_what_did_not_fit_is_told_and_a_resumed_run_has_no_throughput() -> None:
     fresh = scored([row("g", "q1")], run_record(group_run("g", 1)))
     assert fresh.throughput is not None
     assert fresh.throughput.generated_tokens == 0
+
+
+def test_a_resumed_run_has_the_scores_of_one_that_was_not() -> None:
+    """All but what it did in its makespan: what a disturbed run is held to."""
+    resumed, fresh = (
+        plain(scored([row("g", "q1")], run_record(group_run("g", 1), num_resumed=n)).model_dump())
+        for n in (1, 0)
+    )
+    assert resumed == fresh
 
 
 def test_a_guess_is_shown_where_it_is_known_of_every_question() -> None:
