@@ -38,7 +38,8 @@ rule evaluate:
     input:
         answers=f"{CELL_FOLDER}/answers.jsonl",
         run=f"{CELL_FOLDER}/run.json",
-        judged=judged,
+        # A function is asked for each job.
+        judged=judged if EXPERIMENT.judged else [],
     output:
         f"{CELL_FOLDER}/{{scoring}}/scores.json",
     log:
@@ -52,7 +53,7 @@ rule evaluate:
         config=CONFIG,
         code=hashing.scores_code(),
         cell=subpath(input.answers, parent=True),
-        judged=option_if_any("judged"),
+        judged=option_if_any("judged") if EXPERIMENT.judged else [],
     message:
         "scoring {input.answers}"
     shell:

@@ -153,14 +153,17 @@ def confided_option(wildcards, input):
 
 @planned
 def cell_inputs(wildcards):
-    """All that answering a cell reads. One function: Snakemake takes its time for each that it calls."""
+    """All that answering a cell reads. One function: Snakemake takes its time for each that it calls, and
+    for each name.
+    """
     found = stage_inputs([wildcards.strategy], wildcards)
-    return {
+    files = {
         "groups": groups_of(wildcards),
         "checkpoint": trained_for(wildcards.strategy, wildcards.model),
         "server": server_of(wildcards),
         **{stage: list(files.values()) for stage, files in found.items()},
     }
+    return {name: given for name, given in files.items() if given}
 
 
 @planned

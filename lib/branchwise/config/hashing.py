@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from branchwise.config.imports import LIBRARY, closure
+from branchwise.config.once import once
 from branchwise.config.types import Cell, Experiment
 from branchwise.decoding.models.files import folder_hash
 from branchwise.decoding.models.gguf import file_of
@@ -22,24 +23,25 @@ def answers_files(experiment: Experiment, cell: Cell) -> list[Path]:
     """Files that a cell's answers depend on: the cell's runner, its strategy and its decoder, and what
     these import. The config is not among them: all that it decides is in the settings.
     """
-    return closure(_answers_roots(experiment, cell))
+    return closure(_answers_roots(experiment, cell.strategy, cell.decoder))
 
 
-def _answers_roots(experiment: Experiment, cell: Cell) -> tuple[Path, ...]:
+@once
+def _answers_roots(experiment: Experiment, strategy: str, decoder: str) -> tuple[Path, ...]:
     catalogues = experiment.catalogues
-    strategy = source_of(catalogues.strategies[cell.strategy].module)
+    source = source_of(catalogues.strategies[strategy].module)
     # What merges a cell's shards is imported by what runs them.
-    return LIBRARY / "cells/cell.py", strategy, _file_of(type(catalogues.decoders[cell.decoder]))
+    return LIBRARY / "cells/cell.py", source, _file_of(type(catalogues.decoders[decoder]))
 
 
 def answers_code(experiment: Experiment, cell: Cell) -> str:
     """Hash of the code that a cell's answers depend on."""
-    return _code(*_answers_roots(experiment, cell))
+    return _code(*_answers_roots(experiment, cell.strategy, cell.decoder))
 
 
 def times_code(experiment: Experiment, cells: Iterable[Cell]) -> str:
     """Hash of the code that the times of some cells depend on."""
-    roots = [root for cell in cells for root in _answers_roots(experiment, cell)[1:]]
+    roots = [r for cell in cells for r in _answers_roots(experiment, cell.strategy, cell.decoder)[1:]]
     return _code(LIBRARY / "cells/timing.py", *dict.fromkeys(roots))
 
 
@@ -101,7 +103,8 @@ def pages_code() -> str:
 
 def masks_code(experiment: Experiment, cell: Cell) -> str:
     """Hash of the code that a cell's recorded masks depend on."""
-    return _code(LIBRARY / "cells/masks.py", *_answers_roots(experiment, cell))
+    roots = _answers_roots(experiment, cell.strategy, cell.decoder)
+    return _code(LIBRARY / "cells/masks.py", *roots)
 
 
 def mask_figure_code() -> str:

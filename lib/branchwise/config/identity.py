@@ -41,7 +41,7 @@ def cell_settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     style = style_settings(experiment, cell.dataset, cell.model)
     hint = catalogues.datasets[cell.dataset].hint
     if hint is not None and states(entry.module, "HINTS"):
-        style |= {"hint": hint}
+        style = {**style, "hint": hint}
     settings = {
         "groups": groups_settings(experiment, cell.dataset),
         "style": style,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from branchwise.config.hashing import model_hash
+from branchwise.config.once import once
 from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
 from branchwise.data.sources.base import FileDataset, local_path
@@ -25,6 +26,7 @@ NOT_MODEL = frozenset({"hub", "revision", "gguf", "package", "style", "price", "
 asked (a setting of its own), what it costs, and its name on servers (where it is asked there)."""
 
 
+@once
 def groups_settings(experiment: Experiment, dataset: str) -> dict[str, Any]:
     """What the groups of a data set depend on."""
     return entry_settings(experiment.catalogues.datasets[dataset])
@@ -48,6 +50,7 @@ def entry_settings(entry: DatasetEntry) -> dict[str, Any]:
     return settings
 
 
+@once
 def model_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """What anything depends on that a model is asked for: its entry, and the content of its files."""
     entry = experiment.catalogues.models[name]

@@ -1,6 +1,5 @@
 """Stages before answering: which a strategy uses, what their files depend on, and where these lie."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,12 +44,15 @@ class Needed(NamedTuple):
         return Needed("paraphrases", self.paraphrases) if self.paraphrases else None
 
 
-def needed_by(experiment: Experiment, strategy: str) -> Iterator[Needed]:
+@once
+def needed_by(experiment: Experiment, strategy: str) -> tuple[Needed, ...]:
     """What a strategy uses, in the order in which it is made."""
     entry = experiment.catalogues.strategies[strategy]
-    for kind in STAGES:
-        if name := entry.of_stage(kind.stage):
-            yield Needed(kind.stage, name, entry.paraphrases if kind.stage == "confidence" else None)
+    return tuple(
+        Needed(kind.stage, name, entry.paraphrases if kind.stage == "confidence" else None)
+        for kind in STAGES
+        if (name := entry.of_stage(kind.stage))
+    )
 
 
 def stage_settings(experiment: Experiment, needed: Needed, dataset: str, model: str) -> dict[str, Any]:

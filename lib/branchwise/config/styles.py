@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from branchwise.config.mistakes import nearest
+from branchwise.config.once import once
 from branchwise.config.parts import entry_settings
 from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
@@ -40,6 +41,7 @@ def plain_style(name: str, entry: StyleEntry, dataset: DatasetEntry) -> PromptSt
     )
 
 
+@once
 def style_settings(experiment: Experiment, dataset: str, model: str) -> dict[str, Any]:
     """What answers depend on of the style of a data set and a model; shots by what they are."""
     wording = experiment.catalogues.datasets[dataset]

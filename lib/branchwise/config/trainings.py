@@ -6,6 +6,7 @@ from typing import Any
 
 from branchwise.config.hashing import checkpoint_code
 from branchwise.config.mistakes import nearest
+from branchwise.config.once import once
 from branchwise.config.parts import groups_settings, model_settings, plain
 from branchwise.config.styles import style_settings
 from branchwise.config.types import Cell, Experiment
@@ -16,6 +17,7 @@ from branchwise.files import content_hash, value_hash
 from branchwise.training.recipes import ColumnsRecipe, Recipe
 
 
+@once
 def given_checkpoint(experiment: Experiment, strategy: str) -> Path | None:
     """The folder that a config or an entry names for a strategy; None where it is trained, or plain."""
     given = experiment.checkpoints.get(strategy)
@@ -23,6 +25,7 @@ def given_checkpoint(experiment: Experiment, strategy: str) -> Path | None:
     return Path(given) if given else None
 
 
+@once
 def training_of(experiment: Experiment, strategy: str) -> str | None:
     """The training that makes a strategy's checkpoint; None where one is given, or none is needed."""
     if given_checkpoint(experiment, strategy) is not None:

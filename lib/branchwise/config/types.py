@@ -198,7 +198,8 @@ class Experiment(Record):
     @property
     def catalogues(self) -> Catalogues:
         """All entries that the names may refer to: config/catalogues and `define` together."""
-        return self._catalogues
+        # A plan asks a hundred times for each cell, and pydantic looks for private attributes last.
+        return (self.__pydantic_private__ or {})["_catalogues"]
 
     def bind(self, catalogues: Catalogues, origins: dict[tuple[str, str], str]) -> None:
         """Set `catalogues`, and the files that their entries come from; the loader does it once."""
