@@ -48,16 +48,21 @@ def main() -> int:
         name = names[number % len(names)]
         rows.append(disturb(folder / str(number), number, name, chance, lasts_s, wanted))
         print(", ".join(f"{rows[-1][column]}" for column in COLUMNS), flush=True)
+        if given.out:
+            write(given.out, rows)
         if rows[-1]["same"] == "yes" or not given.keep:
             shutil.rmtree(folder / str(number), ignore_errors=True)
-    if given.out:
-        with given.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
     wrong = [row for row in rows if row["same"] != "yes"]
     print(f"{len(rows) - len(wrong)} of {len(rows)} runs ended as the undisturbed one")
     return 1 if wrong else 0
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """The runs until now."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def disturb(
