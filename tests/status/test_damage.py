@@ -66,6 +66,24 @@ def test_what_was_scored_is_not_read_again(tmp_path: Path) -> None:
     assert (path, reason) == (answers, f"it has {len(lines) - 2} of {len(lines) - 1} rows")
 
 
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_file_that_was_cut_off_before_its_cell_was_scored(
+    tmp_path_factory, data: st.DataObject
+) -> None:
+    """Scoring reads no trace, so that nothing else would notice; nor where rows are missing whole."""
+    made = whole(tmp_path_factory.mktemp("cut"))
+    run = made.run(made.cell())
+    path = data.draw(st.sampled_from([run.with_name(f"{name}.jsonl") for name in ("answers", "trace")]))
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole_lines = b"".join(lines[: data.draw(st.integers(0, len(lines) - 1))])
+    path.write_bytes(whole_lines + lines[-1][: data.draw(st.integers(0, len(lines[-1]) - 1))])
+    written_later(path)
+    scores, later = made.scores(made.cell()), path.stat().st_mtime + 10
+    os.utime(scores, (later, later))
+    assert [one.path for one in damaged(made.experiment)] == [path]
+
+
 def test_a_checkpoint_whose_weights_are_others(tmp_path: Path) -> None:
     made = whole(tmp_path, **TAUGHT)
     folder = Path(made.experiment.trainings_folder)

@@ -2,8 +2,8 @@
 
 Every file is written whole or not at all, and ends with a line's end. What was damaged later (a full
 disk, a machine that went down, a copy that was cut off) is set aside under another name, so that it is
-made anew. How files end is looked at, and checkpoints are read whole; a cell's answers only where nothing
-has read them since they were written, and then their rows are counted.
+made anew. How files end is looked at, and checkpoints are read whole; a cell's files only where nothing
+has read them since they were written, or one of them has changed since, and then their rows are counted.
 """
 
 import json
@@ -104,14 +104,15 @@ def _cells(experiment: Experiment) -> Iterator[Damage]:
         files = [folder / name for name in ("run.json", "answers.jsonl", "trace.jsonl")]
         times = [_time_of(file) for file in files]
         if None not in times:
-            read = _time_of(scores)
-            if read is None or max(filter(None, times)) > read:
+            read, latest = _time_of(scores), max(filter(None, times))
+            # The run is written last. Scoring, which may come after what changed a trace, reads none.
+            if read is None or latest > read or times[0] != latest:
                 yield from _of_cell(*files)
         yield from _cut_off(scores)
 
 
 def _of_cell(run: Path, answers: Path, trace: Path) -> Iterator[Damage]:
-    """Of files that nothing has read since they were written; the run says what is in the others."""
+    """Of a cell's files; the run says what is in the others."""
     cut = [damage for path in (run, answers, trace) for damage in _cut_off(path)]
     if cut:
         yield from cut
