@@ -10,6 +10,7 @@ LOCK := envs/requirements.lock
 STAMP := $(VENV)/installed-$(TORCH)
 REAL := $(VENV)/installed-real
 DOCS := $(VENV)/installed-docs
+SLURM := $(VENV)/installed-slurm
 EXPERIMENT = $(shell sed -n 's/^experiment: *//p' $(CONFIG))
 SNAKEMAKE := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake
 
@@ -105,11 +106,14 @@ fuzz: $(STAMP) ## 10,000 hostile config files, data rows, result files and repli
 chaos: $(STAMP) ## RUNS=30 runs of a grid, each with a random fault (SEED=), then the plain command: all end the same.
 	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
 
-test-slurm: $(STAMP) ## A grid on a real SLURM of this machine, through all that a cluster does to jobs; needs root and apt.
-	@which slurmctld munged > /dev/null || PATH="$$PATH:/usr/sbin" which slurmctld munged > /dev/null || \
+$(SLURM): $(STAMP)
+	$(BIN)/pip install --quiet --retries 2 --editable '.[slurm]'
+	@touch $@
+
+test-slurm: $(SLURM) ## A grid on a real SLURM of this machine, through all that a cluster does to jobs; needs root and apt.
+	@PATH="$$PATH:/usr/sbin" which slurmctld munged > /dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null; }
-	@$(BIN)/pip install --quiet --retries 2 --editable '.[slurm]'
-	BRANCHWISE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/slurm
+	BRANCHWISE_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -rs tests/slurm
 
 audit: ## Known vulnerabilities of the pinned packages, where the package index gives advisories.
 	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
