@@ -101,6 +101,10 @@ def test_a_checkpoint_whose_weights_are_others(tmp_path: Path) -> None:
     (damage,) = set_aside(made.experiment)
     assert damage.path == folder / "checkpoint.json"
     assert "head.safetensors of the checkpoint is cut off or changed" in damage.reason
+    # Of what is whole, how it was trained may be cut off.
+    curve = folder / "curve.csv"
+    curve.write_text("step,loss\n1,0.")
+    assert [one.path for one in damaged(made.experiment)] == [curve]
 
 
 def test_figures_and_tables(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ TRAINED = (
     else [
         f"{TRAININGS}/{trainings.training_folder(EXPERIMENT, name, model)}/{file}"
         for name, model in trainings.trainings_of(EXPERIMENT)
-        for file in ("checkpoint.json", "curve.csv")
+        for file in ("checkpoint.json", trainings.CURVE)
     ]
 )
 FIGURES = figures_of(EXPERIMENT)

@@ -41,7 +41,7 @@ rule train:
         groups=trained_groups,
     output:
         checkpoint=f"{TRAININGS}/{{training}}/{{model}}/{{settings}}/checkpoint.json",
-        curve=f"{TRAININGS}/{{training}}/{{model}}/{{settings}}/curve.csv",
+        curve=f"{TRAININGS}/{{training}}/{{model}}/{{settings}}/{trainings.CURVE}",
     log:
         "logs/train/{training}/{model}/{settings}.log",
     conda:

@@ -16,6 +16,9 @@ from branchwise.errors import UserError
 from branchwise.files import content_hash, value_hash
 from branchwise.training.recipes import ColumnsRecipe, Recipe
 
+CURVE = "curve.csv"
+"""Beside a checkpoint: how its training went, a row a point."""
+
 
 @once
 def given_checkpoint(experiment: Experiment, strategy: str) -> Path | None:

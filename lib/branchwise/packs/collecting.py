@@ -10,14 +10,14 @@ from branchwise.config import Cell, Experiment
 from branchwise.config.hashing import checkpoint_code
 from branchwise.config.identity import cell_identity, differing, scoring_identity
 from branchwise.config.timing import Contest, contests, times_identity
-from branchwise.config.trainings import trainings_of
+from branchwise.config.trainings import CURVE, trainings_of
 from branchwise.decoding.trained.folder import RECORD, read_record
 from branchwise.errors import UserError
 from branchwise.files import value_hash
 from branchwise.packs.manifest import Absent, PackedResult
 from branchwise.reporting.cells import NoResultError, scores_file, times_file
 from branchwise.reporting.heads import RUN, SCORES, TIMES, read_result
-from branchwise.reporting.trainings import CURVE, training_place
+from branchwise.reporting.trainings import training_place
 from branchwise.results import AnswerRow, Identity, RunRecord, Scores, read_rows
 from branchwise.status.cells import CODES, CellStates, other_codes
 from branchwise.status.standing import State

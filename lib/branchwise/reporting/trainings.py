@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from branchwise.config import Experiment
-from branchwise.config.trainings import training_folder, trainings_of
+from branchwise.config.trainings import CURVE, training_folder, trainings_of
 from branchwise.decoding.trained.folder import RECORD, CheckpointRecord, read_record
 from branchwise.errors import UserError
-
-CURVE = "curve.csv"
 
 
 class Training(NamedTuple):

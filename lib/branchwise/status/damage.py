@@ -15,7 +15,7 @@ from branchwise.config import Experiment
 from branchwise.config.identity import cell_folder, groups_file, scores_path
 from branchwise.config.stages import needed_by, stage_file
 from branchwise.config.timing import contests, times_path
-from branchwise.config.trainings import trained_data, training_folder, trainings_of
+from branchwise.config.trainings import CURVE, trained_data, training_folder, trainings_of
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.trained.folder import RECORD, check_files, read_record
 from branchwise.errors import UserError
@@ -95,6 +95,7 @@ def _trainings(experiment: Experiment) -> Iterator[Damage]:
             # What is loaded is not what Snakemake looks at: without its record a checkpoint is none.
             for damage in _unreadable(folder, lambda place: check_files(place, read_record(place))):
                 yield Damage(record, damage.reason)
+        yield from _cut_off(folder / CURVE)
 
 
 def _cells(experiment: Experiment) -> Iterator[Damage]:

@@ -8,13 +8,12 @@ from branchwise.config.hashing import checkpoint_code
 from branchwise.config.identity import differing, groups_file
 from branchwise.config.stages import Needed, needed_by, stage_file
 from branchwise.config.timing import Contest, contests, times_identity, times_path
-from branchwise.config.trainings import trained_data, training_folder, trainings_of
+from branchwise.config.trainings import CURVE, trained_data, training_folder, trainings_of
 from branchwise.data.groups_file import read_preparation
 from branchwise.decoding.trained.folder import RECORD, read_record
 from branchwise.errors import UserError
 from branchwise.reporting.cells import NoResultError, times_file
 from branchwise.reporting.heads import TIMES, head_of
-from branchwise.reporting.trainings import CURVE
 from branchwise.stages import STAGES
 from branchwise.status.standing import Row, Standing, State
 from branchwise.status.traces import failure_of, holder_of, lines_in
