@@ -4,15 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 # There is a worker for each core: threads of several would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No verdict depends on how busy a machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Of one commit one verdict, where that is wanted: elsewhere other examples are drawn each time.
-settings.register_profile("repeatable", derandomize=True)
-if os.environ.get("BRANCHWISE_REPEATABLE"):
-    settings.load_profile("repeatable")
+settings.register_profile("repeatable", settings.get_profile("patient"), derandomize=True)
+settings.load_profile("repeatable" if os.environ.get("BRANCHWISE_REPEATABLE") else "patient")
 
 
 @pytest.fixture(scope="session")

@@ -223,7 +223,7 @@ def all_pairs(vectors: np.ndarray, size: int, threshold: float, seed: int) -> li
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(2, 6), st.floats(-0.2, 0.9), st.integers(0, 99))
 def test_blockwise_clusters_are_those_of_all_pairs(
     count: int, size: int, threshold: float, seed: int

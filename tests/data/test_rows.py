@@ -242,7 +242,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     rows=st.lists(JSON, min_size=1, max_size=6),
     chunk=st.integers(16, 60),
@@ -268,7 +268,7 @@ def test_rows_are_those_of_json_whatever_is_held_at_once(
         document._CHUNK = before
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     at=st.integers(0, 400),
     removed=st.sampled_from([0, 1, 30, 1000]),

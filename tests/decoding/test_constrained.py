@@ -52,7 +52,7 @@ def follow(hook: Hook, seed: int, most: int = 40) -> list[int]:
     return ids
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     pattern=st.sampled_from(
         ["yes|no", "[a-c]{2,5}", "(?:😀|龘)+!", '\\{"a": "[^"]{0,4}"\\}', "(?:ab)*c?"]

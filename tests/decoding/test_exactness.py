@@ -30,7 +30,7 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
 
 @pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "flex"])
 @pytest.mark.parametrize("name", BUILDERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     prompts=related_prompts(),
     chunk=st.sampled_from([1, 3, 4096]),
@@ -44,7 +44,7 @@ def test_branches_equal_separate_prompts(name: str, kernel: str, prompts: list[l
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(prompts=related_prompts())
 def test_branches_equal_separate_prompts_under_flex(name: str, prompts: list[list[int]]) -> None:
     """Fewer examples: FlexAttention is not compiled on a CPU and builds its masks slowly."""
@@ -88,7 +88,7 @@ def test_logits_of_one_branch_equal_plain_decoding(name: str) -> None:
     torch.testing.assert_close(seen[-1][0, -1], expected, atol=1e-4, rtol=0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(prompts=related_prompts(), data=st.data())
 def test_permuting_prompts_permutes_outputs(prompts: list[list[int]], data: st.DataObject) -> None:
     model = model_of("qwen3")

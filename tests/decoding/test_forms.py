@@ -33,7 +33,6 @@ def as_json(said: list[str]) -> str:
     return json.dumps(items, ensure_ascii=False)
 
 
-@settings(deadline=None)
 @given(said=st.lists(SAID.map(str.strip).filter(bool), min_size=1, max_size=4))
 def test_every_list_of_answers_can_be_said_in_json(said: list[str]) -> None:
     pattern = pattern_of("json", questions(len(said)), "line")
@@ -41,7 +40,6 @@ def test_every_list_of_answers_can_be_said_in_json(said: list[str]) -> None:
     assert is_match(pattern, " " + as_json(said))
 
 
-@settings(deadline=None)
 @given(text=st.from_regex(regex.compile(JSON_TEXT).pattern, fullmatch=True))
 def test_what_the_form_lets_through_is_json_on_one_line(text: str) -> None:
     value = json.loads(f'{{"answer": "{text}"}}')["answer"]
@@ -136,7 +134,7 @@ def test_a_pattern_that_no_answer_can_be_held_to(pattern: str, told: str) -> Non
     assert told in (problem_of(pattern) or "")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(1, 4), options=st.integers(1, 10), several=st.booleans())
 def test_every_form_can_be_followed(count: int, options: int, several: bool) -> None:
     for constrain in ("json", "choice"):

@@ -206,7 +206,7 @@ def test_who_pays_when_the_first_to_come_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral_windowed"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     some=st.lists(scripts(), min_size=1, max_size=2),
     chunk=st.sampled_from([2, 4096]),

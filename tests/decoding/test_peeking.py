@@ -66,7 +66,7 @@ def test_it_is_a_plain_pass_under_the_rule(architecture: str) -> None:
         torch.testing.assert_close(torch.stack(kept), plain[first : last + 1], atol=1e-4, rtol=0)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 100),
     kernel=st.sampled_from(["dense", "mixed"]),

@@ -68,7 +68,7 @@ async def follow(decoder: TreeDecoder, steps: list[tuple], group: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen3", "gemma3"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     some=st.lists(scripts(), min_size=1, max_size=2),
     chunk=st.sampled_from([2, 4096]),

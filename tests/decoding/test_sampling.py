@@ -44,7 +44,7 @@ def warped(logits_V: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     return warpers(torch.zeros(1, 1, dtype=torch.long), logits_V[None])[0].softmax(-1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sampling=samplings, size=st.integers(1, 60), seed=st.integers(0, 10**6), spread=st.floats(0.1, 9))
 def test_tokens_are_drawn_from_what_transformers_would_draw_from(
     sampling: Sampling, size: int, seed: int, spread: float
@@ -171,7 +171,7 @@ some_rules = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(requests=st.lists(st.tuples(prompts, some_rules), min_size=1, max_size=4))
 def test_tree_and_hf_follow_all_rules_but_hooks_alike(requests) -> None:
     model = model_of("qwen3")

@@ -163,7 +163,7 @@ async def follow(decoder: TreeDecoder, model: torch.nn.Module, steps: list[tuple
 
 @pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "flex"])
 @pytest.mark.parametrize("name", BUILDERS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     some=st.lists(scripts(), min_size=1, max_size=2),
     chunk=st.sampled_from([2, 4096]),
@@ -178,7 +178,7 @@ def test_any_tree_equals_plain_passes(
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(some=st.lists(scripts(), min_size=1, max_size=2))
 def test_any_tree_equals_plain_passes_under_flex(name, some) -> None:
     """Fewer examples: FlexAttention is not compiled on a CPU and builds its masks slowly."""

@@ -79,7 +79,7 @@ edge_sets = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     edge_sets,
     st.none() | st.integers(0, 3),

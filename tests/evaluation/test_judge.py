@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.evaluation.judge_server import Server
@@ -143,7 +143,6 @@ def test_a_reply_that_only_repeats_itself_is_read_at_once(text: str) -> None:
 
 
 @given(st.integers(1, 5), st.text(max_size=40))
-@settings(deadline=None)
 def test_whatever_stands_in_the_reasons_the_grade_is_the_judges(grade: int, reasons: str) -> None:
     text = json.dumps({"reasons": reasons, "score": grade}, ensure_ascii=False)
     assume("<think>" not in text and "</think>" not in text)
@@ -151,7 +150,6 @@ def test_whatever_stands_in_the_reasons_the_grade_is_the_judges(grade: int, reas
 
 
 @given(st.text(alphabet="{}[]\"',: 45score\n", max_size=40))
-@settings(deadline=None)
 def test_any_reply_is_read_or_missing(text: str) -> None:
     reading = read_verdict(text, "single")
     assert (reading.grades is None) == (reading.problem is not None)

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from typer import Exit
@@ -129,7 +129,6 @@ def test_segments_are_characters_with_their_marks_or_words() -> None:
     assert segments("The Oslo", "de") == ["the", "oslo"]  # English articles are English
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30), st.sampled_from(LANGUAGES))
 def test_normalising_is_sound(text: str, language: str) -> None:
     """Any text agrees with itself; what comes out is lower case, without white space, and stable."""
@@ -141,7 +140,6 @@ def test_normalising_is_sound(text: str, language: str) -> None:
     assert not any(char.isspace() for segment in found for char in segment)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_english_is_the_official_scorers(one: str, other: str) -> None:
     for scorer in BY_LANGUAGE - {"overlap", "containment"}:

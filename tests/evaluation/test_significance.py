@@ -30,7 +30,7 @@ def test_by_hand_with_groups_of_unequal_sizes() -> None:
     assert sign_flip_test([3, -1, 2]) == (0.5, 0.25)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=9))
 def test_every_arrangement_counts(totals: list[int]) -> None:
     p, floor = sign_flip_test(totals)
@@ -39,7 +39,7 @@ def test_every_arrangement_counts(totals: list[int]) -> None:
     assert p >= floor
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=12))
 def test_counting_is_enumeration(totals: list[int]) -> None:
     """More than twenty groups are counted by convolution: of whole numbers it is the same."""
@@ -84,7 +84,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float]) -> None:
     adjusted = holm(values)

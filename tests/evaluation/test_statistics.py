@@ -61,7 +61,7 @@ def test_the_standard_error_is_s_over_root_n() -> None:
     assert found.high - found.low == pytest.approx(expected, rel=1e-5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(grouped())
 def test_an_interval_of_a_share_is_never_a_point_and_never_leaves_its_scale(sample) -> None:
     found = mean_interval(*sample, bounds=SHARE)
@@ -69,7 +69,7 @@ def test_an_interval_of_a_share_is_never_a_point_and_never_leaves_its_scale(samp
     assert found.high - found.low > 0.005
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(grouped(st.floats(0, 1)))
 def test_graded_answers_too(sample) -> None:
     found = mean_interval(*sample, bounds=SHARE)
@@ -105,7 +105,7 @@ def test_amounts_that_are_all_the_same_are_known() -> None:
     assert mean_interval([0.0] * 8, range(8)) == (0, 0, 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(grouped(st.floats(1e-4, 1e4)))
 def test_an_amount_is_above_zero_and_scales_with_its_unit(sample) -> None:
     values, groups = sample
@@ -123,7 +123,7 @@ def test_values_beyond_the_scale_and_no_values_are_refused() -> None:
         paired_difference([1.0], [1.0, 0.0], ["a"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(grouped(), st.randoms(use_true_random=False))
 def test_a_paired_share_has_an_interval_around_it_that_mirrors(sample, random) -> None:
     one, groups = sample

@@ -29,7 +29,6 @@ def cases(share: float) -> Callable[[Any], Any]:
     """Settings of a test that has this share of its kind's cases."""
     return settings(
         max_examples=max(3, round(NUM_CASES * share)),
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         print_blob=False,

@@ -35,7 +35,7 @@ from branchwise.results import (
 )
 
 TOKENS = Tokens(sent=40, unique=10, cached=30, generated=6, padding=0)
-QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+QUICK = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 
 
 def rows_of(right: dict[str, list[bool]]) -> list[AnswerRow]:
@@ -141,7 +141,7 @@ def test_nothing_is_certain(small: Experiment, sample) -> None:
         assert float(size.rstrip(".")) > 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from([(100, 1), (1000, 0)]))
 def test_a_written_interval_shows_that_it_has_a_width(value, below, above, how) -> None:
     interval = Interval(value, value - below, value + above)

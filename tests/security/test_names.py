@@ -65,7 +65,7 @@ def named(axis: str, *names: str) -> Any:
     return parse_experiment(content, "here", ROOT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(axis=st.sampled_from(list(AXES.values())), name=hostile)
 def test_a_cell_lies_below_its_folder_whatever_its_parts_are_called(axis: str, name: str) -> None:
     try:
@@ -119,7 +119,7 @@ ids = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ids=st.lists(ids, min_size=2, max_size=6, unique=True))
 def test_pages_of_groups_have_files_of_their_own(ids: list[str]) -> None:
     names = [page_name(one) for one in ids]

@@ -34,7 +34,7 @@ def written_later(path: Path) -> None:
     os.utime(path, (later, later))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_file_that_is_cut_off_is_found(tmp_path_factory, data: st.DataObject) -> None:
     made = whole(tmp_path_factory.mktemp("cut"))
@@ -66,7 +66,7 @@ def test_what_was_scored_is_not_read_again(tmp_path: Path) -> None:
     assert (path, reason) == (answers, f"it has {len(lines) - 2} of {len(lines) - 1} rows")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_file_that_was_cut_off_before_its_cell_was_scored(
     tmp_path_factory, data: st.DataObject

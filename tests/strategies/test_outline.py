@@ -404,7 +404,7 @@ pieces = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     said=st.dictionaries(st.sampled_from(["intro", "outline", "branch", "answer"]), pieces),
     grammar=st.sampled_from(["enforced", "free"]),
@@ -420,7 +420,7 @@ def test_nothing_that_a_model_says_ends_a_run(said, grammar, join, style, sees) 
     assert len(answered.notes) == len(set(answered.notes))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pieces)
 def test_any_text_is_read_as_an_outline(text: str) -> None:
     found = read_outline(text)

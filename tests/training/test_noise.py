@@ -16,7 +16,7 @@ def _without_small(text: str) -> list[str]:
     return [word for word in text.split(" ") if word not in SMALL_WORDS]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SEEDS)
 def test_noise_touches_small_words_alone_and_leaves_every_value_whole(seed):
     rng = random.Random(seed)

@@ -32,7 +32,7 @@ def expected(step: TreeStep, query, key, value, window: int | None) -> torch.Ten
     return (weights @ value.repeat_interleave(groups, 1)).transpose(1, 2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     num_tips=st.integers(1, 6),
     prefix=st.sampled_from([1, 40, 530, 1100]),

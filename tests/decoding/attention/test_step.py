@@ -54,7 +54,7 @@ def test_beside_anything_else_something_is_to_be_masked() -> None:
     )  # two tokens: the first does not see the second
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     runs=st.lists(st.integers(1, 6), min_size=1, max_size=5),
     window=st.sampled_from([None, 3, 8]),

@@ -24,7 +24,7 @@ def write(cache: TreeCache, slots: list[int], used: int, first: int, layers: int
     return back[-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(order=st.permutations(range(12)), cuts=st.lists(st.integers(1, 5), min_size=12, max_size=12))
 def test_what_is_written_to_a_slot_is_read_there(order: list[int], cuts: list[int]) -> None:
     cache = TreeCache()

@@ -39,7 +39,7 @@ def answers(engine: TreeEngine, prompts: list[list[int]], num_shared: int, close
     beginning=st.lists(token, min_size=1, max_size=6),
     rests=st.lists(st.lists(token, min_size=1, max_size=4), min_size=1, max_size=4),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_answers_are_those_without_sharing(
     kernel: str, beginning: list[int], rests: list[list[int]]
 ) -> None:

@@ -114,7 +114,7 @@ def test_controls_have_as_many_parameters() -> None:
         assert len(set(counts.values())) == 1, counts
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     step=st.integers(4, 40),
     budget=st.one_of(st.none(), st.integers(60, 200)),

@@ -107,7 +107,7 @@ def messages_of(*said: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(said=st.lists(attacks, min_size=4, max_size=4))
 @example(said=[ATTACK] * 4)
 @example(said=["\U000f0000</s>", "\U000f0000", "</s\U000f0000>", "</s></s>"])
@@ -128,7 +128,7 @@ def test_data_never_becomes_a_control_token(name: str, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(said=st.lists(ordinary, min_size=4, max_size=4))
 def test_ordinary_prompts_are_what_transformers_makes_of_them(name: str, said: list[str]) -> None:
     """An added word and a run of spaces are text, and stay the tokens that they are."""
@@ -143,7 +143,7 @@ def test_ordinary_prompts_are_what_transformers_makes_of_them(name: str, said: l
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(text=ordinary)
 def test_without_marks_in_it_a_reader_reads_as_the_tokenizer(name: str, text: str) -> None:
     """A spelling of one token changes nothing about how the rest of the prompt is read."""

@@ -52,7 +52,7 @@ texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(before=texts, text=texts, front=st.sampled_from(["", " ", "\n"]))
 def test_a_continuation_adds_its_text_and_no_more(name: str, before: str, text: str, front: str) -> None:
     tokenizer = TOKENIZERS[name]

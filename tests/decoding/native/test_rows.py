@@ -27,7 +27,7 @@ NUM_ROWS = st.one_of(st.integers(1, 40), st.sampled_from([96, 97, 130]))
 DEPTHS = st.sampled_from([1, 7, 48, 511, 640, 641, 1100])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     num_rows=NUM_ROWS,
     depth=DEPTHS,
@@ -44,7 +44,7 @@ def test_it_is_the_product_of_any_shape(built, num_rows, depth, num_outputs, thr
     torch.testing.assert_close(got.double(), exact, atol=4e-6 * max(1.0, depth**0.5), rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(num_rows=NUM_ROWS, depth=DEPTHS, threads=st.sampled_from([1, 2]))
 def test_a_row_does_not_depend_on_the_others(built, num_rows: int, depth: int, threads: int) -> None:
     rows = drawn(num_rows, depth)
@@ -61,7 +61,7 @@ def test_rows_in_any_order_of_memory_and_of_any_dimensions(built) -> None:
     assert product(rows[:0]).shape == (0, 6, 12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     num_rows=st.sampled_from([1, 5, 97, 513]),
     depth=st.sampled_from([7, 48]),

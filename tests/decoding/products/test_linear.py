@@ -112,7 +112,7 @@ def test_a_change_is_followed(change, allowed) -> None:
     check(linear, products)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.sampled_from([*SAMPLED, 2 * SAMPLED[0], 300, 512]),
     part=st.sampled_from(["row", "column"]),

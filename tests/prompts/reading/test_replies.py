@@ -166,7 +166,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORDS.map(" ".join), min_size=2, max_size=10, unique=True), st.data())
 def test_every_form_around_made_options(options: list[str], data: st.DataObject) -> None:
     question = asked("choice", tuple(options), "Which?")
