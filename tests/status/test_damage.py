@@ -71,10 +71,12 @@ def test_what_was_scored_is_not_read_again(tmp_path: Path) -> None:
 def test_a_file_that_was_cut_off_before_its_cell_was_scored(
     tmp_path_factory, data: st.DataObject
 ) -> None:
-    """Scoring reads no trace, so that nothing else would notice; nor where rows are missing whole."""
+    """Scoring had read it before, or reads no trace: nothing else would notice. Nor where rows are
+    missing whole.
+    """
     made = whole(tmp_path_factory.mktemp("cut"))
     run = made.run(made.cell())
-    path = data.draw(st.sampled_from([run.with_name(f"{name}.jsonl") for name in ("answers", "trace")]))
+    path = data.draw(st.sampled_from([run, *(run.with_name(f"{n}.jsonl") for n in ("answers", "trace"))]))
     lines = path.read_bytes().splitlines(keepends=True)
     whole_lines = b"".join(lines[: data.draw(st.integers(0, len(lines) - 1))])
     path.write_bytes(whole_lines + lines[-1][: data.draw(st.integers(0, len(lines[-1]) - 1))])
@@ -82,6 +84,14 @@ def test_a_file_that_was_cut_off_before_its_cell_was_scored(
     scores, later = made.scores(made.cell()), path.stat().st_mtime + 10
     os.utime(scores, (later, later))
     assert [one.path for one in damaged(made.experiment)] == [path]
+
+
+def test_verdicts_that_were_cut_off(tmp_path: Path) -> None:
+    judge = {"model": "judge", "base_url": "http://localhost:1/v1"}
+    made = whole(tmp_path, judged=["one"], judge=judge)
+    verdicts = made.scores(made.cell()).with_name("judged.json")
+    verdicts.write_text('{"schema')
+    assert [one.path for one in damaged(made.experiment)] == [verdicts]
 
 
 def test_a_checkpoint_whose_weights_are_others(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 Every file is written whole or not at all, and ends with a line's end. What was damaged later (a full
 disk, a machine that went down, a copy that was cut off) is set aside under another name, so that it is
-made anew. How files end is looked at, and checkpoints are read whole; a cell's files only where nothing
-has read them since they were written, or one of them has changed since, and then their rows are counted.
+made anew. How files end is looked at, and checkpoints are read whole; a cell's rows are counted only
+where nothing has read them since they were written, or one of its files has changed since.
 """
 
 import json
@@ -103,21 +103,27 @@ def _cells(experiment: Experiment) -> Iterator[Damage]:
         folder = Path(experiment.cells_folder, cell_folder(experiment, cell))
         scores = Path(experiment.cells_folder, scores_path(experiment, cell))
         files = [folder / name for name in ("run.json", "answers.jsonl", "trace.jsonl")]
-        times = [_time_of(file) for file in files]
-        if None not in times:
-            read, latest = _time_of(scores), max(filter(None, times))
-            # The run is written last. Scoring, which may come after what changed a trace, reads none.
-            if read is None or latest > read or times[0] != latest:
+        times = [time for file in files if (time := _time_of(file)) is not None]
+        if len(times) == len(files):
+            # Scoring may have read them before they were cut off, and reads no trace.
+            if cut := [damage for file in files for damage in _cut_off(file)]:
+                yield from cut
+            elif _may_miss_rows(times, _time_of(scores)):
                 yield from _of_cell(*files)
+        if cell.dataset in experiment.judged:
+            yield from _cut_off(scores.with_name("judged.json"))
         yield from _cut_off(scores)
 
 
+def _may_miss_rows(times: list[int], read: int | None) -> bool:
+    """Whether nothing has read a cell's files since they were written, or one of them has changed since:
+    its run, the first, is written last.
+    """
+    return read is None or max(times) > read or times[0] != max(times)
+
+
 def _of_cell(run: Path, answers: Path, trace: Path) -> Iterator[Damage]:
-    """Of a cell's files; the run says what is in the others."""
-    cut = [damage for path in (run, answers, trace) for damage in _cut_off(path)]
-    if cut:
-        yield from cut
-        return
+    """Of a cell's files that end as they should; the run says how many rows are in the others."""
     try:
         record = read_json(run, RunRecord)
     except UserError:
