@@ -34,7 +34,8 @@ def test_what_was_left_out_is_told(run, tmp_path: Path) -> None:
     out = str(tmp_path / "groups.jsonl")
     done = run(CONTENT, "prepare", "--dataset", "squad_g5", "--out", out)
     assert done.exit_code == 0
-    assert "warning: left out data[0].paragraphs[0].qas[2]: answers.text.0: " in done.output
+    left_out = "squad.json: left out data[0].paragraphs[0].qas[2]: answers.text.0: "
+    assert f"warning: {tmp_path}/{left_out}" in done.output
     assert f"2 groups of 3 questions written to {out}, 1 rows left out\n" in done.output
     least = ("--set", "define={datasets: {large: {source: squad, min_questions: 2}}}")
     done = run(CONTENT, "prepare", "--dataset", "large", "--out", out, *least)
@@ -45,6 +46,13 @@ def test_what_was_left_out_is_told(run, tmp_path: Path) -> None:
         done.output
     )
     assert "size 5, questions kept, at least 2; scored as squad" in done.output
+
+
+def test_a_file_without_a_good_row_is_named(run, tmp_path: Path) -> None:
+    done = run("{}", "prepare", "--dataset", "squad_g5", "--out", str(tmp_path / "groups.jsonl"))
+    assert done.exit_code == 2
+    assert f"error: {tmp_path}/squad.json" in done.output
+    assert done.output.count("squad.json") == 1
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def plan(
     config: ConfigOption = [],  # noqa: B006 (typer copies it)
     setting: SetOption = [],  # noqa: B006
 ) -> None:
-    """Print cells, tokens, hours and money of an experiment before anything is run.
+    """Print cells, tokens, hours and, where servers have prices, money, before anything is run.
 
     Cells whose result is there are shown as done, and are in no total. Numbers are by a model of what
     each strategy asks and of the device; of cells that a smoke test has measured they are its own, as

@@ -57,9 +57,11 @@ def prepare(
         raise UserError(f"{dataset} is made, not read", f"leave out {option}")
     entry = revised(entry, changes, f"data set {dataset}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    # Places that warnings and errors name are lines or rows of it.
+    file = getattr(entry, "path", None)
 
     def warn(message: str) -> None:
-        console.print(f"warning: {message}", markup=False)
+        console.print(f"warning: {f'{file}: ' if file else ''}{message}", markup=False)
 
     embed = None
     if getattr(entry, "grouping", None) == "similarity":
@@ -67,7 +69,12 @@ def prepare(
 
         embed = sentence_embedder(entry.encoder)
     with progress_count(f"reading {dataset}") as progress:
-        made = prepare_groups(entry, out, warn, progress, embed, value_hash(entry_settings(entry)))
+        try:
+            made = prepare_groups(entry, out, warn, progress, embed, value_hash(entry_settings(entry)))
+        except UserError as error:
+            if not file or str(file) in error.problem:
+                raise
+            raise UserError(f"{file}: {error.problem}", error.remedy) from None
     left_out = f", {made.rows_left_out} rows left out" if made.rows_left_out else ""
     small = made.groups_left_out
     left_out += f", {small} passages or groups with too few questions left out" if small else ""

@@ -8,6 +8,7 @@ its place.
 
 import json
 from collections.abc import Iterable, Mapping
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ def check_present(experiment: Experiment) -> None:
         if path is not None and not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise UserError(
-                f"{experiment.origin('datasets', dataset)}: data file {path} of {dataset} {what}",
+                f"{experiment.origin('datasets', dataset)}: data file {normpath(path)} of {dataset} "
+                f"{what}",
                 f"correct `path:` of {dataset} there",
             )
     check_models(experiment, (*experiment.models, experiment.roles.planner, experiment.roles.paraphraser))
