@@ -321,6 +321,7 @@ def test_times_are_compared_with_their_noise_beside_them(root: Path) -> None:
         assert "A/A: batch timed twice" in note
         assert "worlds two hop g2, tree: 1.2 [" in note
         assert "Timed on a processor, 1 threads; load average 0.5 to 0.5." in note
+        assert "OTHER WORK" not in note
     decoders = tables.decoders(results)
     assert list(decoders["decoder"]) == ["tree", "transformers"]
     assert list(decoders["weights"]) == ["plain", "the model's own"]
@@ -349,6 +350,18 @@ def test_different_machines_are_told(root: Path) -> None:
     other = tuple(run.model_copy(update={"hardware": "another"}) for run in record.runs)
     results.times.records[contest] = record.model_copy(update={"runs": other})
     assert "Times are of DIFFERENT machines" in notes.note_of("cost", results)
+
+
+def test_other_work_beside_times_is_told(root: Path) -> None:
+    """A load of the timed threads, and of Snakemake, is none."""
+    right = {"batch": five_groups(True), "sequential": five_groups(True)}
+    results = results_of(made(root), right, dict.fromkeys(right, WALLS))
+    contest = next(iter(results.times.records))
+    record = results.times.records[contest]
+    for load, is_told in ((2.0, False), (2.1, True)):
+        loaded = tuple(run.model_copy(update={"load": load}) for run in record.runs)
+        results.times.records[contest] = record.model_copy(update={"runs": loaded})
+        assert ("OTHER WORK ran beside" in notes.note_of("cost", results)) == is_told
 
 
 def test_throughput_is_no_latency(root: Path) -> None:

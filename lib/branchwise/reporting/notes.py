@@ -331,6 +331,9 @@ def timing_notes(results: Results) -> list[str]:
         else "Timed on "
     )
     notes.append(f"{mixed}{'; '.join(machines)}; load average {min(loads):.1f} to {max(loads):.1f}.")
+    # What is timed makes a load of its threads, and Snakemake beside it next to none.
+    if max(loads) > results.experiment.threads + 1:
+        notes.append("OTHER WORK ran beside: these times say little, also beside each other.")
     colder = [
         f"{results.label('strategy', strategy)} {1e3 * cost:.0f} ms"
         for record in times.records.values()
