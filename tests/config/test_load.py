@@ -114,6 +114,12 @@ FORKING = {"strategies": {"forking": {"module": "batch", "needs": ["ask", "fork"
             {"define": {"datasets": {"d": {"source": "squad", "pth": "x"}}}},
             ["unknown key define.datasets.d.pth", "did you mean path"],
         ),
+        (
+            {"define": {"datasets": {"d": {"source": "squda"}}}},
+            ['key define.datasets.d.source is "squda"', "did you mean squad?", "Known: cmb_clin, "],
+        ),
+        ({"define": {"datasets": {"d": {}}}}, ["key define.datasets.d.source is missing; add it"]),
+        ({"define": {"decoders": {"d": {"kind": "three"}}}}, ["d.kind is", "did you mean tree?"]),
         ({"define": {"models": {"m": {"dtype": "float32"}}}}, ["exactly one of path and hub"]),
         (
             {"define": FORKING, "strategies": ["forking"], "baseline": "forking"},

@@ -44,12 +44,25 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
         return UserError(f"{source}: unknown key {key}{more}", nearest(places[-1], known))
     if kind == "missing":
         return UserError(f"{source}: key {key} is missing{more}", "add it")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _untagged(f"{source}: key {key}.", more, first.get("ctx", {}))
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float | dict):
         inside = _json(given) if isinstance(given, dict) else _masked(_cut(given))
         own = _cut(_masked(repr(given)) if not isinstance(given, int) else given)
         return UserError(f"{source}: key {key} is {own}, not a list{more}", f"write [{inside}]")
     remedy = _cut(_masked(first["msg"]).removeprefix("Value error, "), 400)
     return UserError(f"{source}: key {key} is {_json(given)}{more}", remedy)
+
+
+def _untagged(where: str, more: str, found: Mapping[str, Any]) -> UserError:
+    """An entry whose kind (`source`, `kind`) is none, or is missing."""
+    tag = found["discriminator"].strip("'")
+    if "tag" not in found:
+        return UserError(f"{where}{tag} is missing{more}", "add it")
+    known = [one.strip("'") for one in found["expected_tags"].split(", ")]
+    return UserError(
+        f"{where}{tag} is {_json(found['tag'])}{more}", _cut(_masked(nearest(found["tag"], known)), 400)
+    )
 
 
 _SECRET = re.compile(
