@@ -457,14 +457,14 @@ FAULTS = (
     Fault(
         "prompts are no part of the code of answers",
         "config/hashing.py",
-        "    return closure(_answers_roots(experiment, cell))\n",
-        "    found = closure(_answers_roots(experiment, cell))\n"
+        "    return closure(_answers_roots(experiment, cell.strategy, cell.decoder))\n",
+        "    found = closure(_answers_roots(experiment, cell.strategy, cell.decoder))\n"
         '    return [file for file in found if file.parent.name != "prompts"]\n',
     ),
     Fault(
         "the strategy is no part of the code of answers",
         "config/hashing.py",
-        'return LIBRARY / "cells/cell.py", strategy, _file_of',
+        'return LIBRARY / "cells/cell.py", source, _file_of',
         'return LIBRARY / "cells/cell.py", LIBRARY / "trace.py", _file_of',
     ),
     Fault(
