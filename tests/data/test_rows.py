@@ -283,8 +283,8 @@ def test_a_damaged_document_is_read_as_json_reads_it_or_not_at_all(
     """Never a part of it. Read in pieces of any size."""
     whole = json.dumps({"v": [1, -2.5e3, True], "data": [article(0), article(1)]}, indent=1).encode()
     content = whole[:at] + inserted + whole[at + removed :]
-    # A first line that is an object is that of JSON lines, whose bad lines cost themselves alone.
-    assume(not content.startswith(b"{}\n"))
+    # A first line that closes what it opens is that of JSON lines, whose bad lines cost themselves alone.
+    assume(not content.startswith((b"{}\n", b"{]\n")))
     try:
         expected = json.JSONDecoder(strict=False).decode(content.decode("utf-8", "surrogateescape"))
     except ValueError:
