@@ -82,9 +82,11 @@ rule all:
     input:
         rules.tables.output,
         rules.draw.output,
+        DAMAGED,
 
 
 rule figures:
     input:
         rules.tables.output,
         rules.draw.output,
+        DAMAGED,

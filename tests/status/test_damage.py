@@ -1,6 +1,7 @@
 """What was cut off after it had been made is found and set aside; what is whole is left alone."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from branchwise.data.prepare import prepare_groups
 from branchwise.decoding.trained.folder import CheckpointRecord
 from branchwise.files import file_hash
 from branchwise.results import write_json
-from branchwise.status.damage import damaged, set_aside
+from branchwise.status.damage import Damage, damaged, set_aside
 
 
 def whole(folder: Path, **changes) -> Finished:
@@ -42,12 +43,18 @@ def test_any_file_that_is_cut_off_is_found(tmp_path_factory, data: st.DataObject
     files = sorted(path for path in made.results.rglob("*.json*") if path.is_file())
     path = data.draw(st.sampled_from(files))
     left = data.draw(st.integers(0, path.stat().st_size - 1))
+    cut = path.read_bytes()[left:]
     os.truncate(path, left)
     written_later(path)
     found = set_aside(made.experiment)
     assert [one.path for one in found] == [path]
     assert not path.exists()
-    assert path.with_name(f"{path.name}.damaged").stat().st_size == left
+    aside = path.with_name(f"{path.name}.damaged")
+    assert aside.stat().st_size == left
+    # Until it has been made anew.
+    for _ in range(2):
+        assert set_aside(made.experiment) == [Damage(path, "found by an earlier run")]
+    path.write_bytes(aside.read_bytes() + cut)
     assert list(damaged(made.experiment)) == []
 
 
@@ -62,7 +69,7 @@ def test_what_was_scored_is_not_read_again(tmp_path: Path) -> None:
     assert list(damaged(made.experiment)) == []
     written_later(made.run(cell))
     made.scores(cell).unlink()
-    ((path, reason),) = damaged(made.experiment)
+    ((path, reason, _),) = damaged(made.experiment)
     assert (path, reason) == (answers, f"it has {len(lines) - 2} of {len(lines) - 1} rows")
 
 
@@ -109,7 +116,10 @@ def test_a_checkpoint_whose_weights_are_others(tmp_path: Path) -> None:
     assert list(damaged(made.experiment)) == []
     weights.write_bytes(b"weighty")
     (damage,) = set_aside(made.experiment)
-    assert damage.path == folder / "checkpoint.json"
+    assert damage.path == folder / "checkpoint.json" and not damage.is_shown
+    assert [one.path for one in set_aside(made.experiment)] == [damage.path]
+    shutil.copy(folder / "checkpoint.json.damaged", folder / "checkpoint.json")
+    weights.write_bytes(b"weights")
     assert "head.safetensors of the checkpoint is cut off or changed" in damage.reason
     # Of what is whole, how it was trained may be cut off.
     curve = folder / "curve.csv"
@@ -125,5 +135,6 @@ def test_figures_and_tables(tmp_path: Path) -> None:
         path.write_text(content)
     (table := made.results / "tables/trial/accuracy.csv").parent.mkdir(parents=True)
     table.write_text("a,b\n1,")
-    assert [one.path.name for one in set_aside(made.experiment)] == ["accuracy.csv", "b.svg"]
+    found = set_aside(made.experiment)
+    assert [(one.path.name, one.is_shown) for one in found] == [("accuracy.csv", True), ("b.svg", True)]
     assert list(damaged(made.experiment)) == []

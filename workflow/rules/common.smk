@@ -141,6 +141,9 @@ CELL_FOLDER = f"{CELLS}/{CELL}"
 # dependencies. A prefix takes the place of Snakemake's own, which makes a command fail with any part of it.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT / 'lib'))}; ")
 
+# Asked for by name: what is missing while all that was made of it is there, Snakemake does not make.
+DAMAGED = []
+
 if workflow.is_main_process:
     # A killed run leaves its locks; nobody should have to know of --unlock.
     RUNS, num_stale = join_runs(Path(".snakemake"))
@@ -152,11 +155,13 @@ if workflow.is_main_process:
                 f"{num_later} results are of the future (was the clock set back?): they count as made now",
                 file=sys.stderr,
             )
-        for path, reason in damage.set_aside(EXPERIMENT):
+        for path, reason, is_shown in damage.set_aside(EXPERIMENT):
             print(
                 f"{path} is damaged ({reason}): set aside as {path.name}{damage.ASIDE}, to be made anew",
                 file=sys.stderr,
             )
+            if not is_shown:
+                DAMAGED.append(str(path))
 
 
 def say_errors():

@@ -1,13 +1,15 @@
 """Results that were cut off or changed after they had been made: found before a run is planned.
 
 Every file is written whole or not at all, and ends with a line's end. What was damaged later (a full
-disk, a machine that went down, a copy that was cut off) is set aside under another name, so that it is
-made anew. How files end is looked at, and checkpoints are read whole; a cell's rows are counted only
-where nothing has read them since they were written, or one of its files has changed since.
+disk, a machine that went down, a copy that was cut off) is set aside under another name, and stays
+damaged until it has been made anew: Snakemake by itself misses no file of which all else is made. How
+files end is looked at, and checkpoints are read whole; a cell's rows are counted only where nothing has
+read them since they were written, or one of its files has changed since.
 """
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,17 +37,21 @@ ENDS = {
 
 
 class Damage(NamedTuple):
-    """A file that is of no use, and why."""
+    """A file that is of no use, or was set aside, and why. `is_shown`: it is a table or a figure, and
+    nothing is made of it.
+    """
 
     path: Path
     reason: str
+    is_shown: bool = False
 
 
 def set_aside(experiment: Experiment) -> list[Damage]:
-    """Rename every damaged result of an experiment, and say which these were."""
+    """Rename every damaged result of an experiment; all that are to be made anew for it."""
     found = list(damaged(experiment))
     for one in found:
-        one.path.replace(one.path.with_name(one.path.name + ASIDE))
+        with suppress(FileNotFoundError):
+            one.path.replace(_aside(one.path))
     return found
 
 
@@ -59,16 +65,17 @@ def damaged(experiment: Experiment) -> Iterator[Damage]:
         yield from _cut_off(Path(experiment.times_folder, times_path(experiment, contest)))
     for folder in (Path(experiment.results, "tables"), Path(experiment.figures)):
         for path in sorted((folder / experiment.experiment).glob("*.*")):
-            yield from _cut_off(path)
+            for damage in _cut_off(path):
+                yield damage._replace(is_shown=True)
 
 
 def _groups(experiment: Experiment) -> Iterator[Damage]:
     for name in dict.fromkeys((*experiment.datasets, *trained_data(experiment))):
         path = groups_file(experiment, name)
-        if not path.is_file():
-            continue
-        cut = list(_cut_off(path))
-        yield from cut or _unreadable(path, _check_number)
+        if cut := list(_cut_off(path)):
+            yield from cut
+        elif path.is_file():
+            yield from _unreadable(path, _check_number)
 
 
 def _check_number(path: Path) -> None:
@@ -95,21 +102,24 @@ def _trainings(experiment: Experiment) -> Iterator[Damage]:
             # What is loaded is not what Snakemake looks at: without its record a checkpoint is none.
             for damage in _unreadable(folder, lambda place: check_files(place, read_record(place))):
                 yield Damage(record, damage.reason)
+        else:
+            yield from _gone(record)
         yield from _cut_off(folder / CURVE)
 
 
 def _cells(experiment: Experiment) -> Iterator[Damage]:
     for cell in experiment.cells:
         folder = Path(experiment.cells_folder, cell_folder(experiment, cell))
+        if not folder.is_dir():
+            continue
         scores = Path(experiment.cells_folder, scores_path(experiment, cell))
         files = [folder / name for name in ("run.json", "answers.jsonl", "trace.jsonl")]
         times = [time for file in files if (time := _time_of(file)) is not None]
-        if len(times) == len(files):
-            # Scoring may have read them before they were cut off, and reads no trace.
-            if cut := [damage for file in files for damage in _cut_off(file)]:
-                yield from cut
-            elif _may_miss_rows(times, _time_of(scores)):
-                yield from _of_cell(*files)
+        # Scoring may have read them before they were cut off, and reads no trace.
+        if cut := [damage for file in files for damage in _cut_off(file)]:
+            yield from cut
+        elif len(times) == len(files) and _may_miss_rows(times, _time_of(scores)):
+            yield from _of_cell(*files)
         if cell.dataset in experiment.judged:
             yield from _cut_off(scores.with_name("judged.json"))
         yield from _cut_off(scores)
@@ -146,7 +156,17 @@ def _cut_off(path: Path) -> Iterator[Damage]:
             if file.read() != end:
                 yield Damage(path, "it is cut off" if size else "it is empty")
     except FileNotFoundError:
-        return
+        yield from _gone(path)
+
+
+def _gone(path: Path) -> Iterator[Damage]:
+    """Of a file that is not there: a run was stopped between setting it aside and making it anew."""
+    if _aside(path).exists():
+        yield Damage(path, "found by an earlier run")
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + ASIDE)
 
 
 def _unreadable(path: Path, read: Callable[[Path], object]) -> Iterator[Damage]:
