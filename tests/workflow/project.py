@@ -13,7 +13,11 @@ from typing import Any
 
 import yaml
 
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 COPIED = ("Snakefile", "lib", "config", "workflow", "profiles", "envs")
+warm: Path | None = None
+"""Where `python` and `snakemake` start warm (see `warm.py`), while tests want that."""
+
 DRAWN = {"all": 1, "tables": 1, "draw": 1}
 """Jobs that follow whatever else is run."""
 ONE_CELL = {"datasets": ["small_g2"], "strategies": ["batch"], "decoders": ["tree"], "exclude": []}
@@ -72,19 +76,19 @@ def write_config(folder: Path, name: str, content: dict[str, Any]) -> None:
         (folder / "config/own.jsonl").write_text(OWN_DATA, encoding="utf-8")
 
 
-def command(project: Path, *words: str, config: str | None = "config/trial.yaml") -> list[str]:
+def command(
+    project: Path, *words: str, config: str | None = "config/trial.yaml", binary: Path = SNAKEMAKE
+) -> list[str]:
     """A command line of Snakemake."""
-    binary = Path(sys.executable).with_name("snakemake")
     files = ["--configfile", config] if config else []
     return [str(binary), *words, "--cores", "2", *files]
 
 
-def environment(project: Path) -> dict[str, str]:
-    """The environment in which the copy's own library is used."""
-    binary = Path(sys.executable).with_name("snakemake")
+def environment(project: Path, first: Path = SNAKEMAKE.parent) -> dict[str, str]:
+    """The environment in which the copy's own library is used, with what programs there are `first`."""
     return {
         **os.environ,
-        "PATH": f"{binary.parent}:{os.environ['PATH']}",
+        "PATH": f"{first}:{SNAKEMAKE.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(project / "lib"),
         # Timing jobs wait for each other machine-wide, by a lock there: not those of other tests.
         "TMPDIR": str(project),
@@ -96,12 +100,13 @@ def snakemake(
     project: Path, *words: str, config: str | None = "config/trial.yaml", cwd: Path | None = None
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in the copy, or elsewhere."""
+    first = warm or SNAKEMAKE.parent
     return subprocess.run(
-        command(project, *words, config=config),
+        command(project, *words, config=config, binary=first / "snakemake"),
         cwd=cwd or project,
         capture_output=True,
         text=True,
-        env=environment(project),
+        env=environment(project, first),
     )
 
 
