@@ -35,7 +35,8 @@ def transformers_server(folder: Path, log: Path) -> Iterator[str]:
 def llama_server(file: Path, log: Path) -> Iterator[str]:
     """llama.cpp's own HTTP server, from a wheel, on a GGUF file; its base URL."""
     port = free_port()
-    words = [sys.executable, "-m", "branchwise.serving.llama", str(file), str(port)]
+    # Its threads wait for each other by spinning, which other tests would pay for.
+    words = [sys.executable, "-m", "branchwise.serving.llama", str(file), str(port), "--threads", "1"]
     with _running(words, log, f"http://127.0.0.1:{port}/health"):
         yield f"http://127.0.0.1:{port}/v1"
 
