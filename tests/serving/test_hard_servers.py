@@ -273,15 +273,15 @@ def test_a_run_takes_no_longer_than_it_may_however_long_a_server_wants_to_be_lef
 
 
 def test_rates_are_kept_to_after_a_wait_too() -> None:
-    with Proxy() as warm:
-        # What the first request of a process loads would be a gap less between it and the second.
-        ask_all(decoder_of(warm), ["Who is it"])
+    began = time.monotonic()
     with Proxy(
         faults=lambda number, _: "429" if number == 1 else None, headers={"retry-after": "1"}
     ) as proxy:
         ask_all(decoder_of(proxy, requests_per_minute=300), questions(5))
-    spans = [later - sooner for sooner, later in zip(proxy.sent_s, proxy.sent_s[1:], strict=False)]
-    assert min(spans) > 0.1
+    # Counted from what came before: on a busy machine any request may arrive late, and the next in time.
+    assert all(sent_s - began >= 0.19 * number for number, sent_s in enumerate(proxy.sent_s))
+    waited = [sent_s - proxy.sent_s[1] for sent_s in proxy.sent_s if sent_s - proxy.sent_s[1] >= 0.99]
+    assert waited and all(after_s >= 0.99 + 0.19 * number for number, after_s in enumerate(waited))
 
 
 @pytest.mark.parametrize("status", ["429", "500"])
