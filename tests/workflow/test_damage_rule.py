@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import DRAWN, answers, planned, snakemake
+from tests.workflow.project import DRAWN, answers, edited, planned, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -18,14 +18,10 @@ ALL_OF_SMALL = {"generate": 3, "evaluate": 3, "time": 3}
 @contextmanager
 def cut(path: Path) -> Iterator[None]:
     """Half a file, for as long as this lasts."""
-    before, times = path.read_bytes(), path.stat()
-    os.truncate(path, len(before) // 2)
-    try:
+    text = path.read_text(encoding="utf-8")
+    with edited(path, text[: len(text) // 2]):
         yield
-    finally:
-        path.write_bytes(before)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        path.with_name(f"{path.name}.damaged").unlink()
+    path.with_name(f"{path.name}.damaged").unlink()
 
 
 @pytest.mark.parametrize(

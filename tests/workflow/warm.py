@@ -28,6 +28,7 @@ from pathlib import Path
 HAS_FORKS = hasattr(os, "pidfd_open")
 """Whether a server can wait for its forks here."""
 
+_ROOT = Path(__file__).parents[2]
 SOCKET = "socket"
 PACKAGES = (
     *("torch", "transformers.modeling_utils", "transformers.models.qwen3.modeling_qwen3"),
@@ -65,9 +66,6 @@ def server(folder: Path) -> Iterator[Path]:
             yield folder
         finally:
             process.stdin.close()
-
-
-_ROOT = Path(__file__).parents[2]
 
 
 def main(folder: Path) -> None:
@@ -147,13 +145,14 @@ def _be(
     sys.path[:] = [folder, *filter(None, variables.get("PYTHONPATH", "").split(":")), *installed]
     sys.argv[:] = [module, *words]
     tempfile.tempdir = None
-    code: object = 0
+    code = 0
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
         if not isinstance(code, int):
             print(code, file=sys.stderr)
+            code = 1
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -161,7 +160,7 @@ def _be(
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
+    os._exit(code)
 
 
 if __name__ == "__main__":
