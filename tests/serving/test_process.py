@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,10 +113,22 @@ def test_all_servers_end_where_a_run_has_failed(tmp_path: Path) -> None:
     assert gone(pid) and process.answers(url) is None
 
 
-def test_one_that_ends_at_once_says_why(tmp_path: Path) -> None:
+def test_one_that_ends_at_once_says_why_and_leaves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its watcher waited for as long as whoever had started it lived."""
     words = [sys.executable, "-c", "raise SystemExit('no such model')"]
+    begun = []
+
+    class Remembered(subprocess.Popen):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            begun.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Remembered)
     with pytest.raises(UserError, match="has ended; it said: no such model"):
         process.start(words, f"http://127.0.0.1:{free_port()}/v1", tmp_path / "a.json", 30, print)
+    assert [one.poll() is None for one in begun] == [False, False]
     with pytest.raises(UserError, match="cannot be started"):
         process.start(["/no/such"], f"http://127.0.0.1:{free_port()}/v1", tmp_path / "a.json", 30, print)
 

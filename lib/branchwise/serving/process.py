@@ -95,6 +95,9 @@ def start(words: list[str], base_url: str, out: Path, wait_s: float, say: Callab
     while not is_ready(base_url):
         if process.poll() is not None or time.monotonic() > until:
             _end(process.pid)
+            # It would end the server's process id when this process ends: by then another's, maybe.
+            watcher.kill()
+            watcher.communicate()
             how = "has ended" if process.poll() is not None else f"does not answer after {wait_s:g} s"
             raise UserError(f"the server {how}; it said: {_tail(log)}", f"see {log}")
         time.sleep(_POLL_S)
