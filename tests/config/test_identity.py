@@ -216,7 +216,11 @@ def test_what_differs_is_named_and_what_is_not_here_does_not_differ() -> None:
         ("experiment: a\nrepeats: 1\nrepeats: 3\n", "line 3: key repeats stands twice; leave one"),
         ("define:\n  models:\n    m: {hub: x, hub: y}\n", "line 3: key hub stands twice"),
         ("a: [\n", "is not valid YAML"),
+        # libyaml recurses: the process ended.
+        ("a: " + "[" * 100_000, "x.yaml is nested too deeply; write it flatter"),
+        ("\n".join(" " * depth + "a:" for depth in range(2_000)), "x.yaml is nested too deeply"),
     ],
+    ids=["twice", "twice in a line", "no end", "deep lists", "deep mappings"],
 )
 def test_yaml_is_read_strictly(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
