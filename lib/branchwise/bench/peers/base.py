@@ -67,6 +67,12 @@ class System(ABC):
     def settings(self) -> dict[str, str]:
         """What it was told and what it chose, in words: it stands in the result."""
 
+    def needed_mib(self) -> float | None:
+        """What it had to hold at once, at most: the weights, and keys and values of every token once.
+        None where a system does not say.
+        """
+        return None
+
     def tick(self) -> None:
         """All prompts have got one more token."""
         self.ticks.append(Clock.now())

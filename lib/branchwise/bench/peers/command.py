@@ -43,7 +43,9 @@ def bench_peers(
 
     folder = path or _packaged()
     result = compare(folder, works(folder, squad, sizes), rounds, threads, names, log, write)
-    Console().print(table(result))
+    console = Console()
+    console.print(table(result))
+    console.print(memory_table(result))
     for left in result["left_out"]:
         log(f"left out: {left['title']}, {left['reason']}")
     if out is not None:
@@ -77,6 +79,19 @@ def table(result: dict[str, Any]) -> Table:
                 _number(row["same_tokens"], 100, 1, " %"),
             )
         shown.add_section()
+    return shown
+
+
+def memory_table(result: dict[str, Any]) -> Table:
+    """What each system took of memory at most, over all works, its warm-up included."""
+    shown = Table(title="memory at most, less what was there before the model")
+    shown.add_column("system")
+    for column in ("MiB", "by what it had to hold"):
+        shown.add_column(column, justify="right")
+    for system in result["systems"].values():
+        peak, needed = system["peak_mib"], system["needed_mib"]
+        by_needed = peak / needed if peak and needed else None
+        shown.add_row(system["title"], _number(peak, 1, 0), _number(by_needed, 1, 2))
     return shown
 
 

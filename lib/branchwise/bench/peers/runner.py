@@ -18,6 +18,9 @@ from branchwise.errors import UserError
 
 SCHEMA = 1
 OURS, REFERENCE = list(SYSTEMS)[:2]
+PYTHON = sys.executable
+"""What runs a system's process."""
+
 _WARM_UP_GROUPS = 2
 _TIMES = ("cpu_s", "wall_s", "prefill_s", "step_s")
 
@@ -36,7 +39,7 @@ class Process:
         # The parent's own path, so that the worker is of the same code.
         path = os.pathsep.join(place for place in sys.path if place)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "branchwise.bench.peers.worker", name],
+            [PYTHON, "-m", "branchwise.bench.peers.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **variables, "PYTHONPATH": path},
@@ -150,6 +153,16 @@ class Comparison:
                     rows.append({"work": work.name, "system": name, **self._row(work, told)})
         return rows
 
+    def memory(self, name: str) -> dict[str, float | None]:
+        """The most that a system took over all works, less what its process had before it loaded the
+        model, and the least that it had to hold, in MiB.
+        """
+        told = [one for (system, _), rounds in self.told.items() if system == name for one in rounds]
+        return {
+            key: max((one[key] for one in told if one[key] is not None), default=None)
+            for key in ("peak_mib", "needed_mib")
+        }
+
     def _row(self, work: Work, told: list[dict[str, Any]]) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for kind in _TIMES:
@@ -232,7 +245,11 @@ def _result(comparison: Comparison, folder: Path, rounds: int, threads: int) -> 
         "model": {"name": folder.name, "hash": folder_hash(folder)},
         "works": [work.about() for work in comparison.works],
         "systems": {
-            name: {"title": system_class(name).title, "versions": versions}
+            name: {
+                "title": system_class(name).title,
+                "versions": versions,
+                **comparison.memory(name),
+            }
             for name, versions in comparison.versions.items()
         },
         "left_out": comparison.left_out,

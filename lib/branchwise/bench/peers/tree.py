@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from branchwise.bench.floor import Cost
 from branchwise.bench.peers.base import Answers, Prompts, System
 from branchwise.bench.peers.loading import loaded
 from branchwise.decoding.completing import CompletingEngine
@@ -28,6 +29,11 @@ class TreeSystem(System):
             "kernel": self.engine.kernel,
             "products": self.engine.product_layout,
         }
+
+    def needed_mib(self) -> float:
+        model = self.engine.model
+        weight_bytes = sum(tensor.nbytes for tensor in model.parameters())
+        return (weight_bytes + self.engine.peak_tokens * Cost.of(model).key_bytes) / 2**20
 
     def answer(self, groups: Sequence[Prompts], num_shared: int, num_tokens: int) -> list[Answers]:
         self.ticks = []

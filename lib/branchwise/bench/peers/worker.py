@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from branchwise.bench.peers.base import Answers, Clock, System, system_class
+from branchwise.bench.peers.memory import forget_peak, peak_mib, resident_mib
 from branchwise.bench.peers.work import Work
 from branchwise.errors import UserError
 
@@ -25,12 +26,15 @@ class Worker:
         self.system: System | None = None
         self.works: dict[str, Work] = {}
         self.chosen: dict[str, Any] = {}
+        self.had_mib = 0.0
 
     def do(self, order: dict[str, Any]) -> dict[str, Any]:
         """Carry out an order: `load`, `work` (remember one), `warm_up` for it, or `run` it."""
         kind = order.pop("do")
         if kind == "load":
+            self.had_mib = resident_mib() or 0.0
             self.system = self.cls(Path(order["folder"]), order["threads"])
+            forget_peak()  # of loading
             return {"versions": {package: version(package) for package in self.cls.packages}}
         if kind == "work":
             work = Work(**order["work"])
@@ -43,7 +47,10 @@ class Worker:
             self.chosen[work.name] = self.system.warm_up(*given)
             return {}
         self.system.choose(self.chosen.get(work.name))
-        return _timed(self.system, work)
+        told = _timed(self.system, work)
+        peak = peak_mib()
+        took = None if peak is None else peak - self.had_mib
+        return {**told, "peak_mib": took, "needed_mib": self.system.needed_mib()}
 
 
 def _timed(system: System, work: Work) -> dict[str, Any]:
