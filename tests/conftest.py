@@ -1,10 +1,13 @@
 """Fixtures that several test folders share. Nothing here needs the shipped model or a network."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 # There is a worker for each core: threads of several would wait for each other.
@@ -28,6 +31,18 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("BRANCHWISE_DATA names no folder with real data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """The folder of a `python` and a `snakemake` that need not load packages (see `tests.warm`); None
+    where they cannot be had.
+    """
+    if not warm.HAS_FORKS:
+        yield None
+        return
+    with warm.server(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

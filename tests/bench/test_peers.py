@@ -1,13 +1,15 @@
 """What is timed beside the tree decoder says the same tokens; how long it takes is nobody's assertion."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.commands.small import branchwise, told
 
+from branchwise.bench.peers import runner
 from branchwise.bench.peers.base import SYSTEMS, begins_alike, missing, system_class
-from branchwise.bench.peers.command import bench_peers, table
+from branchwise.bench.peers.command import bench_peers, memory_table, table
 from branchwise.bench.peers.ctranslate2 import CTranslate2
 from branchwise.bench.peers.figure import write_peers
 from branchwise.bench.peers.runner import Comparison, Process, compare
@@ -22,6 +24,15 @@ FOREIGN = [name for name in SYSTEMS if name not in ("tree", "transformers", "pad
 
 def quiet(line: str) -> None:
     pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warmth(warm_programs: Path | None) -> Iterator[None]:
+    """Most time of these tests would be Python starting."""
+    with pytest.MonkeyPatch.context() as patch:
+        if warm_programs:
+            patch.setattr(runner, "PYTHON", str(warm_programs / "python"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +92,16 @@ def test_the_result_says_what_was_measured(result: dict) -> None:
     assert set(result["systems"]) | {left["system"] for left in result["left_out"]} == set(SYSTEMS)
     assert json.loads(json.dumps(result)) == result
     assert table(result).row_count == len(result["rows"])
+
+
+def test_memory_is_told_for_each_system(result: dict, tiny: Path) -> None:
+    """Keys and values of the tiny model: those of every token that was in flight, once."""
+    systems = result["systems"]
+    assert all(system["peak_mib"] > 0 for system in systems.values())
+    assert [name for name, system in systems.items() if system["needed_mib"] is not None] == ["tree"]
+    weights = (tiny / "model.safetensors").stat().st_size / 2**20
+    assert weights < systems["tree"]["needed_mib"] < weights + 10
+    assert memory_table(result).row_count == len(systems)
 
 
 def test_a_system_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:

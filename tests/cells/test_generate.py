@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ from branchwise.results import AnswerRow, RunRecord, read_json, read_rows
 from branchwise.trace import GroupTrace, Tokens, question_tokens, total_tokens
 
 NUM_GROUPS = 30
+python = sys.executable
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warmth(warm_programs: Path | None) -> Iterator[None]:
+    """Most time of these tests would be Python starting."""
+    global python
+    python = str(warm_programs / "python") if warm_programs else sys.executable
+    yield
+    python = sys.executable
 
 
 @pytest.fixture
@@ -40,7 +51,7 @@ def work(tmp_path: Path, random_model_folder: Path) -> Path:
 
 def command(work: Path, out: str = "cell", *more: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "branchwise", "generate", "--config", str(work / "trial.yaml")),
+        *(python, "-m", "branchwise", "generate", "--config", str(work / "trial.yaml")),
         *("--dataset", "worlds_two_hop_g4", "--model", "random", "--strategy", "batch"),
         *("--decoder", "tree", "--groups", str(work / "groups.jsonl"), "--out", str(work / out)),
         *("--journal", str(work / f"{out}.journal"), *more),
@@ -60,7 +71,9 @@ def answers(folder: Path) -> list[dict]:
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(root: Path, work: Path) -> None:
     assert run(root, command(work, "undisturbed")).returncode == 0
-    process = subprocess.Popen(command(work, "killed"), cwd=root, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *command(work, "killed")[1:]], cwd=root, stderr=subprocess.DEVNULL
+    )
     journal = work / "killed.journal"
     while not journal.exists() or journal.read_text().count("\n") < 3:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -122,12 +135,12 @@ def test_files_of_something_else_are_named(root: Path, work: Path) -> None:
     (work / "trial.yaml").write_text(yaml.safe_dump({**config, "strategies": ["batch", "sequential"]}))
     assert run(root, other).returncode == 0
     (work / "cell/answers.jsonl").write_bytes((work / "other/answers.jsonl").read_bytes())
-    words = [sys.executable, "-m", "branchwise", "evaluate", "cell", "--config", str(work / "trial.yaml")]
+    words = [python, "-m", "branchwise", "evaluate", "cell", "--config", str(work / "trial.yaml")]
     done = run(root, [*words, "--cell", str(work / "cell"), "--out", str(work / "scores.json")])
     assert done.returncode == 2
     place = work / "cell/answers.jsonl"
     assert f"{place} is of cell worlds_two_hop_g4/random/sequential/tree, not of" in done.stderr
-    words = [sys.executable, "-m", "branchwise", "prepare", "--config", str(work / "trial.yaml")]
+    words = [python, "-m", "branchwise", "prepare", "--config", str(work / "trial.yaml")]
     done = run(root, [*words, "--dataset", "worlds_two_hop_g2", "--out", str(work / "groups.jsonl")])
     assert done.returncode == 0
     done = run(root, command(work, "third"))

@@ -56,8 +56,9 @@ def decoders(source: ModelSource) -> dict[str, Decoder]:
 
 @pytest.fixture(scope="module")
 def group() -> Group:
-    """A made passage that no shot of SQuAD shows."""
+    """A made passage that no shot of SQuAD shows, with three questions."""
     found = made_shots(CATALOGUES.datasets["squad_v2_g5"])[0]
+    found = found.model_copy(update={"questions": found.questions[:3]})
     check_no_leak(made_shots(SQUAD), [found])
     return found
 

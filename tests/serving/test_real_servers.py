@@ -145,20 +145,26 @@ def llama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def pair() -> Group:
+    """Two questions: one thread of the server reads a long prompt for seconds."""
+    entry = CATALOGUES.datasets["worlds_two_hop_g2"]
+    return next(groups_of(entry.model_copy(update={"num_groups": 1}), print))
+
+
 LLAMA = ModelEntry(served="SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 @needs_llama
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_llama_cpp_server_answers_every_strategy(
-    strategy: str, llama_url: str, worlds: list[Group]
-) -> None:
-    style = resolved("completion", CATALOGUES.styles["completion"], CATALOGUES.datasets["squad_g5"])
+def test_a_llama_cpp_server_answers_every_strategy(strategy: str, llama_url: str, pair: Group) -> None:
+    entry = CATALOGUES.styles["completion"].model_copy(update={"shots": 2})
+    style = resolved("completion", entry, CATALOGUES.datasets["squad_g5"])
     runner = served(llama_url, LLAMA, style, strategy, concurrency=4)
     if strategy == "vote":
         runner.decoder.sampling = Sampling(0.7, top_p=0.95)
-    timed = runner.once(worlds[0])
-    assert len(timed.answers) == len(worlds[0])
+    timed = runner.once(pair)
+    assert len(timed.answers) == len(pair)
     for ask in timed.asks:
         known = ask.completion.served
         assert known is not None and known.server_s is not None
@@ -170,13 +176,14 @@ def test_a_llama_cpp_server_answers_every_strategy(
 
 @needs_llama
 def test_a_llama_cpp_server_holds_answers_to_json_and_goes_on_from_a_beginning(
-    llama_url: str, worlds: list[Group]
+    llama_url: str, pair: Group
 ) -> None:
     style = resolved("chat_json", CATALOGUES.styles["chat_json"], CATALOGUES.datasets["squad_g5"])
     held = served(llama_url, LLAMA, style, "batch", constrain="json", structured="schema")
-    assert all(one.reading.well_formed for one in held.once(worlds[0]).answers if one.raw.endswith("}"))
-    assert all(one.raw.lstrip().startswith("{") for one in held.once(worlds[0]).answers)
+    answers = held.once(pair).answers
+    assert all(one.reading.well_formed for one in answers if one.raw.endswith("}"))
+    assert all(one.raw.lstrip().startswith("{") for one in answers)
     name = "chat_json_prefilled"
     begun = resolved(name, CATALOGUES.styles[name], CATALOGUES.datasets["squad_g5"])
-    answers = served(llama_url, LLAMA, begun, "batch", prefill="message").once(worlds[0]).answers
+    answers = served(llama_url, LLAMA, begun, "batch", prefill="message").once(pair).answers
     assert all(one.raw.startswith('{"answer": "') for one in answers)

@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import project as projects
-from tests.workflow import warm
 from tests.workflow.project import DRAWN, copy_project, planned, snakemake, trial, write_config
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warmth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Most time of these tests is Python starting: a server of each worker has it started."""
-    if not warm.HAS_FORKS:
-        yield
-        return
-    with warm.server(tmp_path_factory.mktemp("warm")) as projects.warm:
-        yield
+def warmth(warm_programs: Path | None) -> Iterator[None]:
+    """Most time of these tests would be Python starting."""
+    projects.warm = warm_programs
+    yield
     projects.warm = None
 
 

@@ -16,7 +16,7 @@ import yaml
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 COPIED = ("Snakefile", "lib", "config", "workflow", "profiles", "envs")
 warm: Path | None = None
-"""Where `python` and `snakemake` start warm (see `warm.py`), while tests want that."""
+"""Where `python` and `snakemake` start warm (see `tests.warm`), while tests want that."""
 
 DRAWN = {"all": 1, "tables": 1, "draw": 1}
 """Jobs that follow whatever else is run."""

@@ -4,11 +4,12 @@ A server imports what `branchwise` and `snakemake` need, but nothing of this pro
 command that is sent to it. In its folder lie `python` and `snakemake`, which send theirs and end as the
 fork ends; where they are killed, so is the fork. What is about dying processes takes the real ones.
 
-python -m tests.workflow.warm FOLDER      until its standard input ends
+python -m tests.warm FOLDER      until its standard input ends
 """
 
 import array
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -28,7 +29,7 @@ from pathlib import Path
 HAS_FORKS = hasattr(os, "pidfd_open")
 """Whether a server can wait for its forks here."""
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 SOCKET = "socket"
 PACKAGES = (
     *("torch", "transformers.modeling_utils", "transformers.models.qwen3.modeling_qwen3"),
@@ -39,10 +40,11 @@ PACKAGES = (
 _CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
 words, name = sys.argv[1:], os.path.basename(sys.argv[0])
-if name == "python" and words[:2] != ["-m", "branchwise"]:
-    os.execv({python!r}, [{python!r}, *words])
-module = "snakemake" if name == "snakemake" else "branchwise"
-told = json.dumps([module, words[2 * (name == "python"):], os.getcwd(), dict(os.environ)]).encode()
+if name == "python":
+    if words[:1] != ["-m"] or words[1].partition(".")[0] != "branchwise":
+        os.execv({python!r}, [{python!r}, *words])
+    name, words = words[1], words[2:]
+told = json.dumps([name, words, os.getcwd(), dict(os.environ)]).encode()
 server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 server.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
@@ -58,7 +60,7 @@ def server(folder: Path) -> Iterator[Path]:
         text = _CLIENT.format(python=sys.executable, socket=str(folder / SOCKET))
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o755)
-    words = [sys.executable, "-m", "tests.workflow.warm", str(folder)]
+    words = [sys.executable, "-m", "tests.warm", str(folder)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT) as process:
         assert process.stdin and process.stdout
         try:
@@ -73,6 +75,9 @@ def main(folder: Path) -> None:
     for name in PACKAGES:
         import_module(name)
     assert "branchwise" not in sys.modules, "what is tested is each copy's own"
+    # Forks that collect garbage need not look through all that is loaded, nor copy its pages.
+    gc.collect()
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(str(folder / SOCKET))
         listener.listen()
