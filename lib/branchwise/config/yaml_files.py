@@ -85,7 +85,7 @@ def parsed(text: str, source: str) -> Any:
             return None
         _check_size(node)
         return loader.construct_document(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeEncodeError) as error:  # half of a surrogate pair is no UTF-8
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read"
