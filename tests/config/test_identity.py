@@ -236,15 +236,27 @@ def test_yaml_is_read_strictly(tmp_path: Path, text: str, told: str) -> None:
         ("=3", "has no key"),
         ("repeats=[", "is not valid YAML"),
         ("repeets=3", "repeats"),
+        # What is told is a line that can be read, however much was given.
+        ("=" + "a" * 100_000, "has no key"),
+        ("a" * 100_000, "has no ="),
+        ("a" * 100_000 + "=1", "unknown key"),
+        ("baseline=" + "a" * 100_000, "baseline is a+, which is not"),
+        ("style=" + "a" * 100_000, "style is unknown style"),
     ],
+    ids=lambda text: text[:12],
 )
 def test_a_bad_set_is_told(setting: str, told: str) -> None:
     from branchwise.commands.options import experiment_from
 
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=told) as caught:
         experiment_from([], [setting])
+    assert len(str(caught.value)) < 2_000
     with pytest.raises(UserError, match="gives repeats twice"):
         experiment_from([], ["repeats=1", "repeats=3"])
+    long = "a" * 100_000
+    with pytest.raises(UserError, match="gives a+ twice") as caught:
+        experiment_from([], [f"{long}=1", f"{long}=3"])
+    assert len(str(caught.value)) < 1_000
 
 
 def test_controls_are_refused_on_own_and_made_data_that_state_nothing(tmp_path: Path) -> None:

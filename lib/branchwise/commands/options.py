@@ -90,12 +90,13 @@ def overrides_from(settings: Sequence[str]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for setting in settings:
         key, separator, value = setting.partition("=")
+        given = f"--set {setting[:200]}"
         if not separator or not key.strip():
             lacking = "key" if separator else "="
-            raise UserError(f"--set {setting} has no {lacking}", "write --set KEY=VALUE")
+            raise UserError(f"{given} has no {lacking}", "write --set KEY=VALUE")
         if key in overrides:
-            raise UserError(f"--set gives {key} twice", "leave one of them")
-        overrides[key] = parsed(value, f"--set {setting[:200]}")
+            raise UserError(f"--set gives {key[:200]} twice", "leave one of them")
+        overrides[key] = parsed(value, given)
     return overrides
 
 
@@ -106,7 +107,7 @@ def named(experiment: Experiment, axis: str, name: str) -> Any:
     plural = {**AXES, "training": "trainings"}.get(axis, axis)
     entries = getattr(experiment.catalogues, plural)
     if name not in entries:
-        raise UserError(f"unknown {axis} {name}", nearest(name, list(entries)))
+        raise UserError(f"unknown {axis} {name[:120]}", nearest(name, list(entries)))
     return entries[name]
 
 

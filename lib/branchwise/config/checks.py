@@ -55,7 +55,7 @@ def check_names(experiment: Experiment, source: str) -> None:
         )
     if experiment.baseline not in experiment.strategies:
         raise UserError(
-            f"{source}: baseline is {experiment.baseline}, which is not among the strategies",
+            f"{source}: baseline is {experiment.baseline[:120]}, which is not among the strategies",
             nearest(experiment.baseline, experiment.strategies),
         )
 

@@ -98,7 +98,9 @@ def check_styles(experiment: Experiment, source: str) -> None:
             named.append((experiment.origin(axis, name), f"style of {name}", style))
     for where, what, style in named:
         if style is not None and style not in known:
-            raise UserError(f"{where}: {what} is unknown style {style}", nearest(style, list(known)))
+            raise UserError(
+                f"{where}: {what} is unknown style {style[:120]}", nearest(style, list(known))
+            )
     for dataset, model in experiment.cells_by_pair:
         _check_pair(experiment, dataset, model, source)
 

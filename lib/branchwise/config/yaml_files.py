@@ -49,7 +49,9 @@ class _StrictLoader(_Loader):
                 continue
             if key in seen:
                 mark = key_node.start_mark
-                raise yaml.MarkedYAMLError(problem=f"key {key} stands twice", problem_mark=mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {str(key)[:200]} stands twice", problem_mark=mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
