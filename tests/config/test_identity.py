@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.commands.small import branchwise
 
 from branchwise.config import Cell, Experiment, load_experiment
 from branchwise.config.hashing import model_hash
@@ -201,6 +202,18 @@ def test_paths_are_relative_to_who_says_them(tmp_path: Path, monkeypatch: pytest
     assert at_home.results == str(tmp_path / "home/results")
     with pytest.raises(UserError, match=r"trial.yaml: data file .*home/own.jsonl of own does not exist"):
         check_present(at_home)
+
+
+def test_a_home_that_is_nobodys_is_a_name(tmp_path: Path) -> None:
+    """It was a RuntimeError, wherever a path is given."""
+    nobody = "~nobody_here/x"
+    assert experiment(tmp_path, results=nobody).results == nobody
+    define = {"datasets": {"own": {"source": "jsonl", "path": nobody}}}
+    made = experiment(tmp_path, define=define, roles={"encoder": nobody})
+    assert made.catalogues.datasets["own"].path == str(tmp_path / nobody)
+    assert made.roles.encoder == nobody
+    done = branchwise("ask", "-q", "Who?", "--context", "A.", "--model", nobody)
+    assert done.exit_code == 2 and nobody in done.stderr
 
 
 def test_what_differs_is_named_and_what_is_not_here_does_not_differ() -> None:

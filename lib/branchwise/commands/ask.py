@@ -132,11 +132,12 @@ def _asked(
 
 def _model(experiment: Any, model: str) -> Any:
     """The entry of a model: of the catalogue, of a local folder or GGUF file, or of a hub id."""
+    from branchwise.config.homes import expanded
     from branchwise.decoding.models.entry import ModelEntry
 
     if model not in experiment.catalogues.models:
-        if Path(model).expanduser().is_dir():
-            return ModelEntry(path=str(Path(model).expanduser()))
+        if expanded(model).is_dir():
+            return ModelEntry(path=str(expanded(model)))
         if model.endswith(".gguf"):
             return ModelEntry(gguf=model)
         if _HUB_ID.fullmatch(model):

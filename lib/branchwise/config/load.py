@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from branchwise.config.catalogues import CATALOGUES, PATHS, Catalogues
 from branchwise.config.checks import check_cells, check_names
+from branchwise.config.homes import expanded
 from branchwise.config.mistakes import validate
 from branchwise.config.shipped import ROOT
 from branchwise.config.types import SMOKE, Experiment
@@ -133,7 +134,7 @@ def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     checkpoints = content.get("checkpoints")
     if isinstance(checkpoints, Mapping):
         placed = {
-            name: str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
+            name: str(folder / expanded(value)) if isinstance(value, str) and value else value
             for name, value in checkpoints.items()
         }
         content = {**content, "checkpoints": placed}
@@ -152,7 +153,7 @@ def _located(content: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _encoder(value: Any, folder: Path) -> Any:
     """An encoder is a folder where there is one, else a name."""
-    if isinstance(value, str) and value and (found := folder / Path(value).expanduser()).is_dir():
+    if isinstance(value, str) and value and (found := folder / expanded(value)).is_dir():
         return str(found)
     return value
 
@@ -164,7 +165,7 @@ def _placed(axis: str, entry: Any, folder: Path) -> Any:
     for key in PATHS.get(axis, ()):
         value = entry.get(key)
         if isinstance(value, str) and value and _is_file(key, value, entry):
-            entry[key] = str(folder / Path(value).expanduser())
+            entry[key] = str(folder / expanded(value))
     if "encoder" in entry:
         entry["encoder"] = _encoder(entry["encoder"], folder)
     return entry

@@ -4,10 +4,10 @@ Data and models count by their content, so that their paths do not matter.
 """
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from branchwise.config.hashing import model_hash
+from branchwise.config.homes import expanded
 from branchwise.config.once import once
 from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
@@ -66,7 +66,7 @@ def served_settings(experiment: Experiment, decoder: DecoderSettings, name: str)
 
 def named_or_hashed(encoder: str) -> str:
     """An encoder by the content of its folder, or by its name where it is none."""
-    folder = Path(encoder).expanduser()
+    folder = expanded(encoder)
     return (folder_hash(folder) or encoder) if folder.is_dir() else encoder
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from branchwise.config.catalogues import Catalogues
+from branchwise.config.homes import expanded
 from branchwise.evaluation.entries import JudgeEntry
 from branchwise.records import Record
 from branchwise.serving.replies import REPLIES
@@ -19,7 +20,7 @@ def _folder(value: object) -> object:
         return value
     if not value.strip() or set(value) & set("{}\n\0"):
         raise ValueError("a folder's name has no braces and no line breaks")
-    return str(Path(value).expanduser())
+    return str(expanded(value))
 
 
 SMOKE = "/smoke"
