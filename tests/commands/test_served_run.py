@@ -103,7 +103,7 @@ def test_a_run_of_500_requests_with_three_faults_in_ten_answers_all_and_counts_e
     run = read_json(out / "run.json", RunRecord)
     assert run.served is not None and run.served.num_replies == 500
     failed = Counter({kind: n for kind, n in proxy.counts.items() if kind != "answered"})
-    # On a busy machine a good reply may come too late, or its question, and is asked for again.
+    # On a busy machine a reply, good or not, may come too late, or its question, and is asked for again.
     late = run.served.faults["timeout"] - failed["slow"]
     assert late >= 0 and 500 <= proxy.counts["answered"] <= 500 + late and run.served.num_empty == 0
     told_kinds = {
@@ -119,7 +119,8 @@ def test_a_run_of_500_requests_with_three_faults_in_ten_answers_all_and_counts_e
         "no choices": failed["no choices"],
         "answered as somebody-else": failed["other model"],
     }
-    assert run.served.faults == told_kinds
+    told, counted = Counter(told_kinds), Counter(run.served.faults)
+    assert not counted - told and (told - counted).total() <= late
     assert all(kind in done.output for kind in told_kinds)
 
 

@@ -230,7 +230,10 @@ def test_a_file_that_is_not_there(name: str, folder: Path) -> None:
     for read in (lambda p: read_json(p, model), lambda p: list(read_rows(p, model)), read_groups):
         with pytest.raises(UserError):
             read(folder / name)
-    with pytest.raises((UserError, OSError)):  # of which commands make one line, too
+    # Commands make one line of an OSError, too. What no command line can hold, a NUL or half of a pair,
+    # is a ValueError of pathlib from Python 3.13 on.
+    errors = (UserError, OSError, ValueError) if name in ("nul\0", "\ud800") else (UserError, OSError)
+    with pytest.raises(errors):
         only_folder(folder / name, "run.json")
 
 
