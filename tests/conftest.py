@@ -1,6 +1,7 @@
 """Fixtures that several test folders share. Nothing here needs the shipped model or a network."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
-    """The folder of a `python` and a `snakemake` that need not load packages (see `tests.warm`); None
-    where they cannot be had.
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a `python` and a `snakemake` that need not load packages (see `tests.warm`), or of
+    the plain ones where such cannot be had.
     """
     if not warm.HAS_FORKS:
-        yield None
+        yield Path(sys.executable).parent
         return
     with warm.server(tmp_path_factory.mktemp("warm")) as folder:
         yield folder

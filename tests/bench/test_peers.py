@@ -27,11 +27,10 @@ def quiet(line: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmth(warm_programs: Path | None) -> Iterator[None]:
+def warmth(warm_programs: Path) -> Iterator[None]:
     """Most time of these tests would be Python starting."""
     with pytest.MonkeyPatch.context() as patch:
-        if warm_programs:
-            patch.setattr(runner, "PYTHON", str(warm_programs / "python"))
+        patch.setattr(runner, "PYTHON", str(warm_programs / "python"))
         yield
 
 

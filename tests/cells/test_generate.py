@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,10 @@ python = sys.executable
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmth(warm_programs: Path | None) -> Iterator[None]:
+def warmth(warm_programs: Path) -> None:
     """Most time of these tests would be Python starting."""
     global python
-    python = str(warm_programs / "python") if warm_programs else sys.executable
-    yield
-    python = sys.executable
+    python = str(warm_programs / "python")
 
 
 @pytest.fixture

@@ -105,7 +105,8 @@ def test_a_run_of_500_requests_with_three_faults_in_ten_answers_all_and_counts_e
     failed = Counter({kind: n for kind, n in proxy.counts.items() if kind != "answered"})
     # On a busy machine a reply, good or not, may come too late, or its question, and is asked for again.
     late = run.served.faults["timeout"] - failed["slow"]
-    assert late >= 0 and 500 <= proxy.counts["answered"] <= 500 + late and run.served.num_empty == 0
+    again = proxy.counts["answered"] - 500
+    assert 0 <= again <= late and run.served.num_empty == 0
     told_kinds = {
         "status 429": failed["429"] + failed["retry-after"],
         "status 500": failed["500"],
@@ -120,7 +121,7 @@ def test_a_run_of_500_requests_with_three_faults_in_ten_answers_all_and_counts_e
         "answered as somebody-else": failed["other model"],
     }
     told, counted = Counter(told_kinds), Counter(run.served.faults)
-    assert not counted - told and (told - counted).total() <= late
+    assert not counted - told and (told - counted).total() <= late - again
     assert all(kind in done.output for kind in told_kinds)
 
 

@@ -259,7 +259,7 @@ def test_yaml_is_read_strictly(tmp_path: Path, text: str, told: str) -> None:
     ids=lambda text: text[:12],
 )
 def test_a_bad_set_is_told(setting: str, told: str) -> None:
-    from branchwise.commands.options import experiment_from
+    from branchwise.commands.options import experiment_from, named
 
     with pytest.raises(UserError, match=told) as caught:
         experiment_from([], [setting])
@@ -270,6 +270,9 @@ def test_a_bad_set_is_told(setting: str, told: str) -> None:
     with pytest.raises(UserError, match="gives a+ twice") as caught:
         experiment_from([], [f"{long}=1", f"{long}=3"])
     assert len(str(caught.value)) < 1_000
+    with pytest.raises(UserError, match="unknown strategy a+;") as caught:
+        named(experiment_from([], []), "strategy", long)
+    assert len(str(caught.value)) < 2_000
 
 
 def test_controls_are_refused_on_own_and_made_data_that_state_nothing(tmp_path: Path) -> None:

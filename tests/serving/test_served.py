@@ -60,9 +60,10 @@ def test_of_500_requests_with_three_faults_in_ten_none_is_lost_or_doubled(tmp_pa
         counted.update(one.served.faults if one.served else {})
     # On a busy machine a reply, good or not, may come too late, or its question, and is asked for again.
     late = counted["timeout"] - proxy.counts["slow"]
-    assert late >= 0 and 500 <= proxy.counts["answered"] <= 500 + late
+    again = proxy.counts["answered"] - 500
+    assert 0 <= again <= late
     failed = sum(number for kind, number in proxy.counts.items() if kind != "answered")
-    assert failed <= counted.total() <= failed + late
+    assert failed + again <= counted.total() <= failed + late
     assert len((tmp_path / "replies.jsonl").read_text().splitlines()) == 500
 
 

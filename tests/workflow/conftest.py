@@ -10,7 +10,7 @@ from tests.workflow.project import DRAWN, copy_project, planned, snakemake, tria
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warmth(warm_programs: Path | None) -> Iterator[None]:
+def warmth(warm_programs: Path) -> Iterator[None]:
     """Most time of these tests would be Python starting."""
     projects.warm = warm_programs
     yield

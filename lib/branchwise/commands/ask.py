@@ -136,8 +136,9 @@ def _model(experiment: Any, model: str) -> Any:
     from branchwise.decoding.models.entry import ModelEntry
 
     if model not in experiment.catalogues.models:
-        if expanded(model).is_dir():
-            return ModelEntry(path=str(expanded(model)))
+        folder = expanded(model)
+        if folder.is_dir():
+            return ModelEntry(path=str(folder))
         if model.endswith(".gguf"):
             return ModelEntry(gguf=model)
         if _HUB_ID.fullmatch(model):

@@ -6,19 +6,18 @@ from typing import Any
 
 import yaml
 
+from branchwise.errors import UserError
+
 try:
     # In half the time, of what every command does first: it reads all catalogues.
     from yaml import CSafeLoader as _Loader
 except ImportError:  # built without libyaml
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
-from branchwise.errors import UserError
-
 _MOST_VALUES = 100_000
 """Values that a file may hold, those that stand behind `*name` counted each time: a few lines of aliases
 of aliases would fill the memory.
 """
-
 
 _MOST_LEVELS = 100
 """How deeply values may be nested: libyaml recurses, and a deep file would end the process."""

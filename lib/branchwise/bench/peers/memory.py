@@ -16,7 +16,7 @@ def resident_mib() -> float | None:
 
 
 def peak_mib() -> float | None:
-    """The most that it had been given at once."""
+    """The most that it had been given at once; `getrusage` would count what had started it, too."""
     return _stated("VmHWM")
 
 
