@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from branchwise.errors import UserError
-from branchwise.files import append_journal, read_journal, write_text
+from branchwise.files import append_journal, cache_folder, read_journal, write_text
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
@@ -34,3 +34,8 @@ def test_records_that_threads_append_at_once_are_all_there_each_on_its_line(tmp_
     assert num_broken == 0
     assert entries == {str(number): record for number in range(300)}
     assert len(path.read_text().splitlines()) == 300
+
+
+def test_a_cache_in_nobodys_home_is_a_folder_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANCHWISE_CACHE", "~nobody_here/x")
+    assert cache_folder() == Path("~nobody_here/x")

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,7 +17,15 @@ from branchwise.errors import UserError
 def cache_folder() -> Path:
     """What is kept between runs and folders: `$BRANCHWISE_CACHE`, or the user's cache."""
     given = os.environ.get("BRANCHWISE_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache/branchwise"
+    return expanded(given) if given else Path.home() / ".cache/branchwise"
+
+
+def expanded(given: str) -> Path:
+    """A path, `~` and `~name` expanded; as in a shell, a name that is nobody's here stays as it is."""
+    path = Path(given)
+    with suppress(RuntimeError):
+        return path.expanduser()
+    return path
 
 
 def file_hash(path: Path) -> str | None:

@@ -336,7 +336,8 @@ def only_folder(folder: Path, name: str) -> Path:
     """
     if (folder / name).is_file():
         return folder
-    inside = sorted(path.parent for path in folder.glob(f"*/{name}"))
+    # Of a name that no system can hold, glob would raise what is nobody's error.
+    inside = sorted(path.parent for path in folder.glob(f"*/{name}")) if folder.is_dir() else []
     if len(inside) == 1:
         return inside[0]
     if inside:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from branchwise.config import Cell, Experiment
 from branchwise.config.load import load_experiment
 from branchwise.data.prepare import prepare_groups
 from branchwise.errors import UserError
+from branchwise.memory import resident_mib
 
 NUM_GROUPS = 7
 TIMES = {"start_s", "end_s", "after_s", "waited_s", "forward_s"}
@@ -158,3 +160,14 @@ def test_every_group_is_in_one_shard(of: int, count: int) -> None:
 def test_no_shard(text: str) -> None:
     with pytest.raises(UserError, match="write the second of four as 2/4"):
         Shard.parse(text)
+
+
+@pytest.mark.skipif(resident_mib() is None, reason="this system does not say what a process has")
+def test_what_was_before_a_cell_is_not_its_memory(
+    experiment: Experiment, folder: Path, tmp_path: Path
+) -> None:
+    """One process may answer several cells."""
+    torch.ones(2**28)
+    out = made(experiment, folder, tmp_path / "whole", Cell("small", "tiny", "batch", "tree"))
+    peak = json.loads((out / "run.json").read_text())["peak_memory_mib"]
+    assert 0 < peak < (resident_mib() or 0) + 500

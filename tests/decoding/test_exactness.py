@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchwise import TreeDecoder
+from branchwise.decoding import pages
 from branchwise.decoding.attention import plan
 from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.held import slots
@@ -37,6 +38,7 @@ def related_prompts(draw: st.DrawFn) -> list[list[int]]:
     replicated=st.sampled_from([0, plan.REPLICATED]),
     long=st.sampled_from([2, plan.LONG_RUN]),
     products=st.sampled_from(["plain", "rows"]),
+    large=st.sampled_from([64, pages.LEAST_BYTES]),
 )
 def test_branches_equal_separate_prompts(name: str, kernel: str, prompts: list[list[int]], **how) -> None:
     # Error 25: isolation leaks.
@@ -59,6 +61,7 @@ def check_branches(
     replicated: int,
     long: int,
     products: str = "plain",
+    large: int = pages.LEAST_BYTES,
 ) -> None:
     model = model_of(name)
     decoder = TreeDecoder(model, kernel=kernel, max_step_tokens=chunk, products=products)
@@ -67,6 +70,8 @@ def check_branches(
         patch.setattr(plan, "REPLICATED", replicated)
         patch.setattr(plan, "LONG_RUN", long)
         patch.setattr(plan, "LONG_CHUNK", long)
+        patch.setattr(pages, "LEAST_BYTES", large)
+        patch.setattr(pages, "KEPT_BYTES", 2 * large)
         assert decoder.complete(prompts, max_new_tokens=6) == expected
     assert decoder.tree.slots.num_used == 0
     assert not decoder.tree.nodes

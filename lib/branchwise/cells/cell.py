@@ -56,6 +56,7 @@ def _is_done(job: CellJob, files: CellFiles) -> bool:
 
 
 def _run(job: CellJob, files: CellFiles, progress: Progress, say: Say, workshop: Workshop) -> None:
+    provenance.forget_peak_memory()
     groups, found = groups_of(job, files)
     if job.shard is not None:
         groups = job.shard.of_groups(groups)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from branchwise.decoding.contract import REMOTE
+from branchwise.memory import forget_peak, peak_mib
 
 _PACKAGES = ("branchwise", "torch", "transformers", "tokenizers", "numpy")
 
@@ -70,10 +71,22 @@ def _cpu_name() -> str:
     return platform.processor() or "unknown"
 
 
+def forget_peak_memory() -> None:
+    """Count the peak from now on: one process may answer several cells."""
+    forget_peak()
+    if torch.cuda.is_initialized():
+        for number in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(number)
+
+
 def peak_memory_mib(device: torch.device | str) -> float:
-    """Peak of this process's memory on GPUs, of its resident memory elsewhere."""
+    """Peak of this process's memory on GPUs, of its resident memory elsewhere; on systems other than
+    Linux that of all it has done.
+    """
     if not isinstance(device, str) and device.type == "cuda":
         gpus = range(torch.cuda.device_count())
         return sum(torch.cuda.max_memory_allocated(number) for number in gpus) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    if (peak := peak_mib()) is not None:
+        return peak
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10

@@ -132,8 +132,8 @@ def _asked(
 
 def _model(experiment: Any, model: str) -> Any:
     """The entry of a model: of the catalogue, of a local folder or GGUF file, or of a hub id."""
-    from branchwise.config.homes import expanded
     from branchwise.decoding.models.entry import ModelEntry
+    from branchwise.files import expanded
 
     if model not in experiment.catalogues.models:
         folder = expanded(model)

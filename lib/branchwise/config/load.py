@@ -8,12 +8,12 @@ from pydantic import BaseModel
 
 from branchwise.config.catalogues import CATALOGUES, PATHS, Catalogues
 from branchwise.config.checks import check_cells, check_names
-from branchwise.config.homes import expanded
 from branchwise.config.mistakes import validate
 from branchwise.config.shipped import ROOT
 from branchwise.config.types import SMOKE, Experiment
 from branchwise.config.yaml_files import read_yaml
 from branchwise.errors import UserError
+from branchwise.files import expanded
 
 CATALOGUE_FOLDER = Path("config/catalogues")
 

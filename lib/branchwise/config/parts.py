@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from branchwise.config.hashing import model_hash
-from branchwise.config.homes import expanded
 from branchwise.config.once import once
 from branchwise.config.types import Experiment
 from branchwise.data.entries import DatasetEntry
@@ -15,7 +14,7 @@ from branchwise.data.sources.base import FileDataset, local_path
 from branchwise.data.style import Wording
 from branchwise.decoding.decoders.base import DecoderSettings
 from branchwise.decoding.models.files import folder_hash
-from branchwise.files import content_hash
+from branchwise.files import content_hash, expanded
 from branchwise.records import Record
 
 NOT_COMPUTED = frozenset({"label", "scorer", "language", "path", "needs"})

@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from branchwise.config.catalogues import Catalogues
-from branchwise.config.homes import expanded
 from branchwise.evaluation.entries import JudgeEntry
+from branchwise.files import expanded
 from branchwise.records import Record
 from branchwise.serving.replies import REPLIES
 

@@ -8,7 +8,7 @@ In the order in which it is read:
    values lie), `cache` (the keys and values), `positions` (two-dimensional ones).
 3. `engine`: the four verbs and the step (`completing`: prompts in one call). `scheduler` (whose turn it
    is; `admission`: who fits; `stops` and `sampling`: which token), `forward` (one pass; `diagnosis`:
-   where a number was lost).
+   where a number was lost; `pages`: memory of large arrays).
 4. `attention/`: what one pass does in every layer. `interface` (how transformers calls it), `kernel`
    (what every kernel is), `dense`, `cascade` with its `plan`, `fused` with its `segments`, `flex`;
    `scores` (attention of some rows over some keys), `step` (what they all know of a pass).

@@ -25,6 +25,7 @@ from branchwise.decoding.mixers.modules import Columns
 from branchwise.decoding.models.facts import cache_name, devices_of
 from branchwise.decoding.models.usable import check_mode, check_on_one_device
 from branchwise.decoding.options import TreeOptions
+from branchwise.decoding.pages import SCRATCH, sums_in_pages
 from branchwise.decoding.products.heads import ProjectedHeads
 from branchwise.decoding.products.linear import LinearProducts
 from branchwise.decoding.products.small import SmallOperations
@@ -80,6 +81,7 @@ class ForwardPass:
         self._heads = ProjectedHeads(whole, self.products)
         self.threads = Threads(self.products.are_only_own and not self._compiles)
         self._seat = seat_of(model)
+        self._width = model.config.get_text_config().hidden_size
         self._is_spread = len(devices_of(model)) > 1
         self.start_anew(tree)
 
@@ -156,6 +158,7 @@ class ForwardPass:
         logits_RV, broken = self._logits(inputs, pending)
         if self.observer is not None:
             self.observer(self.kernel)
+        SCRATCH.tidy()
         self.num_passes += 1
         self.num_rows += len(pending.tokens)
         self.peak_tokens = max(self.peak_tokens, tree.slots.num_used)
@@ -196,7 +199,9 @@ class ForwardPass:
     def _run(self, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
         num_rows = inputs["input_ids"].shape[1]
-        with nullcontext() if self.kernel.knows_threads else self.threads.chosen(num_rows):
+        chosen = nullcontext() if self.kernel.knows_threads else self.threads.chosen(num_rows)
+        sums = nullcontext() if self._compiles else sums_in_pages(num_rows * self._width)
+        with chosen, sums:
             logits_RV = self._call(**inputs).logits[0].float()
         if not self.kernel.num_calls:
             raise UserError(

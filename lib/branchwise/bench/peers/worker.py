@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from branchwise.bench.peers.base import Answers, Clock, System, system_class
-from branchwise.bench.peers.memory import forget_peak, peak_mib, resident_mib
 from branchwise.bench.peers.work import Work
 from branchwise.errors import UserError
+from branchwise.memory import forget_peak, peak_mib, resident_mib
 
 
 class Worker:

@@ -10,6 +10,8 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
+from branchwise.decoding.pages import zeros
+
 FEWEST_SLOTS = 256
 """Room of a buffer at first."""
 
@@ -95,7 +97,7 @@ class TreeCache(Cache):
         size = max(FEWEST_SLOTS, self._used, 2 * room)
         if self._capacity is not None:
             size = max(self._capacity, self._used)
-        keys, values = (one.new_zeros(1, one.shape[1], size, one.shape[3]) for one in like)
+        keys, values = (zeros((1, one.shape[1], size, one.shape[3]), one) for one in like)
         if old is not None:
             keys[:, :, :room], values[:, :, :room] = old
         self._buffers[layer] = keys, values

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from branchwise.decoding.pages import SCRATCH
+
 _POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _ITEM_INTS = 6
 
@@ -114,10 +116,10 @@ class Attend:
         )
         _, num_heads, num_rows, width = query.shape
         num_kv, value_width = key.shape[1], value.shape[-1]
-        out = query.new_empty(1, num_rows, num_heads, value_width)
+        out = SCRATCH.empty(1, num_rows, num_heads, value_width)
         # Room for the parts, and behind them for their log-sum-exps.
         size, padded = arranged.num_parts * num_heads, -(-value_width // self._lanes) * self._lanes
-        room = query.new_empty(size * (padded + 1))
+        room = SCRATCH.empty(size * (padded + 1))
         tensors = (one.data_ptr() for one in (query, key, value, out, room))
         strides = (stride for one in (query, key, value) for stride in one.stride()[1:3])
         call = _Call(

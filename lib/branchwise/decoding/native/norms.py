@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from branchwise.decoding.pages import SCRATCH
+
 
 class Norm:
     """Rows over their root mean square, times weights, in one call; fp32 on the CPU."""
@@ -22,7 +24,7 @@ class Norm:
         width, weight = len(weight_K), weight_K.data_ptr()
 
         def normed(rows: Tensor) -> Tensor:
-            out = torch.empty_like(rows)
+            out = SCRATCH.empty(*rows.shape)
             num_rows = rows.numel() // width
             norm(rows.data_ptr(), weight, num_rows, width, eps, offset, out.data_ptr(), get_num_threads())
             return out

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from branchwise.decoding.pages import SCRATCH
+
 _POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float
 
 
@@ -49,7 +51,7 @@ class Project:
         def projected(rows: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             rows, cos, sin = rows.contiguous(), cos.contiguous(), sin.contiguous()
             num_rows = rows.shape[1]
-            query, key, value = (rows.new_empty(1, num_rows, count, width) for count in heads)
+            query, key, value = (SCRATCH.empty(1, num_rows, count, width) for count in heads)
             outs = query.data_ptr(), key.data_ptr(), value.data_ptr()
             parts = (_Projection * 3)(
                 *(_Projection(*one, out, n) for one, out, n in zip(given, outs, heads, strict=True))

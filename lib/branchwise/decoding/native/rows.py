@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from branchwise.decoding.pages import SCRATCH
+
 
 class RowProduct:
     """`functional.linear` in fp32 on the CPU. A row's result is the same to the last bit whatever else is
@@ -34,7 +36,7 @@ class RowProduct:
 
         def product(rows: Tensor) -> Tensor:
             rows = rows.contiguous()
-            out = rows.new_empty((*rows.shape[:-1], num_outputs))
+            out = SCRATCH.empty(*rows.shape[:-1], num_outputs)
             num_rows = rows.numel() // depth
             multiply(
                 rows.data_ptr(),
@@ -72,8 +74,8 @@ class GatedProduct:
         def product(rows: Tensor) -> Tensor:
             rows = rows.contiguous()
             num_rows = rows.numel() // depth
-            out = rows.new_empty((*rows.shape[:-1], num_outputs))
-            room = rows.new_empty(2 * min(num_rows, at_once) * inner)
+            out = SCRATCH.empty(*rows.shape[:-1], num_outputs)
+            room = SCRATCH.empty(2 * min(num_rows, at_once) * inner)
             sizes = num_rows, depth, inner, num_outputs
             gated(rows.data_ptr(), *weights, *sizes, room.data_ptr(), out.data_ptr(), get_num_threads())
             return out

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from branchwise.bench.peers.memory import forget_peak, peak_mib, resident_mib
+from branchwise.memory import forget_peak, peak_mib, resident_mib
 
 
 @pytest.mark.skipif(resident_mib() is None, reason="this system does not say what a process has")
