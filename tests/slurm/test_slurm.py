@@ -72,9 +72,11 @@ def configured(project: Path, model: Path, name: str, **changes: Any) -> str:
 
 
 def disturbed(
-    project: Path, model: Path, do: str, most: int = 1, **changes: Any
+    project: Path, model: Path, do: str, most: int = 1, until: str = "generate", **changes: Any
 ) -> tuple[subprocess.Popen, Path]:
-    """A run of one cell whose strategy does something at its first tries: the run, and their count."""
+    """A run of one cell whose strategy does something at its first tries, up to the stage `until`: the
+    run, and the file that counts the tries.
+    """
     tries = project / "tries"
     (project / "config/own.py").write_text(SLOW.format(tries=str(tries), most=most, do=do))
     own = {"strategies": {"own": {"module": "own.py"}}}
@@ -82,7 +84,7 @@ def disturbed(
     config = configured(
         project, model, "own.yaml", strategies=["own"], baseline="own", define=define, **changes
     )
-    words = command(project, "--profile", "profiles/slurm", *QUICK, config=config)
+    words = command(project, "--profile", "profiles/slurm", *QUICK, "--until", until, config=config)
     words = [word for word in words if word not in ("--cores", "2")]
     log = (project / "run.out").open("w")
     run = subprocess.Popen(words, cwd=project, stdout=log, stderr=log, env=environment(project))
@@ -131,7 +133,7 @@ def started(tries: Path, cluster: Cluster) -> Callable[[], bool]:
 
 
 def test_a_lost_node(cluster: Cluster, project: Path, random_model_folder: Path) -> None:
-    run, tries = disturbed(project, random_model_folder, WAITS)
+    run, tries = disturbed(project, random_model_folder, WAITS, until="all")
     wait_for(started(tries, cluster), 180, "the cell to be asked")
     ((_, node),) = cluster.running("generate").items()
     cluster.lose(node)
@@ -141,6 +143,7 @@ def test_a_lost_node(cluster: Cluster, project: Path, random_model_folder: Path)
         cluster.give_back(node)
     assert "node failure" in said or "NODE_FAIL" in said
     assert len(answers(project)) == 1
+    assert (project / "results/tables/trial/accuracy.md").is_file()
     wait_for(lambda: node in cluster.idle(), 60, "the node to be back")
 
 
