@@ -11,6 +11,7 @@ import torch
 from tests.architectures import model_of
 from typer.testing import CliRunner
 
+from branchwise.bench import shapes
 from branchwise.bench.floor import Cost, Machine
 from branchwise.bench.layouts import LAYOUTS
 from branchwise.bench.published import SHAPES
@@ -87,6 +88,15 @@ def test_costs_are_those_of_the_published_shape() -> None:
     expected = (cost.weight_bytes + cost.key_bytes * (2048 + 8 * 64)) / 1e9
     assert cost.step_floor_s(slow, 2048, 8, 64) == pytest.approx(expected)
     assert set(SHAPES) >= {"qwen2.5-0.5b", "qwen2.5-7b"}
+
+
+def test_a_shape_beyond_all_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "_memory_of", lambda device: 2**30)
+    with pytest.raises(
+        UserError, match=r"takes 1\.8 GiB in float32, and cpu has 1\.0 GiB; give --layers"
+    ):
+        build("qwen2.5-0.5b", CPU, torch.float32)
+    assert build("qwen2.5-0.5b", CPU, torch.float32, num_layers=1, vocabulary=64).num_parameters() > 0
 
 
 def test_the_command_writes_a_result(tmp_path: Path) -> None:

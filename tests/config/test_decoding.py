@@ -57,7 +57,7 @@ CHOICE = {"kind": "tree", "constrain": "choice"}
         (own(kind="tree", constrain="regex", pattern=""), ["is satisfied by no answer"]),
         (own(kind="tree", constrain="regex", pattern="(?=a)b"), ["without look-around"]),
         (own(kind="tree", sampling={"temperature": 0}), ["sampling.temperature is 0", "0.001"]),
-        (own(kind="hf", sampling={"top_p": 1.5}), ["sampling.top_p is 1.5", "less than or equal to 1"]),
+        (own(kind="hf", sampling={"top_p": 1.5}), ["sampling.top_p is 1.5", "write 1 or less"]),
         (own(kind="hf", sampling={"topk": 5}), ["unknown key", "topk", "did you mean top_k"]),
     ],
 )

@@ -50,8 +50,24 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
         inside = _json(given) if isinstance(given, dict) else _masked(_cut(given))
         own = _cut(_masked(repr(given)) if not isinstance(given, int) else given)
         return UserError(f"{source}: key {key} is {own}, not a list{more}", f"write [{inside}]")
-    remedy = _cut(_masked(first["msg"]).removeprefix("Value error, "), 400)
+    bounds = {name: str(bound).removesuffix(".0") for name, bound in first.get("ctx", {}).items()}
+    remedy = _ADVICE[kind].format(**bounds) if kind in _ADVICE else first["msg"]
+    remedy = _cut(_masked(remedy).removeprefix("Value error, "), 400)
     return UserError(f"{source}: key {key} is {_json(given)}{more}", remedy)
+
+
+_ADVICE = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "write a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "write true or false"),
+    "string_type": "write a text, in quotes where YAML takes it for something else",
+    "literal_error": "write {expected}",
+    "greater_than": "write a number over {gt}",
+    "greater_than_equal": "write {ge} or more",
+    "less_than": "write a number under {lt}",
+    "less_than_equal": "write {le} or less",
+}
+"""What to do about pydantic's commonest errors; others are told in its own words."""
 
 
 def _untagged(where: str, more: str, found: Mapping[str, Any]) -> UserError:
