@@ -35,7 +35,11 @@ def outside_ticks(axis: Any) -> list[Text]:
 
 
 def check_fits(figure: Figure) -> None:
-    """Nothing written is cut off or on top of something else written."""
+    """Nothing written is cut off or on top of something else written, and no bar runs into the frame."""
+    for axis in figure.axes:
+        bars = [one for one in axis.containers if getattr(one, "orientation", None) == "horizontal"]
+        ends = [bar.get_x() + bar.get_width() for row in bars for bar in row]
+        assert not ends or max(ends) < axis.get_xlim()[1], "a bar ends at the frame"
     placed = texts(figure)
     width, height = figure.canvas.get_width_height()
     for text, box in placed:

@@ -293,3 +293,10 @@ def test_a_graph_shows_q1_to_qn_and_the_ids_on_hover(root: Path, tmp_path: Path)
     followed = [f"Q{n} needs Q1" for n in (2, 3, 4, 5)]
     assert sorted(titles) == sorted([*followed, "Q3 needs Q2 (known, not followed)"] * 2)
     assert [text.count(f"<!-- Q{n} -->") for n in range(1, 7)] == [2, 2, 2, 2, 2, 0]
+
+
+@pytest.mark.parametrize("missing", [(), ("cached",), ("cached", "generated")])
+def test_bars_of_tokens_end_before_the_frame(missing: tuple[str, ...]) -> None:
+    """Also those whose last part is nothing."""
+    results = made_results(ROOT, datasets=["squad_g5"], strategies={"batch": PLAIN, "b": PLAIN})
+    check_fits(figures.tokens(without(results, *missing)))

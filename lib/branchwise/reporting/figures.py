@@ -207,7 +207,9 @@ def tokens(results: Results) -> Figure:
     axis.set_yticks(range(len(bars)), labels)
     axis.set_ylim(len(bars) - 0.5, -0.5)
     over = title(shared[0]) if len(shared) == 1 else f"mean over {len(shared)} data sets"
-    axis.set_xlabel(wrapped(f"tokens per question, {over}", COLUMN_IN - LABEL_IN - 0.2, 7))
+    room_in = COLUMN_IN - LABEL_IN - 0.2
+    label = wrapped(f"tokens per question, {over}", room_in, 7)
+    axis.set_xlabel(f"tokens per question,\n{wrapped(over, room_in, 7)}" if "\n" in label else label)
     handles = [
         Patch(color=colour, label=_TOKENS[metric])
         for metric, colour in _token_colours().items()
@@ -233,9 +235,10 @@ def _stack(axis: Axes, mean: pd.Series, bars: list[tuple[str, str]]) -> None:
     for row, (strategy, decoder) in enumerate(bars):
         left = 0.0
         for metric, colour in _token_colours().items():
-            width = mean.get((strategy, decoder, metric), 0.0)
-            axis.barh(row, width, left=left, color=colour, height=0.7, linewidth=0)
-            left += width
+            # One of no width would still hold the frame to where it begins.
+            if width := mean.get((strategy, decoder, metric), 0.0):
+                axis.barh(row, width, left=left, color=colour, height=0.7, linewidth=0)
+                left += width
 
 
 MAKERS: dict[str, Callable[[Results], Figure]] = {
