@@ -1,6 +1,8 @@
 """Large arrays have pages of their own: none is another's, and what is free serves the next."""
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -59,11 +61,43 @@ def test_what_is_free_serves_the_next_and_the_largest_is_given_back() -> None:
         assert scratch.num_free_bytes == 4 * LARGE
 
 
+def test_threads_may_share_it() -> None:
+    scratch = Scratch()
+
+    def work(number: int) -> bool:
+        for _ in range(10_000):
+            mine = scratch.empty(LARGE)[:8]
+            if not bool((mine.fill_(number) == number).all()):
+                return False
+            del mine
+            scratch.tidy()
+        return True
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(work, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_small_arrays_are_the_heaps() -> None:
     scratch = Scratch()
     small = scratch.empty(LARGE - 1)
     del small
     assert scratch.num_free_bytes == 0
+
+
+@pytest.mark.parametrize("size", [3, LARGE])
+def test_whatever_torch_makes_by_default_they_are_fp32_on_the_cpu(size: int) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            made = Scratch().empty(size, 2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (made.dtype, made.device.type, made.shape) == (torch.float32, "cpu", (size, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

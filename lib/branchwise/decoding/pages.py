@@ -9,6 +9,7 @@ import math
 import mmap
 import weakref
 from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,21 @@ _FLAGS = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_
 
 
 class Scratch:
-    """Arrays that live for moments, in blocks of pages. A block comes back when its array is gone."""
+    """Arrays that live for moments, in blocks of pages. A block comes back when its array is gone.
+
+    Threads may share it.
+    """
 
     def __init__(self) -> None:
         self._free: list[mmap.mmap] = []
+        # Blocks come back without it, whenever Python lets go of an array, here among others.
+        self._lock = Lock()
 
     def empty(self, *shape: int) -> Tensor:
         """An array of this shape, fp32 on the CPU, whatever its memory held."""
         num_values = math.prod(shape)
         if 4 * num_values < LEAST_BYTES:
-            return torch.empty(shape)
+            return torch.empty(shape, dtype=torch.float32, device="cpu")
         block = self._block(4 * num_values)
         array = np.frombuffer(block, np.float32, num_values)
         # The tensor's storage keeps the array, and nobody else does.
@@ -44,20 +50,22 @@ class Scratch:
 
     def _block(self, num_bytes: int) -> mmap.mmap:
         """The smallest free block that holds so much; else a new one, in place of the largest."""
-        free = sorted(self._free, key=len)
-        for block in free:
-            if len(block) >= num_bytes:
-                self._free.remove(block)
-                return block
-        if free:
-            self._free.remove(free[-1])
+        with self._lock:
+            free = sorted(self._free, key=len)
+            for block in free:
+                if len(block) >= num_bytes:
+                    self._free.remove(block)
+                    return block
+            if free:
+                self._free.remove(free[-1])
         return mmap.mmap(-1, num_bytes, **_FLAGS)
 
     def tidy(self) -> None:
         """Give free blocks back to the system, the largest first, down to `KEPT_BYTES`."""
-        free = sorted(self._free, key=len)
-        while sum(map(len, free)) > KEPT_BYTES:
-            self._free.remove(free.pop())
+        with self._lock:
+            free = sorted(self._free, key=len)
+            while sum(map(len, free)) > KEPT_BYTES:
+                self._free.remove(free.pop())
 
     @property
     def num_free_bytes(self) -> int:
