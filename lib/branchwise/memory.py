@@ -1,6 +1,6 @@
 """Main memory that this process takes, in MiB: now, and at most since that was last forgotten.
 
-Of Linux alone; elsewhere both are None.
+Of Linux alone; elsewhere both are None. Some containers do not let a peak be forgotten.
 """
 
 import re
@@ -20,10 +20,12 @@ def peak_mib() -> float | None:
     return _stated("VmHWM")
 
 
-def forget_peak() -> None:
-    """Count the peak from now on."""
+def forget_peak() -> bool:
+    """Count the peak from now on; whether the system lets a process do so."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+        return True
+    return False
 
 
 def _stated(key: str) -> float | None:

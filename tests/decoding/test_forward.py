@@ -1,8 +1,13 @@
 """One pass by itself: logits of the asked rows, counters, chunks, and what it refuses."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch._C import _len_torch_function_stack
 
+from branchwise.decoding import pages
+from branchwise.decoding.attention.kernels import KERNELS
 from branchwise.decoding.forward import ForwardPass
 from branchwise.decoding.held.tree import TokenTree
 from branchwise.decoding.options import TreeOptions
@@ -45,6 +50,29 @@ def test_long_prompts_go_in_chunks() -> None:
         outcomes[-1].logits[tip], plain("llama", list(range(9, 19))), atol=1e-4, rtol=0
     )
     assert (forward.num_passes, forward.num_rows) == (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("products", "large", "looked_at"), [("rows", 64, True), ("rows", 2**20, False), ("plain", 64, False)]
+)
+def test_calls_of_torch_are_looked_at_where_arrays_are_ours_and_large(
+    monkeypatch: pytest.MonkeyPatch, products: str, large: int, looked_at: bool
+) -> None:
+    """Each look costs time; where products are torch's, so are nearly all arrays."""
+    modes: list[bool] = []
+    attend = KERNELS["cascade"]._attend
+
+    def watched(*args: Any) -> torch.Tensor:
+        modes.append(_len_torch_function_stack() > 0)
+        return attend(*args)
+
+    monkeypatch.setattr(KERNELS["cascade"], "_attend", watched)
+    monkeypatch.setattr(pages, "LEAST_BYTES", large)
+    forward, tree = forward_of(kernel="cascade", products=products)
+    if products == "rows" and not forward.products.are_own:
+        pytest.skip("this machine cannot build the library")
+    forward([tree.add((), list(range(9, 39)))])
+    assert modes and set(modes) == {looked_at}
 
 
 def test_it_starts_anew_with_nothing_of_the_old_tree() -> None:

@@ -74,8 +74,8 @@ def configured(project: Path, model: Path, name: str, **changes: Any) -> str:
 def disturbed(
     project: Path, model: Path, do: str, most: int = 1, until: str = "generate", **changes: Any
 ) -> tuple[subprocess.Popen, Path]:
-    """A run of one cell whose strategy does something at its first tries, up to the stage `until`: the
-    run, and the file that counts the tries.
+    """A run of one cell whose strategy does something at its first tries, up to the stage `until` (what
+    follows answers is the same whatever became of their job): the run, and the file that counts tries.
     """
     tries = project / "tries"
     (project / "config/own.py").write_text(SLOW.format(tries=str(tries), most=most, do=do))

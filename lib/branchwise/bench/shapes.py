@@ -53,11 +53,12 @@ def _weight_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
 
 
 def _memory_of(device: torch.device) -> float:
-    """All memory of a device, in bytes; infinite where nobody says."""
+    """All memory of a device, in bytes, whatever limit a job has; infinite where nobody says."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     if device.type == "cpu" and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        pages = os.sysconf("SC_PHYS_PAGES")
+        return pages * os.sysconf("SC_PAGE_SIZE") if pages > 0 else math.inf
     return math.inf
 
 

@@ -72,7 +72,9 @@ def _cpu_name() -> str:
 
 
 def forget_peak_memory() -> None:
-    """Count the peak from now on: one process may answer several cells."""
+    """Count the peak from now on, where the system lets a process do so: one may answer several cells.
+    What it still holds of those before counts, what it has given back does not.
+    """
     forget_peak()
     if torch.cuda.is_initialized():
         for number in range(torch.cuda.device_count()):
@@ -80,9 +82,7 @@ def forget_peak_memory() -> None:
 
 
 def peak_memory_mib(device: torch.device | str) -> float:
-    """Peak of this process's memory on GPUs, of its resident memory elsewhere; on systems other than
-    Linux that of all it has done.
-    """
+    """Peak of this process's memory on GPUs, of its resident memory elsewhere, since it was forgotten."""
     if not isinstance(device, str) and device.type == "cuda":
         gpus = range(torch.cuda.device_count())
         return sum(torch.cuda.max_memory_allocated(number) for number in gpus) / 2**20

@@ -82,6 +82,7 @@ class ForwardPass:
         self.threads = Threads(self.products.are_only_own and not self._compiles)
         self._seat = seat_of(model)
         self._width = model.config.get_text_config().hidden_size
+        self._sums_in_pages = self.products.are_own and not self._compiles
         self._is_spread = len(devices_of(model)) > 1
         self.start_anew(tree)
 
@@ -200,7 +201,7 @@ class ForwardPass:
         """Logits, fp32 (R, V), and whether they and what the last layer wrote are numbers."""
         num_rows = inputs["input_ids"].shape[1]
         chosen = nullcontext() if self.kernel.knows_threads else self.threads.chosen(num_rows)
-        sums = nullcontext() if self._compiles else sums_in_pages(num_rows * self._width)
+        sums = sums_in_pages(num_rows * self._width) if self._sums_in_pages else nullcontext()
         with chosen, sums:
             logits_RV = self._call(**inputs).logits[0].float()
         if not self.kernel.num_calls:

@@ -2,7 +2,8 @@
 
 On the heap the arrays of a pass, and keys and values that outgrow their buffers, leave holes that none of
 the next fits into: a third of all memory in the end. Pages that are taken from the system for each array
-would be cleared anew each time, a sixth of a prefill's time. So what a pass used serves the next.
+would be cleared anew each time, a sixth of a prefill's time. So what a pass used serves the next, and
+`KEPT_BYTES` of it stay with the process.
 """
 
 import math
@@ -22,8 +23,11 @@ LEAST_BYTES = 2**20
 KEPT_BYTES = 2**25
 """Of blocks that are free, what is kept from pass to pass."""
 _SUMS = torch.add, torch.Tensor.add
-# Private: in a forked process they are its own. Windows has no forks, and knows no flags.
-_FLAGS = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+
+
+def _pages(num_bytes: int) -> mmap.mmap:
+    """New ones, all zero. Private: what a forked process writes to them is its own."""
+    return mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 class Scratch:
@@ -58,7 +62,7 @@ class Scratch:
                     return block
             if free:
                 self._free.remove(free[-1])
-        return mmap.mmap(-1, num_bytes, **_FLAGS)
+        return _pages(num_bytes)
 
     def tidy(self) -> None:
         """Give free blocks back to the system, the largest first, down to `KEPT_BYTES`."""
@@ -84,7 +88,7 @@ def zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     num_bytes = math.prod(shape) * like.element_size()
     if not like.is_cpu or num_bytes < LEAST_BYTES:
         return like.new_zeros(shape)
-    return torch.frombuffer(mmap.mmap(-1, num_bytes, **_FLAGS), dtype=like.dtype).view(shape)
+    return torch.frombuffer(_pages(num_bytes), dtype=like.dtype).view(shape)
 
 
 def sums_in_pages(num_values: int) -> AbstractContextManager[Any]:
