@@ -92,12 +92,18 @@ def parsed(text: str, source: str) -> Any:
         problem = getattr(error, "problem", None) or "it cannot be read"
         if "stands twice" in problem:
             raise UserError(f"{source}{line}: {problem}", "leave one of them") from None
+        if "nesting depth" in problem:  # newer readers of YAML see it themselves
+            raise _too_deep(source) from None
         raise UserError(f"{source}{line} is not valid YAML: {problem}", "mend it") from None
     except RecursionError:
-        raise UserError(f"{source} is nested too deeply", "write it flatter") from None
+        raise _too_deep(source) from None
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _too_deep(source: str) -> UserError:
+    return UserError(f"{source} is nested too deeply", "write it flatter")
 
 
 def _check_depth(text: str) -> None:
