@@ -39,8 +39,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def measured(model) -> dict[str, Any]:
-    """All layouts at a prefix of 20 tokens with 3 branches, 4 steps."""
-    return measure(model, [20], [3], 4, log=quiet)
+    """All layouts at a prefix of 20 tokens with 3 branches, 5 steps."""
+    return measure(model, [20], [3], 5, log=quiet)
 
 
 def test_every_layout_says_the_same_tokens(measured: dict[str, Any]) -> None:
@@ -53,9 +53,9 @@ def test_memory_is_counted_per_layout(model, measured: dict[str, Any]) -> None:
     """K (P + sum of branches) in one tree, B K (P + branch) in a batch."""
     rows = {row["layout"]: row for row in measured["rows"]}
     per_token = Cost.of(model).key_bytes
-    # Five tokens of each branch were made; the last one's keys are not computed yet.
-    assert rows["tree"]["kv_bytes"] == per_token * (20 + 3 * (16 + 4))
-    assert rows["padded batch"]["kv_bytes"] == per_token * 3 * (20 + 16 + 4)
+    # Six tokens of each branch were made; the last one's keys are not computed yet.
+    assert rows["tree"]["kv_bytes"] == per_token * (20 + 3 * (16 + 5))
+    assert rows["padded batch"]["kv_bytes"] == per_token * 3 * (20 + 16 + 5)
 
 
 def test_work_with_early_ends_is_the_sum_of_lengths(model) -> None:

@@ -120,7 +120,6 @@ def test_zeros_take_memory_as_they_are_written_to() -> None:
     assert (resident_mib() or 0) < before + 100
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_what_a_fork_writes_is_its_own() -> None:
     made = zeros((LARGE,), torch.empty(0))

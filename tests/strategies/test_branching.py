@@ -42,26 +42,34 @@ def batches(loaded: Loaded, groups: list[Group]) -> list[list[list[int]]]:
     return [answers(loaded, group, "batch") for group in groups]
 
 
-def test_branches_along_one_line_are_a_batch(loaded: Loaded, groups: list[Group], batches) -> None:
-    for group, batch in zip(groups, batches, strict=True):
-        assert answers(loaded, group, "branches") == batch
+@pytest.fixture(scope="module")
+def branches(loaded: Loaded, groups: list[Group]) -> list[list[list[int]]]:
+    """What they are answered as branches of one context."""
+    return [answers(loaded, group, "branches") for group in groups]
+
+
+def test_branches_along_one_line_are_a_batch(
+    loaded: Loaded, groups: list[Group], batches, branches
+) -> None:
+    assert branches == batches
+    for group in groups:
         alone = group.model_copy(update={"questions": group.questions[:1]})
         assert answers(loaded, alone, "branches") == answers(loaded, alone, "batch")
 
 
-def test_a_grid_changes_what_branches_say(loaded: Loaded, groups: list[Group], batches) -> None:
+def test_a_grid_changes_what_branches_say(loaded: Loaded, groups: list[Group], batches, branches) -> None:
     """With a strategy that forks no group, 2D positions changed nothing, silently."""
     from branchwise.decoding.options import Grid2D
 
     harsh = {"positions": "grid2d", "grid": Grid2D(512, tuple(range(16)), "x")}
     assert [answers(loaded, group, "batch", **harsh) for group in groups] == batches
-    assert [answers(loaded, group, "branches", **harsh) for group in groups] != batches
+    assert [answers(loaded, group, "branches", **harsh) for group in groups] != branches
 
 
-def test_who_peeks_is_told_where_to_stand(loaded: Loaded, groups: list[Group], batches) -> None:
+def test_who_peeks_is_told_where_to_stand(loaded: Loaded, groups: list[Group], branches) -> None:
     peeking = {"peek": True, "positions": "shared"}
     found = [answers(loaded, group, "branches", options=peeking) for group in groups]
-    assert found != batches
+    assert found != branches
     unequal = {"peek": True, "positions": "path"}
     with pytest.raises(UserError, match="do not end at the same position"):
         for group in groups:
