@@ -18,68 +18,14 @@ int most_group(void) { return MOST_GROUP; }
 int most_width(void) { return MOST_WIDTH; }
 int lanes(void) { return LANES; }
 
-INLINE float largest(vec v)
-{
-#if LANES == 16
-    return _mm512_reduce_max_ps(v);
-#else
-    float each[LANES], most;
-    STORE(each, v);
-    most = each[0];
-    for (int i = 1; i < LANES; i++)
-        most = each[i] > most ? each[i] : most;
-    return most;
-#endif
-}
-
-INLINE float total(vec v)
-{
-    const vec zero = FILL(0);
-    return sum_four(v, zero, zero, zero)[0];
-}
-
 /* LANES rows of LANES values, turned: to[d * stride + k] = rows[k][d]. */
-INLINE void turn(const float *const *rows, ptrdiff_t at, float *to, ptrdiff_t stride)
+INLINE void turn_keys(const float *const *rows, ptrdiff_t at, float *to, ptrdiff_t stride)
 {
-#if LANES == 16
-    __m512 a[16], b[16];
-    UNROLLED
-    for (int i = 0; i < 16; i++)
-        a[i] = LOAD(rows[i] + at);
-    UNROLLED
-    for (int i = 0; i < 16; i += 2) {
-        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
-    }
-#define PD(v) _mm512_castps_pd(v)
-#define PS(v) _mm512_castpd_ps(v)
-    UNROLLED
-    for (int i = 0; i < 16; i += 4) {
-        a[i] = PS(_mm512_unpacklo_pd(PD(b[i]), PD(b[i + 2])));
-        a[i + 1] = PS(_mm512_unpackhi_pd(PD(b[i]), PD(b[i + 2])));
-        a[i + 2] = PS(_mm512_unpacklo_pd(PD(b[i + 1]), PD(b[i + 3])));
-        a[i + 3] = PS(_mm512_unpackhi_pd(PD(b[i + 1]), PD(b[i + 3])));
-    }
-#undef PD
-#undef PS
-    UNROLLED
-    for (int i = 0; i < 4; i++) {
-        const __m512 even = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88);
-        const __m512 odd = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xdd);
-        const __m512 even2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88);
-        const __m512 odd2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
-        STORE(to + i * stride, _mm512_shuffle_f32x4(even, even2, 0x88));
-        STORE(to + (i + 4) * stride, _mm512_shuffle_f32x4(odd, odd2, 0x88));
-        STORE(to + (i + 8) * stride, _mm512_shuffle_f32x4(even, even2, 0xdd));
-        STORE(to + (i + 12) * stride, _mm512_shuffle_f32x4(odd, odd2, 0xdd));
-    }
-#else
+    vec values[LANES];
+    load_turned(rows, at, values);
     UNROLLED
     for (int d = 0; d < LANES; d++)
-        UNROLLED
-        for (int k = 0; k < LANES; k++)
-            to[d * stride + k] = rows[k][at + d];
-#endif
+        STORE(to + d * stride, values[d]);
 }
 
 /* `rows` x four vectors of sums, kept or begun with what `out` holds times `shrink` (NULL: with zero):
@@ -164,38 +110,59 @@ typedef struct {
     const float *keys[KEYS], *values[KEYS];
 } Room;
 
+/* A query vector's scores of a block, those of hidden keys out; `vectors` is zero past the last. */
+INLINE vec shown(Room *room, int q, int vectors, int32_t first, int32_t num_keys)
+{
+    float *s = room->scores + q * KEYS;
+    const int32_t low = room->low[q] - first, high = room->high[q] - first;
+    const int32_t stop = high < num_keys ? high : num_keys;
+    for (int k = 0; k < low && k < vectors * LANES; k++)
+        s[k] = -INFINITY;
+    for (int k = stop > 0 ? stop : 0; k < vectors * LANES; k++)
+        s[k] = -INFINITY;
+    vec most = FILL(-INFINITY);
+    for (int v = 0; v < vectors; v++)
+        most = LARGER(most, LOAD(s + v * LANES));
+    return most;
+}
+
+/* Its weights, and the sum of them, lane by lane. */
+INLINE vec weights(Room *room, int q, int vectors)
+{
+    float *s = room->scores + q * KEYS;
+    const vec base = FILL(room->most[q] == -INFINITY ? 0 : room->most[q]);
+    vec sum = FILL(0);
+    for (int v = 0; v < vectors; v++) {
+        const vec weight = exp_of(LOAD(s + v * LANES) - base);
+        STORE(s + v * LANES, weight);
+        sum += weight;
+    }
+    return sum;
+}
+
 /* Scores of a block to weights: hidden ones out, the running maximum and sum brought up to date. */
 static void weigh(Room *room, int count, int vectors, int32_t first, int32_t num_keys)
 {
-    for (int q = 0; q < count; q++) {
-        float *s = room->scores + q * KEYS;
-        const int32_t low = room->low[q] - first, high = room->high[q] - first;
-        const int32_t stop = high < num_keys ? high : num_keys;
-        for (int k = 0; k < low && k < vectors * LANES; k++)
-            s[k] = -INFINITY;
-        for (int k = stop > 0 ? stop : 0; k < vectors * LANES; k++)
-            s[k] = -INFINITY;
-        vec most = LOAD(s);
-        for (int v = 1; v < vectors; v++)
-            most = LARGER(most, LOAD(s + v * LANES));
-        const float before = room->most[q], found = largest(most);
-        room->most[q] = found > before ? found : before;
-        /* What was seen before; where that is nothing, there is nothing to shrink. */
-        room->shrink[q] = before == -INFINITY ? -INFINITY : before - room->most[q];
+    /* Of the last four some may not be there: they have no scores. */
+#define EACH(i, of, ...) (q + (i) < count ? of(room, q + (i), vectors, ##__VA_ARGS__) : FILL(-INFINITY))
+    for (int q = 0; q < count; q += 4) {
+        const four found = most_of_four(EACH(0, shown, first, num_keys), EACH(1, shown, first, num_keys),
+                                        EACH(2, shown, first, num_keys), EACH(3, shown, first, num_keys));
+        for (int i = 0; i < 4; i++) {
+            const float before = room->most[q + i];
+            room->most[q + i] = found[i] > before ? found[i] : before;
+            /* What was seen before; where that is nothing, there is nothing to shrink. */
+            room->shrink[q + i] = before == -INFINITY ? -INFINITY : before - room->most[q + i];
+        }
     }
     for (int q = 0; q < count; q += LANES)
         STORE(room->shrink + q, exp_of(LOAD(room->shrink + q)));
-    for (int q = 0; q < count; q++) {
-        float *s = room->scores + q * KEYS;
-        const vec base = FILL(room->most[q] == -INFINITY ? 0 : room->most[q]);
-        vec sum = FILL(0);
-        for (int v = 0; v < vectors; v++) {
-            const vec weight = exp_of(LOAD(s + v * LANES) - base);
-            STORE(s + v * LANES, weight);
-            sum += weight;
-        }
-        room->sum[q] = room->sum[q] * room->shrink[q] + total(sum);
+    for (int q = 0; q < count; q += 4) {
+        const four sum = sums_of_four(EACH(0, weights), EACH(1, weights), EACH(2, weights), EACH(3, weights));
+        for (int i = 0; i < 4; i++)
+            room->sum[q + i] = room->sum[q + i] * room->shrink[q + i] + sum[i];
     }
+#undef EACH
 }
 
 /* One call's tensors: query (A, N, D) and keys (H, S, D) with strides, values (H, S, V), all fp32. */
@@ -236,9 +203,8 @@ static void take_queries(const Plan *plan, const Call *c, const Item *item, int6
     *highest = *highest < item->high ? *highest : item->high;
 }
 
-/* Where the keys and values of a block lie; those of the next are fetched meanwhile. */
-static void take_keys(const Call *c, const int32_t *slots, int32_t num, int32_t next, int32_t rows,
-                      int64_t head, Room *room)
+/* Where the keys and values of a block lie. */
+static void take_keys(const Call *c, const int32_t *slots, int32_t num, int32_t rows, int64_t head, Room *room)
 {
     const float *keys = c->keys + head * c->key_head, *values = c->values + head * c->value_head;
     const int64_t width = ROUNDED(c->width), value_width = ROUNDED(c->value_width);
@@ -253,12 +219,27 @@ static void take_keys(const Call *c, const int32_t *slots, int32_t num, int32_t 
             room->keys[k] = to, room->values[k] = to + width;
         }
     }
-    for (int32_t k = num; k < num + next; k++) {
+}
+
+/* Begin to fetch the keys and values of a block. */
+static void fetch(const Call *c, const int32_t *slots, int32_t num, int64_t head)
+{
+    const float *keys = c->keys + head * c->key_head, *values = c->values + head * c->value_head;
+    for (int32_t k = 0; k < num && k < KEYS; k++) {
         for (int64_t d = 0; d < c->width; d += 16)
             __builtin_prefetch(keys + slots[k] * c->key_row + d);
         for (int64_t d = 0; d < c->value_width; d += 16)
             __builtin_prefetch(values + slots[k] * c->value_row + d);
     }
+}
+
+/* The same for what follows an item of a head: those of the next head, or of the next item. */
+static void fetch_next(const Plan *plan, const Call *c, const Item *item, int64_t head)
+{
+    const int64_t next = head + 1 < c->num_kv ? head + 1 : 0;
+    if (!next && ++item == plan->items + plan->num_items)
+        return;
+    fetch(c, plan->keys + plan->key_start[item->segment] + item->low, item->high - item->low, next);
 }
 
 /* What an item's query vectors have gathered, as their rows' output or as a part of it. */
@@ -290,10 +271,14 @@ static void work(const Plan *plan, const Call *c, const Item *item, int64_t head
     for (int32_t first = from; first < to; first += KEYS) {
         const int32_t num = to - first < KEYS ? to - first : KEYS, left = to - first - num;
         const int vectors = at_a_time((num + LANES - 1) / LANES);
-        take_keys(c, slots + first, num, left < KEYS ? left : KEYS, vectors * LANES, head, room);
+        take_keys(c, slots + first, num, vectors * LANES, head, room);
+        if (left > 0)
+            fetch(c, slots + first + num, left, head);
+        else
+            fetch_next(plan, c, item, head);
         for (int k = 0; k < vectors * LANES; k += LANES)
             for (int64_t d = 0; d < width; d += LANES)
-                turn(room->keys + k, d, room->turned + d * KEYS + k, KEYS);
+                turn_keys(room->keys + k, d, room->turned + d * KEYS + k, KEYS);
         for (int q = 0; q < count; q += TILE)
             score(count - q < TILE ? count - q : TILE, vectors, width, room->query + q * width,
                   room->turned, room->scores + q * KEYS);

@@ -22,6 +22,9 @@ typedef __m512 vec;
 #define FUSED(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define LARGER(a, b) _mm512_max_ps(a, b)
 #define SMALLER(a, b) _mm512_min_ps(a, b)
+#define UNPACK(part, a, b) _mm512_unpack##part##_ps(a, b)
+#define UNPACK_PAIRS(part, a, b) \
+    _mm512_castpd_ps(_mm512_unpack##part##_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
 /* The compiler is to load a value once, not again for each product that it is part of. */
 #define IN_REGISTER(v) __asm__("" : "+v"(v))
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -34,6 +37,9 @@ typedef __m256 vec;
 #define FUSED(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define LARGER(a, b) _mm256_max_ps(a, b)
 #define SMALLER(a, b) _mm256_min_ps(a, b)
+#define UNPACK(part, a, b) _mm256_unpack##part##_ps(a, b)
+#define UNPACK_PAIRS(part, a, b) \
+    _mm256_castpd_ps(_mm256_unpack##part##_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
 #define IN_REGISTER(v) __asm__("" : "+x"(v))
 #else
 #define LANES 8
@@ -51,6 +57,9 @@ static inline vec LARGER(vec a, vec b)
 #define IN_REGISTER(v)
 #endif
 
+/* The compiler is not to know what a pointer or number was computed from. */
+#define AS_IT_IS(p) __asm__("" : "+r"(p))
+
 /* Sums stay in registers only where loops over them are written out. */
 #define UNROLLED _Pragma("GCC unroll 24")
 /* A count of values, up to a whole number of vectors. */
@@ -66,35 +75,75 @@ INLINE vec load_some(const float *p, ptrdiff_t count)
     return LOAD(padded);
 }
 
-typedef float four __attribute__((vector_size(16), aligned(4)));
-
-/* The sums over the lanes of four vectors; each is the same whichever of the four it is. */
-INLINE four sum_four(vec a, vec b, vec c, vec d)
+/* LANES rows of LANES values, turned: v[j] has value j of each row from `at` on. Half of the work is done by
+ * where the parts of a row are loaded to. */
+INLINE void load_turned(const float *const *rows, ptrdiff_t at, vec *v)
 {
+#if LANES == 16 || (defined(__AVX2__) && defined(__FMA__))
+    UNROLLED
+    for (int q = 0; q < LANES; q += 4) {
+        vec a[4];
+        UNROLLED
+        for (int i = 0; i < 4; i++) {
+#define PART(n) _mm_loadu_ps(rows[i + 4 * (n)] + at + q)
 #if LANES == 16
-    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const __m512d x = _mm512_castps_pd(ab), y = _mm512_castps_pd(cd);
-    const __m512 all = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
-                                     _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-#elif defined(__AVX2__) && defined(__FMA__)
-    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    const __m256d x = _mm256_castps_pd(ab), y = _mm256_castps_pd(cd);
-    const __m256 all = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)),
-                                     _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
-    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+            a[i] = _mm512_castps128_ps512(PART(0));
+            a[i] = _mm512_insertf32x4(a[i], PART(1), 1);
+            a[i] = _mm512_insertf32x4(a[i], PART(2), 2);
+            a[i] = _mm512_insertf32x4(a[i], PART(3), 3);
 #else
-    const vec each[4] = {a, b, c, d};
-    four sums;
-    for (int i = 0; i < 4; i++)
-        sums[i] = ((each[i][0] + each[i][4]) + (each[i][2] + each[i][6]))
-                + ((each[i][1] + each[i][5]) + (each[i][3] + each[i][7]));
-    return sums;
+            a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(PART(0)), PART(1), 1);
+#endif
+#undef PART
+        }
+        const vec low = UNPACK(lo, a[0], a[1]), low2 = UNPACK(lo, a[2], a[3]);
+        const vec high = UNPACK(hi, a[0], a[1]), high2 = UNPACK(hi, a[2], a[3]);
+        v[q] = UNPACK_PAIRS(lo, low, low2);
+        v[q + 1] = UNPACK_PAIRS(hi, low, low2);
+        v[q + 2] = UNPACK_PAIRS(lo, high, high2);
+        v[q + 3] = UNPACK_PAIRS(hi, high, high2);
+    }
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            v[j][i] = rows[i][at + j];
 #endif
 }
+
+typedef float four __attribute__((vector_size(16), aligned(4)));
+
+/* The sums over the lanes of four vectors, and the largest of each; the same whichever of the four it is. */
+#if LANES == 16 || (defined(__AVX2__) && defined(__FMA__))
+#if LANES == 16
+#define OF(op, a, b) _mm512_##op##_ps(a, b)
+#define HALVED(op, v) _mm256_##op##_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))
+#else
+#define OF(op, a, b) _mm256_##op##_ps(a, b)
+#define HALVED(op, v) (v)
+#endif
+#define OF_FOUR(name, op) \
+    INLINE four name(vec a, vec b, vec c, vec d) \
+    { \
+        const vec ab = OF(op, UNPACK(lo, a, b), UNPACK(hi, a, b)), cd = OF(op, UNPACK(lo, c, d), UNPACK(hi, c, d)); \
+        const __m256 half = HALVED(op, OF(op, UNPACK_PAIRS(lo, ab, cd), UNPACK_PAIRS(hi, ab, cd))); \
+        return _mm_##op##_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)); \
+    }
+#else
+INLINE float add_of(float a, float b) { return a + b; }
+INLINE float max_of(float a, float b) { return a > b ? a : b; }
+#define OF_FOUR(name, op) \
+    INLINE four name(vec a, vec b, vec c, vec d) \
+    { \
+        const vec each[4] = {a, b, c, d}; \
+        four of; \
+        for (int i = 0; i < 4; i++) \
+            of[i] = op##_of(op##_of(op##_of(each[i][0], each[i][4]), op##_of(each[i][2], each[i][6])), \
+                            op##_of(op##_of(each[i][1], each[i][5]), op##_of(each[i][3], each[i][7]))); \
+        return of; \
+    }
+#endif
+OF_FOUR(sums_of_four, add)
+OF_FOUR(most_of_four, max)
 
 /* exp, to the last bit or two; zero up to -87, infinite from 88.4 on; of what is no number, the same. */
 INLINE vec exp_of(vec x)

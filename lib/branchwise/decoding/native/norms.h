@@ -11,7 +11,7 @@ INLINE void norm_row(const float *x, const float *weight, ptrdiff_t width, float
     vec sums[4] = {zero, zero, zero, zero};
     for (ptrdiff_t k = 0, turn = 0; k < whole; k += LANES, turn++)
         sums[turn % 4] = FUSED(LOAD(x + k), LOAD(x + k), sums[turn % 4]);
-    const four sum = sum_four((sums[0] + sums[1]) + (sums[2] + sums[3]) + last * last, zero, zero, zero);
+    const four sum = sums_of_four((sums[0] + sums[1]) + (sums[2] + sums[3]) + last * last, zero, zero, zero);
     const vec share = FILL(1.0f / sqrtf(sum[0] / (float)width + eps));
     for (ptrdiff_t k = 0; k < whole; k += LANES)
         STORE(out + k, LOAD(x + k) * share * (LOAD(weight + k) + FILL(offset)));

@@ -10,6 +10,7 @@ Shape legend: M rows, K columns of a row, N outputs.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import cycle
 from typing import TypeGuard
 
 import torch
@@ -36,8 +37,14 @@ TRIED_OUTPUTS = 2048
 TRIED_S = 0.15
 """Seconds for each number of rows, about."""
 MOST_TURNS = 50
-CLEARLY = 0.97
-"""Of the time of torch's own product, what another may take to be worth it."""
+TRIED_BYTES = 1 << 26
+"""Of weights that it multiplies by in turn, at most as many as the model has: a larger model's are not in
+the processor's caches when their turn comes.
+"""
+CLEARLY = 0.75
+"""Of the time of the project's own product, what another may take to be worth it: with the own one much
+of a layer is computed in one call, and a row's result does not depend on what else is computed.
+"""
 
 
 class LinearProducts:
@@ -73,27 +80,30 @@ class LinearProducts:
         if key not in _tried:
             _tried[key] = self._times(*shape)
         self.self_test = _tried[key]
+        own = "rows" if "rows" in self._products else "plain"
         chosen: list[tuple[int, str]] = []
         for num_rows in TRIED_ROWS:
             times = {name: seconds[num_rows] for name, seconds in self.self_test.items()}
             best = min(times, key=times.__getitem__)
-            if times[best] > CLEARLY * times["plain"]:
-                best = "plain"
+            if times[best] > CLEARLY * times[own]:
+                best = own
             if not chosen or chosen[-1][1] != best:
                 chosen.append((num_rows, best))
         return chosen
 
     def _times(self, num_outputs: int, depth: int) -> dict[str, dict[int, float]]:
-        """Seconds of each product by number of rows, on a matrix like the model's largest."""
-        sample = nn.Linear(depth, num_outputs, bias=False)
-        products = {name: of(sample) for name, of in self._products.items()}
+        """Seconds of each product by number of rows, on matrices like the model's largest."""
+        model_bytes = sum(module.weight.nbytes for module in self._linears)
+        count = max(1, min(TRIED_BYTES, model_bytes) // (4 * num_outputs * depth))
+        weights = torch.ones(count, num_outputs, depth)
+        products = {name: [of(_module(one)) for one in weights] for name, of in self._products.items()}
         found: dict[str, dict[int, float]] = {name: {} for name in products}
         for num_rows in TRIED_ROWS:
             rows = torch.randn(num_rows, depth)
-            works = {name: partial(product, rows) for name, product in products.items()}
+            works = {name: _in_turn(each, rows) for name, each in products.items()}
             for name, seconds in race(works, rows.device, TRIED_S, MOST_TURNS).items():
                 found[name][num_rows] = seconds
-        # The sample's copy is not the model's.
+        # The samples' copies are not the model's.
         self._copies.forget()
         return found
 
@@ -158,6 +168,20 @@ class LinearProducts:
             return plain(rows)
 
         return forward
+
+
+def _module(weight_NK: Tensor) -> nn.Linear:
+    """A module that multiplies by these weights, where they are."""
+    num_outputs, depth = weight_NK.shape
+    module = nn.Linear(depth, num_outputs, bias=False, device="meta")
+    module.weight = nn.Parameter(weight_NK, requires_grad=False)
+    return module
+
+
+def _in_turn(products: Sequence[Product], rows: Tensor) -> Callable[[], Tensor]:
+    """A function that multiplies rows by one product after the other, one a call."""
+    turns = cycle(products)
+    return lambda: next(turns)(rows)
 
 
 def _plain(module: nn.Linear) -> Product:
