@@ -1,5 +1,7 @@
 """Products follow the weights, whoever changes them and however; and only plain matrices are touched."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -179,24 +181,40 @@ def test_a_decoder_follows_an_adapter_that_is_merged() -> None:
     assert after == [greedy(model, prompt, 5) for prompt in prompts] != before
 
 
-def test_what_is_fastest_is_used_from_so_many_rows_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what is allowed; and another than the project's own only where it is clearly faster."""
+def chosen(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, **slow: Callable[[int], float]
+) -> LinearProducts:
+    """What is chosen where each product takes the time that its function gives for a number of rows."""
 
     def race(works, *_):
-        rows = len(works["plain"]())
-        times = {"plain": 0.7, "rows": 0.8 if rows < 32 else 1.0, "onednn": 0.5 if rows > 100 else 0.9}
-        return {name: times[name] for name in works}
+        return {name: slow.get(name, lambda _: 1.0)(len(work())) for name, work in works.items()}
 
     monkeypatch.setattr(linear_module, "race", race)
     monkeypatch.setattr(linear_module, "_tried", {})
-    auto, copied = (LinearProducts(build(), allowed) for allowed in ("auto", "onednn"))
-    if not auto.are_own:
-        pytest.skip(f"this machine cannot build the library: {auto.layout}")
+    products = LinearProducts(build(), allowed)
+    if "rows" not in products.self_test:
+        pytest.skip(f"this machine cannot build the library: {products.layout}")
+    return products
+
+
+def test_what_is_clearly_faster_is_used_from_so_many_rows_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(rows: int) -> float:
+        return 0.8 if rows < 32 else 0.7
+
+    auto = chosen(monkeypatch, "auto", plain=plain)
     assert auto.layout == "rows; plain from 32 rows on"
     assert [auto.is_own(count) for count in (1, 31, 32, 4000)] == [True, True, False, False]
+    assert set(auto.self_test["rows"]) == set(linear_module.TRIED_ROWS)
+    copied = chosen(monkeypatch, "onednn", plain=plain, onednn=lambda rows: 0.5 if rows > 100 else 0.9)
     assert copied.layout == "rows; plain from 32 rows on; onednn from 128 rows on"
     assert set(copied.self_test) == {"plain", "rows", "onednn"}
-    assert set(auto.self_test["rows"]) == set(linear_module.TRIED_ROWS)
+    assert chosen(monkeypatch, "auto", plain=lambda _: 0.7).layout == "plain"
+
+
+def test_what_is_faster_for_some_rows_in_between_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row's result would depend on how many others there are, for what may be a chance of the test."""
+    auto = chosen(monkeypatch, "auto", plain=lambda rows: 0.1 if rows < 512 else 0.8)
+    assert auto.layout == "rows" and auto.are_only_own
 
 
 def test_where_gradients_are_wanted_torch_multiplies() -> None:

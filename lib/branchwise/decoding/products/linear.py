@@ -82,14 +82,16 @@ class LinearProducts:
         self.self_test = _tried[key]
         own = "rows" if "rows" in self._products else "plain"
         chosen: list[tuple[int, str]] = []
-        for num_rows in TRIED_ROWS:
+        # Another from some number of rows on, not in between: too short a test would choose by chance.
+        for num_rows in reversed(TRIED_ROWS):
             times = {name: seconds[num_rows] for name, seconds in self.self_test.items()}
             best = min(times, key=times.__getitem__)
             if times[best] > CLEARLY * times[own]:
-                best = own
-            if not chosen or chosen[-1][1] != best:
-                chosen.append((num_rows, best))
-        return chosen
+                break
+            chosen.insert(0, (num_rows, best))
+        if len(chosen) < len(TRIED_ROWS):
+            chosen.insert(0, (TRIED_ROWS[0], own))
+        return [one for n, one in enumerate(chosen) if n == 0 or one[1] != chosen[n - 1][1]]
 
     def _times(self, num_outputs: int, depth: int) -> dict[str, dict[int, float]]:
         """Seconds of each product by number of rows, on matrices like the model's largest."""
