@@ -89,7 +89,8 @@ def test_it_starts_anew_with_nothing_of_the_old_tree() -> None:
 def test_a_model_that_attends_by_itself_is_found_out(monkeypatch) -> None:
     """A silent fallback to plain attention would let branches see each other."""
     # Error 26: silent fallback to plain attention.
-    forward, tree = forward_of()
+    # With the project's own products, whole attention modules are its own as well: they cannot fall back.
+    forward, tree = forward_of(products="plain")
     model = forward.model
     with forward.attached():
         model.config._attn_implementation = "sdpa"
