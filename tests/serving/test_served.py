@@ -109,9 +109,11 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None
     asked = Counter(body["messages"][-1]["content"] for body in proxy.log)
     heard = [f"Who is number {reply['text']}" for reply in finished.values()]
     assert {asked[question] for question in heard} == {1}
-    # What was under way when it was killed (8 at most) may have been answered without being heard.
-    assert len(asked) == 500 and 500 <= len(proxy.log) <= 508
-    assert set(asked.values()) <= {1, 2}
+    # What was under way when it was killed (8 at most) may have been answered without being heard; a busy
+    # machine may break a connection, which the client then knows of.
+    broken = sum(sum(one.served.faults.values()) for one in made if one.served)
+    assert len(asked) == 500 and 500 <= len(proxy.log) <= 508 + broken
+    assert max(asked.values()) <= 2 + broken
     assert [one.text for one in made] == [f"n{index}" for index in range(500)]
 
 
@@ -138,7 +140,8 @@ def test_a_server_that_asks_for_less_gets_less_and_is_left_alone_as_long_as_it_s
         decoder = decoder_of(proxy, concurrency=8)
         ask_all(decoder, questions(40))
         facts = decoder.facts()
-    later = proxy.sent_s[9] - proxy.sent_s[8]
+    # From the first refusal: a busy machine may send the last of those under way late.
+    later = proxy.sent_s[9] - proxy.sent_s[1]
     assert 0.9 <= later < 2.5
     assert facts["least_concurrency"] == 4
 
