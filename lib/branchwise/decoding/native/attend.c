@@ -7,11 +7,11 @@
  * sums are made, and in which order, does not depend on the number of threads.
  */
 #include "plan.h"
+#include "tiles.h"
 
-#define KEYS (4 * LANES)   /* keys of a block */
 #define MOST_GROUP 96      /* query heads that share a key head */
 #define MOST_WIDTH 256     /* values of a head */
-#define TILE 6             /* query vectors of a tile */
+#define MUCH (1 << 20)     /* values of all parts that are stored past the caches */
 #define MOST_QUERIES (MOST_GROUP > QUERIES ? MOST_GROUP : QUERIES) /* a multiple of LANES */
 
 int most_group(void) { return MOST_GROUP; }
@@ -28,76 +28,12 @@ INLINE void turn_keys(const float *const *rows, ptrdiff_t at, float *to, ptrdiff
         STORE(to + d * stride, values[d]);
 }
 
-/* `rows` x four vectors of sums, kept or begun with what `out` holds times `shrink` (NULL: with zero):
- * out[r] += sum over `count` of factor[r][i] * values[i], four vectors of them. */
-INLINE void add_products(const int rows, const int vectors, const float *factors, ptrdiff_t factor_row,
-                         ptrdiff_t factor_next, const float *const *values, const float *in_order,
-                         ptrdiff_t order, ptrdiff_t count, const float *shrink, float *out,
-                         ptrdiff_t out_row)
-{
-    vec sum[TILE * 4];
-    UNROLLED
-    for (int r = 0; r < rows; r++)
-        UNROLLED
-        for (int v = 0; v < vectors; v++)
-            sum[r * vectors + v] = FILL(0);
-    if (shrink)
-        UNROLLED
-        for (int r = 0; r < rows; r++)
-            UNROLLED
-            for (int v = 0; v < vectors; v++)
-                sum[r * vectors + v] = LOAD(out + r * out_row + v * LANES) * FILL(shrink[r]);
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const float *from = values ? values[i] : in_order + i * order;
-        vec value[4];
-        UNROLLED
-        for (int v = 0; v < vectors; v++)
-            value[v] = LOAD(from + v * LANES);
-        UNROLLED
-        for (int r = 0; r < rows; r++) {
-            vec factor = FILL(factors[r * factor_row + i * factor_next]);
-            IN_REGISTER(factor);
-            UNROLLED
-            for (int v = 0; v < vectors; v++)
-                sum[r * vectors + v] = FUSED(factor, value[v], sum[r * vectors + v]);
-        }
-    }
-    UNROLLED
-    for (int r = 0; r < rows; r++)
-        UNROLLED
-        for (int v = 0; v < vectors; v++)
-            STORE(out + r * out_row + v * LANES, sum[r * vectors + v]);
-}
+/* Where the keys and values of a block lie. */
+typedef struct {
+    const float *keys[KEYS], *values[KEYS];
+} Block;
 
-/* One case a number of rows and of vectors, so that all sums are in registers. */
-#define CASES(ADD) \
-    switch (count * 5 + vectors) { \
-        ADD(1, 1) ADD(2, 1) ADD(3, 1) ADD(4, 1) ADD(5, 1) ADD(6, 1) \
-        ADD(1, 2) ADD(2, 2) ADD(3, 2) ADD(4, 2) ADD(5, 2) ADD(6, 2) \
-        ADD(1, 4) ADD(2, 4) ADD(3, 4) ADD(4, 4) ADD(5, 4) ADD(6, 4) \
-    }
-
-/* The scores of `count` query vectors, `width` wide, with `vectors` vectors of turned keys. */
-static void score(int count, int vectors, ptrdiff_t width, const float *query, const float *turned,
-                  float *scores)
-{
-#define ADD(r, v) case r * 5 + v: \
-    add_products(r, v, query, width, 1, NULL, turned, KEYS, width, NULL, scores, KEYS); break;
-    CASES(ADD)
-#undef ADD
-}
-
-/* out = out * shrink + weights @ values, `count` query vectors, `vectors` vectors of a head at a time. */
-static void mix(int count, int vectors, const float *weights, const float *const *values, ptrdiff_t keys,
-                const float *shrink, float *out, ptrdiff_t width)
-{
-#define ADD(r, v) case r * 5 + v: \
-    add_products(r, v, weights, KEYS, 1, values, NULL, 0, keys, shrink, out, width); break;
-    CASES(ADD)
-#undef ADD
-}
-
-/* Of so many left, how many vectors are taken at a time: 4, 2 or 1. */
+/* Of so many vectors of keys left, how many are taken at a time: 4, 2 or 1. */
 INLINE int at_a_time(ptrdiff_t left) { return left > 2 ? 4 : (int)left; }
 
 /* Room of one thread: query vectors, what they have gathered, turned keys, scores. */
@@ -107,7 +43,7 @@ typedef struct {
     float turned[MOST_WIDTH * KEYS], scores[MOST_QUERIES * KEYS];
     float most[MOST_QUERIES], sum[MOST_QUERIES], shrink[MOST_QUERIES];
     int32_t low[MOST_QUERIES], high[MOST_QUERIES];
-    const float *keys[KEYS], *values[KEYS];
+    Block block, next;
 } Room;
 
 /* A query vector's scores of a block, those of hidden keys out; `vectors` is zero past the last. */
@@ -181,121 +117,158 @@ INLINE void copy(const float *from, int64_t count, float factor, float *to)
         STORE(to + d, (count - d < LANES ? load_some(from + d, count - d) : LOAD(from + d)) * FILL(factor));
 }
 
-/* The query vectors of an item, and what each sees; returns the first and last + 1 key that one sees. */
-static void take_queries(const Plan *plan, const Call *c, const Item *item, int64_t head, Room *room,
-                         int32_t *lowest, int32_t *highest)
+/* Of an item's keys, the first that one of its rows sees, and the last + 1. */
+typedef struct {
+    int32_t first, stop;
+} Run;
+
+INLINE Run seen(const Plan *plan, const Item *item)
+{
+    int32_t first = item->high, stop = item->low;
+    for (int32_t e = item->entry; e < item->entry + item->entries; e++) {
+        first = plan->lows[e] < first ? plan->lows[e] : first;
+        stop = plan->highs[e] > stop ? plan->highs[e] : stop;
+    }
+    return (Run){first > item->low ? first : item->low, stop < item->high ? stop : item->high};
+}
+
+/* A query vector of an entry: the `g`th of those that share key head `head`. */
+INLINE const float *query_of(const Plan *plan, const Call *c, int32_t entry, int64_t head, int64_t g)
+{
+    return c->query + (head * c->heads_per_kv + g) * c->query_head + plan->rows[entry] * c->query_row;
+}
+
+/* The query vectors of an item, and what each sees. */
+static void take_queries(const Plan *plan, const Call *c, const Item *item, int64_t head, Room *room)
 {
     const int64_t group = c->heads_per_kv, padded = ROUNDED(c->width);
-    *lowest = item->high, *highest = item->low;
     for (int e = 0; e < item->entries; e++) {
-        const int32_t entry = item->entry + e, low = plan->lows[entry], high = plan->highs[entry];
-        *lowest = low < *lowest ? low : *lowest;
-        *highest = high > *highest ? high : *highest;
+        const int32_t entry = item->entry + e;
         for (int64_t g = 0; g < group; g++) {
             const int64_t q = e * group + g;
-            copy(c->query + (head * group + g) * c->query_head + plan->rows[entry] * c->query_row, c->width,
-                 c->scale, room->query + q * padded);
-            room->low[q] = low, room->high[q] = high;
+            copy(query_of(plan, c, entry, head, g), c->width, c->scale, room->query + q * padded);
+            room->low[q] = plan->lows[entry], room->high[q] = plan->highs[entry];
             room->most[q] = -INFINITY, room->sum[q] = 0;
         }
     }
-    *lowest = *lowest > item->low ? *lowest : item->low;
-    *highest = *highest < item->high ? *highest : item->high;
 }
 
-/* Where the keys and values of a block lie. */
-static void take_keys(const Call *c, const int32_t *slots, int32_t num, int32_t rows, int64_t head, Room *room)
+/* Find the block that begins with a segment's key `first`; the last of its keys stands for missing ones. */
+static void find(const Plan *plan, const Call *c, const Item *item, int64_t head, Run run, Block *block)
 {
+    const int32_t *slots = plan->keys + plan->key_start[item->segment] + run.first;
+    const int32_t num = run.stop - run.first < KEYS ? run.stop - run.first : KEYS;
     const float *keys = c->keys + head * c->key_head, *values = c->values + head * c->value_head;
+    for (int32_t k = 0; k < num; k++)
+        block->keys[k] = keys + slots[k] * c->key_row;
+    for (int32_t k = 0; k < num; k++)
+        block->values[k] = values + slots[k] * c->value_row;
+    for (int32_t k = num; k < KEYS; k++)
+        block->keys[k] = block->keys[num - 1], block->values[k] = block->values[num - 1];
+}
+
+/* Find what follows a block: the item's next, or the first of its next head or of the next item; false where
+ * there is nothing. */
+static int find_next(const Plan *plan, const Call *c, const Item *item, int64_t head, Run rest, Block *block)
+{
+    if (rest.first < rest.stop) {
+        find(plan, c, item, head, rest, block);
+        return 1;
+    }
+    if (++head == c->num_kv)
+        head = 0, item++;
+    if (item == plan->items + plan->num_items)
+        return 0;
+    const Run run = seen(plan, item);
+    if (run.first >= run.stop)
+        return 0;
+    find(plan, c, item, head, run, block);
+    for (int32_t e = item->entry; e < item->entry + item->entries; e++)
+        for (int64_t g = 0; g < c->heads_per_kv; g++)
+            for (int64_t d = 0; d < c->width; d += LINE)
+                __builtin_prefetch(query_of(plan, c, e, head, g) + d);
+    return 1;
+}
+
+/* Heads that are no whole number of vectors wide are filled up to one. */
+static void fill_up(const Call *c, Room *room)
+{
     const int64_t width = ROUNDED(c->width), value_width = ROUNDED(c->value_width);
-    for (int32_t k = 0; k < rows; k++) {
-        const int64_t slot = slots[k < num ? k : num - 1];
-        room->keys[k] = keys + slot * c->key_row;
-        room->values[k] = values + slot * c->value_row;
-        if (width != c->width || value_width != c->value_width) {
-            float *to = room->padded + k * (width + value_width);
-            copy(room->keys[k], c->width, 1, to);
-            copy(room->values[k], c->value_width, 1, to + width);
-            room->keys[k] = to, room->values[k] = to + width;
-        }
-    }
-}
-
-/* Begin to fetch the keys and values of a block. */
-static void fetch(const Call *c, const int32_t *slots, int32_t num, int64_t head)
-{
-    const float *keys = c->keys + head * c->key_head, *values = c->values + head * c->value_head;
-    for (int32_t k = 0; k < num && k < KEYS; k++) {
-        for (int64_t d = 0; d < c->width; d += 16)
-            __builtin_prefetch(keys + slots[k] * c->key_row + d);
-        for (int64_t d = 0; d < c->value_width; d += 16)
-            __builtin_prefetch(values + slots[k] * c->value_row + d);
-    }
-}
-
-/* The same for what follows an item of a head: those of the next head, or of the next item. */
-static void fetch_next(const Plan *plan, const Call *c, const Item *item, int64_t head)
-{
-    const int64_t next = head + 1 < c->num_kv ? head + 1 : 0;
-    if (!next && ++item == plan->items + plan->num_items)
+    if (width == c->width && value_width == c->value_width)
         return;
-    fetch(c, plan->keys + plan->key_start[item->segment] + item->low, item->high - item->low, next);
+    for (int k = 0; k < KEYS; k++) {
+        float *to = room->padded + k * (width + value_width);
+        copy(room->block.keys[k], c->width, 1, to);
+        copy(room->block.values[k], c->value_width, 1, to + width);
+        room->block.keys[k] = to, room->block.values[k] = to + width;
+    }
 }
 
-/* What an item's query vectors have gathered, as their rows' output or as a part of it. */
+/* What an item's query vectors have gathered, as their rows' output or as a part of it. Parts that the caches do
+ * not hold until they are merged are stored past them. */
 static void hand_on(const Plan *plan, const Call *c, const Item *item, int64_t head, Room *room)
 {
     const int64_t group = c->heads_per_kv, heads = c->num_kv * group, padded = ROUNDED(c->value_width);
+    const int is_much = plan->num_parts * heads * padded >= MUCH && (uintptr_t)c->parts % sizeof(vec) == 0;
     for (int64_t q = 0; q < item->entries * group; q++) {
         const int64_t a = head * group + q % group, part = item->part + q / group;
         const int64_t row = plan->rows[item->entry + q / group];
         const int is_all = plan->part_start[row + 1] - plan->part_start[row] == 1;
-        const float sum = room->sum[q], *out = room->out + q * padded;
-        float *to = is_all ? room->out + q * padded : c->parts + (part * heads + a) * padded;
-        copy(out, padded, sum > 0 ? 1 / sum : 0, to);
+        const float sum = room->sum[q];
+        float *const out = room->out + q * padded, *const to = c->parts + (part * heads + a) * padded;
+        for (int64_t d = 0; d < padded; d += LANES) {
+            const vec value = LOAD(out + d) * FILL(sum > 0 ? 1 / sum : 0);
+            if (is_all)
+                STORE(out + d, value);
+            else if (is_much)
+                STREAM(to + d, value);
+            else
+                STORE(to + d, value);
+        }
         if (is_all)
-            memcpy(c->out + (row * heads + a) * c->value_width, to, sizeof(float) * (size_t)c->value_width);
+            memcpy(c->out + (row * heads + a) * c->value_width, out, sizeof(float) * (size_t)c->value_width);
         else
             c->logs[part * heads + a] = sum > 0 ? room->most[q] + logf(sum) : -INFINITY;
     }
 }
 
-static void work(const Plan *plan, const Call *c, const Item *item, int64_t head, Room *room)
+/* Scores of a block, weights of them, and values mixed by those. The next block is fetched meanwhile. */
+static void work_through(const Call *c, int count, Run run, Room *room, const Block *next)
 {
     const int64_t width = ROUNDED(c->width), value_width = ROUNDED(c->value_width);
-    const int32_t *slots = plan->keys + plan->key_start[item->segment];
-    const int count = item->entries * (int)c->heads_per_kv;
-    int32_t from, to;
-    take_queries(plan, c, item, head, room, &from, &to);
-    memset(room->out, 0, sizeof(float) * (size_t)(count * value_width));
-    for (int32_t first = from; first < to; first += KEYS) {
-        const int32_t num = to - first < KEYS ? to - first : KEYS, left = to - first - num;
-        const int vectors = at_a_time((num + LANES - 1) / LANES);
-        take_keys(c, slots + first, num, vectors * LANES, head, room);
-        if (left > 0)
-            fetch(c, slots + first + num, left, head);
-        else
-            fetch_next(plan, c, item, head);
-        for (int k = 0; k < vectors * LANES; k += LANES)
-            for (int64_t d = 0; d < width; d += LANES)
-                turn_keys(room->keys + k, d, room->turned + d * KEYS + k, KEYS);
+    const int32_t num = run.stop - run.first < KEYS ? run.stop - run.first : KEYS;
+    const int vectors = at_a_time((num + LANES - 1) / LANES);
+    for (int k = 0; k < vectors * LANES; k += LANES)
+        for (int64_t d = 0; d < width; d += LANES)
+            turn_keys(room->block.keys + k, d, room->turned + d * KEYS + k, KEYS);
+    for (int q = 0; q < count; q += TILE)
+        score(count - q < TILE ? count - q : TILE, vectors, width, room->query + q * width, room->turned,
+              room->scores + q * KEYS, next && !q ? next->keys : NULL);
+    if (c->cap != 0)
+        for (int i = 0; i < count * KEYS; i++)
+            room->scores[i] = c->cap * tanhf(room->scores[i] / c->cap);
+    weigh(room, count, vectors, run.first, num);
+    for (int64_t d = 0; d < value_width;) {
+        const ptrdiff_t more = (value_width - d) / LANES;
+        const int at_once = more >= 4 ? 4 : more >= 2 ? 2 : 1;
         for (int q = 0; q < count; q += TILE)
-            score(count - q < TILE ? count - q : TILE, vectors, width, room->query + q * width,
-                  room->turned, room->scores + q * KEYS);
-        if (c->cap != 0)
-            for (int i = 0; i < count * KEYS; i++)
-                room->scores[i] = c->cap * tanhf(room->scores[i] / c->cap);
-        weigh(room, count, vectors, first, num);
-        for (int64_t d = 0; d < value_width;) {
-            const int64_t more = (value_width - d) / LANES;
-            const int at_once = more >= 4 ? 4 : more >= 2 ? 2 : 1;
-            for (int q = 0; q < count; q += TILE)
-                mix(count - q < TILE ? count - q : TILE, at_once, room->scores + q * KEYS, room->values,
-                    num, room->shrink + q, room->out + q * value_width + d, value_width);
-            d += at_once * LANES;
-            for (int k = 0; k < num; k++)
-                room->values[k] += at_once * LANES;
-        }
+            mix(count - q < TILE ? count - q : TILE, at_once, d, room->scores + q * KEYS, room->block.values, num,
+                room->shrink + q, room->out + q * value_width, value_width, next && !q ? next->values : NULL);
+        d += at_once * LANES;
+    }
+}
+
+static void work(const Plan *plan, const Call *c, const Item *item, int64_t head, Room *room)
+{
+    const int count = item->entries * (int)c->heads_per_kv;
+    take_queries(plan, c, item, head, room);
+    memset(room->out, 0, sizeof(float) * (size_t)(count * ROUNDED(c->value_width)));
+    for (Run run = seen(plan, item), next; run.first < run.stop; run = next) {
+        next = (Run){run.first + KEYS, run.stop};
+        find(plan, c, item, head, run, &room->block);
+        const int is_next = find_next(plan, c, item, head, next, &room->next);
+        fill_up(c, room);
+        work_through(c, count, run, room, is_next ? &room->next : NULL);
     }
     hand_on(plan, c, item, head, room);
 }
@@ -326,15 +299,19 @@ void attend(const Plan *plan, const Call *call, int threads)
     for (int64_t i = 0; i < plan->num_items; i++)
         pairs += (double)plan->items[i].entries * (plan->items[i].high - plan->items[i].low);
     threads = worth(threads, 3 * pairs * (double)(heads * call->width));
+    /* Work is handed out in parts of a sixteenth of a thread's share, so that a slower one takes less. */
+    const int64_t chunk = 1 + plan->num_items * call->num_kv / (16 * threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         static _Thread_local Room *room;
         if (!room)
             room = aligned_alloc(64, (sizeof(Room) + 63) / 64 * 64);
-#pragma omp for collapse(2) schedule(dynamic)
+#pragma omp for collapse(2) schedule(dynamic, chunk) nowait
         for (int64_t i = 0; i < plan->num_items; i++)
             for (int64_t h = 0; h < call->num_kv; h++)
                 work(plan, call, plan->items + i, h, room);
+        STREAMED();
+#pragma omp barrier
 #pragma omp for collapse(2) schedule(static)
         for (int64_t r = 0; r < plan->num_rows; r++)
             for (int64_t a = 0; a < heads; a++)

@@ -12,12 +12,16 @@
 #include <omp.h>
 #endif
 
+/* STREAM stores past the caches, what is not read soon, to whole vectors' addresses; what was stored so other
+ * threads may read after STREAMED. */
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #include <immintrin.h>
 #define LANES 16
 typedef __m512 vec;
 #define LOAD(p) _mm512_loadu_ps(p)
 #define STORE(p, v) _mm512_storeu_ps(p, v)
+#define STREAM(p, v) _mm512_stream_ps(p, v)
+#define STREAMED() _mm_sfence()
 #define FILL(x) _mm512_set1_ps(x)
 #define FUSED(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define LARGER(a, b) _mm512_max_ps(a, b)
@@ -33,6 +37,8 @@ typedef __m512 vec;
 typedef __m256 vec;
 #define LOAD(p) _mm256_loadu_ps(p)
 #define STORE(p, v) _mm256_storeu_ps(p, v)
+#define STREAM(p, v) _mm256_stream_ps(p, v)
+#define STREAMED() _mm_sfence()
 #define FILL(x) _mm256_set1_ps(x)
 #define FUSED(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define LARGER(a, b) _mm256_max_ps(a, b)
@@ -46,6 +52,8 @@ typedef __m256 vec;
 typedef float vec __attribute__((vector_size(4 * LANES)));
 static inline vec LOAD(const float *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 static inline void STORE(float *p, vec v) { memcpy(p, &v, sizeof v); }
+#define STREAM(p, v) STORE(p, v)
+#define STREAMED()
 static inline vec FILL(float x) { return (vec){x, x, x, x, x, x, x, x}; }
 static inline vec FUSED(vec a, vec b, vec c) { return a * b + c; }
 static inline vec LARGER(vec a, vec b)
@@ -64,6 +72,8 @@ static inline vec LARGER(vec a, vec b)
 #define UNROLLED _Pragma("GCC unroll 24")
 /* A count of values, up to a whole number of vectors. */
 #define ROUNDED(n) (((n) + LANES - 1) / LANES * LANES)
+
+#define LINE 16            /* values that are fetched at a time */
 
 #define INLINE static inline __attribute__((always_inline))
 
