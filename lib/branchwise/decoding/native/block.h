@@ -24,17 +24,36 @@ typedef struct {
 /* On to the next block of columns, or from none to the first; false where there is none. */
 int next_block(Product *p);
 
+/* Weights of fewer than LANES outputs, copied and filled up with zeros. */
+void fill_up(const Product *p, Weights *w, Room *room);
+
 /* The weights of the outputs from `output` on. */
-Weights weights_of(const Product *p, ptrdiff_t output, Room *room);
+INLINE Weights weights_of(const Product *p, ptrdiff_t output, Room *room)
+{
+    const ptrdiff_t at = output * p->depth + p->from, left = p->width - output;
+    Weights w = {{p->w + at, p->up ? p->up + at : NULL}, p->up ? 2 : 1, p->depth, output,
+                 left < LANES ? left : LANES};
+    if (left < LANES)
+        fill_up(p, &w, room);
+    return w;
+}
 
 /* `vectors` vectors of rows from `row` on, a block of columns, turned: column after column, each `step` after
  * the one before; what is past a step is written over. There are `rows` rows, the last of which stands for
  * those that are missing of the last vector. */
 void turn_rows(const Product *p, ptrdiff_t row, ptrdiff_t rows, int vectors, ptrdiff_t step, float *to);
 
-/* A product of at most FEW rows from `row` on, and of at most PANEL: outputs from `output` to `stop`. */
-void few_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdiff_t stop, Room *room);
-void many_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdiff_t stop, Room *room);
+/* A product at the block of columns that another of the same rows is at. */
+INLINE Product at_block(Product p, const Product *other)
+{
+    p.from = other->from, p.columns = other->columns;
+    return p;
+}
+
+/* This thread's outputs of `count` products of the same rows: of at most FEW from `row` on, and of at most
+ * PANEL. */
+void few_rows(const Product *of, int count, ptrdiff_t row, ptrdiff_t rows, Room *room);
+void many_rows(const Product *of, int count, ptrdiff_t row, ptrdiff_t rows, Room *room);
 
 /* Rows of weights are addressed from two pointers: with one for each, they would not be in registers. */
 #define ROW(w, upper, n) ((n) < LANES / 2 ? (w) + (n) * stride : (upper) + ((n) - LANES / 2) * stride)
@@ -43,14 +62,6 @@ void many_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdi
 INLINE ptrdiff_t end_of_piece(const Product *p, ptrdiff_t first)
 {
     return p->columns - first < PIECE ? p->columns : first + PIECE;
-}
-
-/* Add a piece's sums to those of the pieces before. */
-INLINE void add_to(float *total, vec sums, int is_first)
-{
-    if (!is_first)
-        sums += LOAD(total);
-    STORE(total, sums);
 }
 
 INLINE vec get(const float *from, ptrdiff_t count)
@@ -67,7 +78,7 @@ INLINE void put(float *to, vec values, ptrdiff_t count)
 }
 
 /* Add a row's sums over a block of columns to its outputs; `raised` are those with the second matrix. */
-INLINE void note(const Product *p, const Weights *w, vec sums, vec raised, ptrdiff_t row)
+INLINE void note_row(const Product *p, const Weights *w, vec sums, vec raised, ptrdiff_t row)
 {
     const ptrdiff_t at = row * p->width + w->output;
     const int is_last = p->from + p->columns == p->depth;
@@ -84,4 +95,29 @@ INLINE void note(const Product *p, const Weights *w, vec sums, vec raised, ptrdi
             put(p->raised + at, raised, w->count);
     }
     put(p->out + at, sums, w->count);
+}
+
+/* The same of `rows` rows from `row` on, at most `most`. Whole vectors of a single matrix stay in registers. */
+INLINE void note(const Product *p, const Weights *w, const int most, vec *sums, const vec *raised,
+                 ptrdiff_t row, ptrdiff_t rows)
+{
+    if (p->up || w->count < LANES) {
+        for (int r = 0; r < most && r < rows; r++)
+            note_row(p, w, sums[r], raised[r], row + r);
+        return;
+    }
+    float *const out = p->out + row * p->width + w->output;
+    if (p->from)
+        UNROLLED
+        for (int r = 0; r < most; r++)
+            if (r < rows)
+                sums[r] += LOAD(out + r * p->width);
+    if (p->bias && p->from + p->columns == p->depth)
+        UNROLLED
+        for (int r = 0; r < most; r++)
+            sums[r] += LOAD(p->bias + w->output);
+    UNROLLED
+    for (int r = 0; r < most; r++)
+        if (r < rows)
+            STORE(out + r * p->width, sums[r]);
 }

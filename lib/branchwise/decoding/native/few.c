@@ -5,7 +5,7 @@
 
 /* Sums of LANES outputs of `rows` rows, turned. */
 INLINE void sum_few(const Product *p, const int rows, const float *x, const float *w, ptrdiff_t stride,
-                    float *total)
+                    vec *total)
 {
     const float *upper = w + LANES / 2 * stride;
     for (ptrdiff_t first = 0, k = 0; first < p->columns; first += PIECE) {
@@ -40,25 +40,46 @@ INLINE void sum_few(const Product *p, const int rows, const float *x, const floa
                 sum[r] = FUSED(FILL(x[r]), LOAD(one), sum[r]);
         }
         UNROLLED
-        for (int r = 0; r < rows; r++)
-            add_to(total + r * LANES, sum[r], first == 0);
+        for (int r = 0; r < rows; r++) {
+            if (first)
+                sum[r] += total[r];
+            total[r] = sum[r];
+        }
     }
 }
 
 /* LANES outputs of `rows` rows from `row` on, turned. */
 INLINE void few(const Product *p, const Weights *w, const int rows, const float *x, ptrdiff_t row)
 {
-    float sums[2][FEW * LANES];
+    vec sums[2][FEW];
     for (int i = 0; i < w->matrices; i++)
         sum_few(p, rows, x, w->of[i], w->stride, sums[i]);
-    for (int r = 0; r < rows; r++)
-        note(p, w, LOAD(sums[0] + r * LANES), LOAD(sums[p->up ? 1 : 0] + r * LANES), row + r);
+    note(p, w, rows, sums[0], sums[p->up ? 1 : 0], row, rows);
+}
+
+/* LANES outputs of the blocks of columns that are turned, from `first`'s to that which begins at `last`. */
+INLINE void blocks(const Product *p, const Product *first, ptrdiff_t last, ptrdiff_t output, ptrdiff_t row,
+                   ptrdiff_t rows, Room *room)
+{
+    for (Product block = at_block(*p, first); block.from <= last; next_block(&block)) {
+        const Weights w = weights_of(&block, output, room);
+        const float *x = room->rows + (block.from - first->from) * rows;
+        switch (rows) {
+#define CASE(r) case r: few(&block, &w, r, x, row); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if LANES == 16
+        CASE(7) CASE(8) CASE(9) CASE(10)
+#endif
+#undef CASE
+        }
+    }
 }
 
 /* As many blocks of columns as there is room for are turned at a time, so that weights are read along their
  * rows. */
-void few_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdiff_t stop, Room *room)
+void few_rows(const Product *of, int count, ptrdiff_t row, ptrdiff_t rows, Room *room)
 {
+    Product p = *of;
     for (Product last = p; next_block(&p); p = last) {
         last = p;
         turn_rows(&p, row, rows, 1, rows, room->rows);
@@ -67,18 +88,10 @@ void few_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdif
                && last.from + last.columns < p.depth
                && next_block(&last))
             turn_rows(&last, row, rows, 1, rows, room->rows + (last.from - p.from) * rows);
-        for (ptrdiff_t n = output; n < stop; n += LANES)
-            for (Product block = p; block.from <= last.from; next_block(&block)) {
-                const Weights w = weights_of(&block, n, room);
-                const float *x = room->rows + (block.from - p.from) * rows;
-                switch (rows) {
-#define CASE(r) case r: few(&block, &w, r, x, row); break;
-                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if LANES == 16
-                CASE(7) CASE(8) CASE(9) CASE(10)
-#endif
-#undef CASE
-                }
-            }
+        for (int m = 0; m < count; m++) {
+            const ptrdiff_t stop = first_output(of[m].width, 1);
+            for (ptrdiff_t n = first_output(of[m].width, 0); n < stop; n += LANES)
+                blocks(of + m, &p, last.from, n, row, rows, room);
+        }
     }
 }

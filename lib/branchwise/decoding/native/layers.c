@@ -16,10 +16,12 @@ void gated(const float *x, const float *gate, const float *up, const float *down
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (ptrdiff_t r = 0; r < rows; r += AT_ONCE) {
         const ptrdiff_t some = rows - r < AT_ONCE ? rows - r : AT_ONCE;
-        share((Product){.x = x + r * depth, .w = gate, .up = up, .out = opened, .raised = raised,
-                        .depth = depth, .width = inner}, some);
+        const Product open = {.x = x + r * depth, .w = gate, .up = up, .out = opened, .raised = raised,
+                              .depth = depth, .width = inner};
+        const Product close = {.x = opened, .w = down, .out = out + r * width, .depth = inner, .width = width};
+        share(&open, 1, some);
 #pragma omp barrier
-        share((Product){.x = opened, .w = down, .out = out + r * width, .depth = inner, .width = width}, some);
+        share(&close, 1, some);
 #pragma omp barrier
     }
 }
@@ -58,11 +60,13 @@ void project(const float *x, const float *cos, const float *sin, const Projectio
     threads = worth(threads, products_of(rows, depth, (of_qkv[0].heads + 2 * of_qkv[1].heads) * width));
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
+        Product products[3];
         for (int i = 0; i < 3; i++) {
             const Projection *p = of_qkv + i;
-            share((Product){.x = x, .w = p->w, .bias = p->bias, .out = p->out, .depth = depth,
-                            .width = p->heads * width}, rows);
+            products[i] = (Product){.x = x, .w = p->w, .bias = p->bias, .out = p->out, .depth = depth,
+                                    .width = p->heads * width};
         }
+        share(products, 3, rows);
 #pragma omp barrier
         const ptrdiff_t first = rows * this_thread() / num_threads();
         const ptrdiff_t stop = rows * (this_thread() + 1) / num_threads();

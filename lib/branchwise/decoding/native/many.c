@@ -5,6 +5,19 @@
 #define ACROSS (LANES / 2) /* outputs of a tile of more than one vector; all of its sums are in registers */
 #define AHEAD 128          /* columns between the weights in use and those that are fetched */
 
+/* Vectors of rows in groups of at most DEEP, which are turned and multiplied together. */
+typedef struct {
+    ptrdiff_t vectors, groups;
+} Groups;
+
+INLINE Groups groups_of(ptrdiff_t rows)
+{
+    const ptrdiff_t vectors = (rows + LANES - 1) / LANES;
+    return (Groups){vectors, (vectors + DEEP - 1) / DEEP};
+}
+
+INLINE ptrdiff_t first_vector(Groups of, ptrdiff_t group) { return of.vectors * group / of.groups; }
+
 /* Sums of `outputs` outputs, `vectors` vectors of turned rows of each. With `fetches`, weights are fetched
  * ahead: those of the next outputs, past the rows' ends. */
 INLINE void tile(const Product *p, const int outputs, const int vectors, const float *x, const float *w,
@@ -48,8 +61,11 @@ INLINE void tile(const Product *p, const int outputs, const int vectors, const f
             COLUMN(0)
 #undef COLUMN
         UNROLLED
-        for (int i = 0; i < outputs * vectors; i++)
-            add_to(sums + i * LANES, sum[i], first == 0);
+        for (int i = 0; i < outputs * vectors; i++) {
+            if (first)
+                sum[i] += LOAD(sums + i * LANES);
+            STORE(sums + i * LANES, sum[i]);
+        }
     }
 }
 
@@ -66,41 +82,48 @@ INLINE void many(const Product *p, const Weights *w, const int vectors, const fl
             tile(p, outputs, vectors, x, w->of[i] + n * w->stride, w->stride, fetches,
                  sums[i] + n * vectors * LANES);
     for (int v = 0; v < vectors; v++) {
-        float of_rows[2][LANES * LANES] __attribute__((aligned(64)));
+        vec of_rows[2][LANES];
         for (int i = 0; i < w->matrices; i++) {
             const float *of_output[LANES];
-            vec values[LANES];
             UNROLLED
             for (int n = 0; n < LANES; n++)
                 of_output[n] = sums[i] + (n * vectors + v) * LANES;
-            load_turned(of_output, 0, values);
-            UNROLLED
-            for (int r = 0; r < LANES; r++)
-                STORE(of_rows[i] + r * LANES, values[r]);
+            load_turned(of_output, 0, of_rows[i]);
         }
-        for (ptrdiff_t r = 0; r < LANES && v * LANES + r < rows; r++)
-            note(p, w, LOAD(of_rows[0] + r * LANES), LOAD(of_rows[p->up ? 1 : 0] + r * LANES),
-                 row + v * LANES + r);
+        note(p, w, LANES, of_rows[0], of_rows[p->up ? 1 : 0], row + v * LANES, rows - v * LANES);
     }
 }
 
-void many_rows(Product p, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t output, ptrdiff_t stop, Room *room)
+/* LANES outputs of all rows of a panel, a group of vectors at a time. */
+INLINE void panel(const Product *p, ptrdiff_t output, ptrdiff_t row, ptrdiff_t rows, Room *room)
 {
-    const ptrdiff_t all = (rows + LANES - 1) / LANES, groups = (all + DEEP - 1) / DEEP;
-    while (next_block(&p))
-        for (ptrdiff_t n = output; n < stop; n += LANES) {
-            const Weights w = weights_of(&p, n, room);
-            for (ptrdiff_t g = 0; g < groups; g++) {
-                const ptrdiff_t v = all * g / groups, at = row + v * LANES, left = rows - v * LANES;
-                const int vectors = (int)(all * (g + 1) / groups - v);
-                float *x = room->rows + v * LANES * BLOCK;
-                if (n == output)
-                    turn_rows(&p, at, left, vectors, vectors * LANES, x);
-                switch (vectors) {
-                case 1: many(&p, &w, 1, x, at, left, g == 0); break;
-                case 2: many(&p, &w, 2, x, at, left, g == 0); break;
-                case 3: many(&p, &w, 3, x, at, left, g == 0); break;
-                }
-            }
+    const Weights w = weights_of(p, output, room);
+    const Groups of = groups_of(rows);
+    for (ptrdiff_t g = 0; g < of.groups; g++) {
+        const ptrdiff_t v = first_vector(of, g), at = row + v * LANES, left = rows - v * LANES;
+        const float *x = room->rows + v * LANES * BLOCK;
+        switch (first_vector(of, g + 1) - v) {
+        case 1: many(p, &w, 1, x, at, left, g == 0); break;
+        case 2: many(p, &w, 2, x, at, left, g == 0); break;
+        case 3: many(p, &w, 3, x, at, left, g == 0); break;
         }
+    }
+}
+
+void many_rows(const Product *of, int count, ptrdiff_t row, ptrdiff_t rows, Room *room)
+{
+    const Groups vectors = groups_of(rows);
+    for (Product block = *of; next_block(&block);) {
+        for (ptrdiff_t g = 0; g < vectors.groups; g++) {
+            const ptrdiff_t v = first_vector(vectors, g), next = first_vector(vectors, g + 1);
+            turn_rows(&block, row + v * LANES, rows - v * LANES, (int)(next - v), (next - v) * LANES,
+                      room->rows + v * LANES * BLOCK);
+        }
+        for (int m = 0; m < count; m++) {
+            const Product p = at_block(of[m], &block);
+            const ptrdiff_t stop = first_output(p.width, 1);
+            for (ptrdiff_t n = first_output(p.width, 0); n < stop; n += LANES)
+                panel(&p, n, row, rows, room);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-/* Products of rows and weights, out = x @ w.T (+ bias) in fp32, the weights as they lie in memory, for one row or thousands.
+/* Products of rows and weights, out = x @ w.T (+ bias) in fp32, the weights as they lie in memory, for one row
+ * or thousands.
  *
  * An output is summed column after column in one lane of a vector, over pieces of at most PIECE columns that
  * are added up in turn, whatever the number of rows or threads: a row's result does not depend on what else
@@ -18,20 +19,15 @@ int next_block(Product *p)
     return p->columns > 0;
 }
 
-Weights weights_of(const Product *p, ptrdiff_t output, Room *room)
+void fill_up(const Product *p, Weights *w, Room *room)
 {
-    const ptrdiff_t at = output * p->depth + p->from, count = p->width - output;
-    Weights w = {{p->w + at, p->up ? p->up + at : NULL}, p->up ? 2 : 1, p->depth, output, LANES};
-    if (count >= LANES)
-        return w;
-    w.stride = BLOCK, w.count = count;
-    for (int i = 0; i < w.matrices; i++) {
+    w->stride = BLOCK;
+    for (int i = 0; i < w->matrices; i++) {
         memset(room->weights[i], 0, sizeof room->weights[i]);
-        for (ptrdiff_t n = 0; n < count; n++)
-            memcpy(room->weights[i] + n * BLOCK, w.of[i] + n * p->depth, sizeof(float) * (size_t)p->columns);
-        w.of[i] = room->weights[i];
+        for (ptrdiff_t n = 0; n < w->count; n++)
+            memcpy(room->weights[i] + n * BLOCK, w->of[i] + n * p->depth, sizeof(float) * (size_t)p->columns);
+        w->of[i] = room->weights[i];
     }
-    return w;
 }
 
 void turn_rows(const Product *p, ptrdiff_t row, ptrdiff_t rows, int vectors, ptrdiff_t step, float *to)
@@ -56,19 +52,18 @@ void turn_rows(const Product *p, ptrdiff_t row, ptrdiff_t rows, int vectors, ptr
     }
 }
 
-void share(Product p, ptrdiff_t rows)
+void share(const Product *of, int count, ptrdiff_t rows)
 {
     static _Thread_local Room room __attribute__((aligned(64)));
-    const ptrdiff_t output = first_output(p.width, 0), stop = first_output(p.width, 1);
     const ptrdiff_t few = rows <= FEW ? rows : rows % LANES <= LEFT_OVER ? rows % LANES : 0;
     const ptrdiff_t vectors = (rows - few + LANES - 1) / LANES;
     const ptrdiff_t panels = (vectors * LANES + PANEL - 1) / PANEL;
     for (ptrdiff_t q = 0; q < panels; q++) {
         const ptrdiff_t row = vectors * q / panels * LANES, next = vectors * (q + 1) / panels * LANES;
-        many_rows(p, row, (next < rows - few ? next : rows - few) - row, output, stop, &room);
+        many_rows(of, count, row, (next < rows - few ? next : rows - few) - row, &room);
     }
     if (few)
-        few_rows(p, rows - few, few, output, stop, &room);
+        few_rows(of, count, rows - few, few, &room);
 }
 
 /* x (rows, depth), w (width, depth), bias (width) or NULL, out (rows, width). */
@@ -78,5 +73,5 @@ void multiply(const float *x, const float *w, const float *bias, ptrdiff_t rows,
     const Product p = {.x = x, .w = w, .bias = bias, .out = out, .depth = depth, .width = width};
     threads = worth(threads, products_of(rows, depth, width));
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    share(p, rows);
+    share(&p, 1, rows);
 }

@@ -25,5 +25,5 @@ static inline ptrdiff_t first_output(ptrdiff_t width, int next)
     return first < width ? first : width;
 }
 
-/* This thread's share of a product: a run of outputs. */
-void share(Product p, ptrdiff_t rows);
+/* This thread's share of `count` products of the same rows: a run of outputs of each. */
+void share(const Product *of, int count, ptrdiff_t rows);
