@@ -1,6 +1,7 @@
 """Large arrays have pages of their own: none is another's, and what is free serves the next."""
 
 import os
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -133,6 +134,22 @@ def test_what_a_fork_writes_is_its_own() -> None:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     assert not made.any()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_waits_for_nobody_who_stayed_behind() -> None:
+    """Another thread may hold the lock when a process forks."""
+    with pages.SCRATCH._lock:
+        child = os.fork()
+        if not child:
+            status = 1
+            signal.alarm(20)
+            try:
+                pages.SCRATCH.empty(LARGE)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ would be cleared anew each time, a sixth of a prefill's time. So what a pass use
 
 import math
 import mmap
+import os
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
@@ -64,6 +65,10 @@ class Scratch:
                 self._free.remove(free[-1])
         return _pages(num_bytes)
 
+    def renew_lock(self) -> None:
+        """In a forked process, where nobody may be left to release it."""
+        self._lock = Lock()
+
     def tidy(self) -> None:
         """Give free blocks back to the system, the largest first, down to `KEPT_BYTES`."""
         with self._lock:
@@ -79,6 +84,7 @@ class Scratch:
 
 SCRATCH = Scratch()
 """The one of this process."""
+os.register_at_fork(after_in_child=SCRATCH.renew_lock)
 
 
 def zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -109,10 +115,16 @@ class _Sums(TorchFunctionMode):
 
 
 def _are_large(*summands: Any) -> bool:
-    """Whether they are two large arrays of one shape, fp32 on the CPU, without gradients."""
+    """Whether they are two large arrays of one shape that may be `SCRATCH`'s."""
     return (
-        all(isinstance(one, Tensor) and one.dtype == torch.float32 and one.is_cpu for one in summands)
+        all(isinstance(one, Tensor) and is_plain(one) for one in summands)
         and len({one.shape for one in summands}) == 1
         and summands[0].nbytes >= LEAST_BYTES
-        and not torch.is_grad_enabled()
     )
+
+
+def is_plain(array: Tensor) -> bool:
+    """Whether an array is fp32 on the CPU, and no gradients are taken: all that `SCRATCH` and the
+    compiled kernels know.
+    """
+    return array.dtype == torch.float32 and array.is_cpu and not torch.is_grad_enabled()

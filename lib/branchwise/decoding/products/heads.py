@@ -20,7 +20,8 @@ from branchwise.decoding.attention.scores import Scoring
 from branchwise.decoding.models.facts import cache_name
 from branchwise.decoding.native.library import library
 from branchwise.decoding.native.project import Project, Projection
-from branchwise.decoding.products.linear import LinearProducts, is_plain_linear, is_plain_rows
+from branchwise.decoding.pages import is_plain
+from branchwise.decoding.products.linear import LinearProducts, is_plain_linear
 from branchwise.decoding.products.replacing import replaced_forwards
 from branchwise.decoding.products.small import (
     OFFSETS,
@@ -104,9 +105,7 @@ class ProjectedHeads:
             shape = hidden_states.shape
             cos, sin = position_embeddings
             turned = (1, shape[1], width)
-            fits = (
-                len(shape) == 3 and shape[0] == 1 and shape[2] == depth and is_plain_rows(hidden_states)
-            )
+            fits = len(shape) == 3 and shape[0] == 1 and shape[2] == depth and is_plain(hidden_states)
             cache = kwargs.get(cache_is)
             if not fits or not is_own(shape[1]) or cache is None or cos.shape != turned:
                 return plain(

@@ -20,12 +20,13 @@ from torch.nn import functional
 from branchwise.decoding.native.library import library
 from branchwise.decoding.native.rows import RowProduct
 from branchwise.decoding.options import Products
+from branchwise.decoding.pages import is_plain
 from branchwise.decoding.products.onednn import ReorderedWeights
 from branchwise.decoding.products.replacing import replaced_forwards
 from branchwise.decoding.racing import race
 
 _tried: dict[tuple, dict[str, dict[int, float]]] = {}
-"""What was measured in this process, by size of the matrix, threads and products."""
+"""What was measured in this process, by number and size of the matrices, threads and products."""
 
 Product = Callable[[Tensor], Tensor]
 """Rows (..., K) times a module's weights, plus its bias: (..., N)."""
@@ -76,9 +77,11 @@ class LinearProducts:
             return [(1, "rows" if "rows" in self._products else "plain")]
         largest = max(self._linears, key=lambda m: m.weight.numel() if m.out_features < 2**16 else 0)
         shape = min(largest.out_features, TRIED_OUTPUTS), largest.in_features
-        key = (*shape, torch.get_num_threads(), tuple(self._products))
+        model_bytes = sum(module.weight.nbytes for module in self._linears)
+        count = max(1, min(TRIED_BYTES, model_bytes) // (4 * shape[0] * shape[1]))
+        key = (count, *shape, torch.get_num_threads(), tuple(self._products))
         if key not in _tried:
-            _tried[key] = self._times(*shape)
+            _tried[key] = self._times(count, *shape)
         self.self_test = _tried[key]
         own = "rows" if "rows" in self._products else "plain"
         chosen: list[tuple[int, str]] = []
@@ -93,10 +96,8 @@ class LinearProducts:
             chosen.insert(0, (TRIED_ROWS[0], own))
         return [one for n, one in enumerate(chosen) if n == 0 or one[1] != chosen[n - 1][1]]
 
-    def _times(self, num_outputs: int, depth: int) -> dict[str, dict[int, float]]:
-        """Seconds of each product by number of rows, on matrices like the model's largest."""
-        model_bytes = sum(module.weight.nbytes for module in self._linears)
-        count = max(1, min(TRIED_BYTES, model_bytes) // (4 * num_outputs * depth))
+    def _times(self, count: int, num_outputs: int, depth: int) -> dict[str, dict[int, float]]:
+        """Seconds of each product by number of rows, on so many matrices like the model's largest."""
         weights = torch.ones(count, num_outputs, depth)
         products = {name: [of(_module(one)) for one in weights] for name, of in self._products.items()}
         found: dict[str, dict[int, float]] = {name: {} for name in products}
@@ -161,7 +162,7 @@ class LinearProducts:
 
         def forward(rows: Tensor) -> Tensor:
             num_rows = rows.numel() // depth
-            if rows.shape[-1] == depth and is_plain_rows(rows):
+            if rows.shape[-1] == depth and is_plain(rows):
                 for least, name in steps:
                     if num_rows >= least:
                         if name not in made:
@@ -222,11 +223,6 @@ def other_products(module: nn.Linear) -> list[Product]:
         return []
     products, _ = offered("onednn", ReorderedWeights())
     return [of(module) for name, of in products.items() if name != "plain"]
-
-
-def is_plain_rows(rows: Tensor) -> bool:
-    """Whether rows can be given to products that know fp32 on the CPU and no gradients."""
-    return rows.dtype == torch.float32 and rows.is_cpu and not torch.is_grad_enabled()
 
 
 def is_plain_linear(module: nn.Module) -> TypeGuard[nn.Linear]:

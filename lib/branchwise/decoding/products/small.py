@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from branchwise.decoding.native.library import library
 from branchwise.decoding.native.norms import Norm
 from branchwise.decoding.native.rows import GatedProduct
-from branchwise.decoding.products.linear import LinearProducts, is_plain_linear, is_plain_rows
+from branchwise.decoding.pages import is_plain
+from branchwise.decoding.products.linear import LinearProducts, is_plain_linear
 from branchwise.decoding.products.replacing import replaced_forwards
 
 OFFSETS = 0.0, 1.0
@@ -68,7 +69,7 @@ class SmallOperations:
         normed, width = self._norm.of(weight, eps_of(module), offset), len(weight)
 
         def forward(rows: Tensor) -> Tensor:
-            if is_plain_rows(rows) and rows.is_contiguous() and rows.shape[-1] == width:
+            if is_plain(rows) and rows.is_contiguous() and rows.shape[-1] == width:
                 return normed(rows)
             return plain(rows)
 
@@ -80,7 +81,7 @@ class SmallOperations:
         depth, is_own = gate.in_features, self._products.is_own
 
         def forward(rows: Tensor) -> Tensor:
-            if is_plain_rows(rows) and rows.shape[-1] == depth and is_own(rows.numel() // depth):
+            if is_plain(rows) and rows.shape[-1] == depth and is_own(rows.numel() // depth):
                 return gated(rows)
             return plain(rows)
 
