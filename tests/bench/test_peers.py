@@ -9,7 +9,7 @@ from tests.commands.small import branchwise, told
 
 from branchwise.bench.peers import runner
 from branchwise.bench.peers.base import SYSTEMS, begins_alike, missing, system_class
-from branchwise.bench.peers.command import bench_peers, memory_table, table
+from branchwise.bench.peers.command import bench_peers, memory_table, tables
 from branchwise.bench.peers.ctranslate2 import CTranslate2
 from branchwise.bench.peers.figure import write_peers
 from branchwise.bench.peers.runner import Comparison, Process, compare
@@ -90,7 +90,7 @@ def test_the_result_says_what_was_measured(result: dict) -> None:
     assert result["works"][0]["prompts"] == 6 and result["works"][0]["shared_tokens"] > 0
     assert set(result["systems"]) | {left["system"] for left in result["left_out"]} == set(SYSTEMS)
     assert json.loads(json.dumps(result)) == result
-    assert table(result).row_count == len(result["rows"])
+    assert sum(table.row_count for table in tables(result)) == len(result["rows"])
 
 
 def test_memory_is_told_for_each_system(result: dict, tiny: Path) -> None:

@@ -18,7 +18,7 @@ from branchwise import TreeDecoder
 from branchwise.decoding.loop import run
 from branchwise.decoding.reference import HFDecoder
 from branchwise.decoding.requests import Completion, Hook, Request, Rules, Sampling
-from branchwise.decoding.sampling import choose, for_ask, generator_of, probabilities
+from branchwise.decoding.sampling import choose, for_ask, generator_of, likeliest, probabilities
 from branchwise.errors import UserError
 from tests.architectures import VOCABULARY, model_of
 
@@ -109,6 +109,20 @@ def test_tokens_come_as_often_as_they_are_likely() -> None:
 def test_what_is_no_sampling_is_refused(given: dict, told: str) -> None:
     with pytest.raises(UserError, match=told):
         Sampling(**{"temperature": 1.0, **given})
+
+
+@given(
+    num_rows=st.integers(0, 4),
+    num_words=st.sampled_from([1, 30, 33, 64, 96, 1280]),
+    num_values=st.sampled_from([1, 3, 10**6]),
+    seed=st.integers(0, 99),
+)
+def test_the_likeliest_token_is_the_first_of_the_largest(num_rows, num_words, num_values, seed) -> None:
+    """Few different values: many tokens tie, in one block and in several; some are banned."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randint(num_values, (num_rows, num_words), generator=generator).float()
+    logits[torch.rand(logits.shape, generator=generator) < 0.2] = -torch.inf
+    assert torch.equal(likeliest(logits), logits.argmax(-1))
 
 
 def test_the_seed_of_an_ask_is_a_stable_hash_of_what_it_is() -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from
@@ -29,6 +28,7 @@ def estimate(
     from branchwise.config.stages import asked_beside
     from branchwise.files import write_text
     from branchwise.reporting.estimates import estimates, frame_of, num_groups_of, run_files, totals
+    from branchwise.reporting.shown import show_cells
 
     small = experiment_from(config, setting)
     if not small.smoke:
@@ -46,10 +46,8 @@ def estimate(
     groups = {name: num_groups_of(whole.catalogues.datasets[name]) for name in whole.datasets}
     found = estimates(runs, groups, whole.groups_in_flight)
     frame = frame_of(found)
-    table = Table(*frame.columns, title=f"What {small.experiment} would cost and take")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
-    Console().print(table)
+    print(f"What {small.experiment} would cost and take")
+    show_cells(frame, Console())
     print(totals(found))
     if others := asked_beside(whole):
         print(

@@ -5,18 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Column, Table
 
 from branchwise.commands.main import command
 from branchwise.commands.options import ConfigOption, SetOption, experiment_from
-from branchwise.config.catalogues import AXES
 from branchwise.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from branchwise.config import Cell, Experiment
     from branchwise.reporting.estimates import Estimate
 
@@ -61,6 +56,7 @@ def plan(
         numbers_of,
         total,
     )
+    from branchwise.reporting.shown import show_cells
 
     if not 0 < efficiency <= 1:
         raise UserError(f"--efficiency {efficiency} is no share", "give a number above 0, at most 1")
@@ -70,7 +66,8 @@ def plan(
     found = plan_of(whole, name, efficiency, measured(whole, config, kept, smoke))
     frame = frame_of(found)
     console = Console(soft_wrap=True, highlight=False)
-    Console().print(_table(frame, f"What {whole.experiment} would take on {name}"))
+    console.print(f"What {whole.experiment} would take on {name}", markup=False)
+    show_cells(frame, Console())
     for line in lines_of(found.beside):
         console.print(f"beside the cells: {line}", markup=False)
     for model, hours in hours_by_model(found).items():
@@ -92,17 +89,3 @@ def measured(
     entries = whole.catalogues.datasets
     groups = {name: num_groups_of(entries[name]) for name in {cell.dataset for cell in runs}}
     return {one.cell: one for one in estimates(runs, groups, whole.groups_in_flight)}
-
-
-def _table(frame: "pd.DataFrame", title: str) -> Table:
-    """Names are folded where the terminal is narrow, numbers never."""
-    columns = [
-        Column(name, overflow="fold")
-        if name in AXES
-        else Column(name, no_wrap=True, justify="left" if name in ("state", "by") else "right")
-        for name in frame.columns
-    ]
-    table = Table(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
-    return table

@@ -6,12 +6,16 @@ Shape legend: R branches, V words of the vocabulary.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from math import gcd
 
 import torch
 from torch import Tensor
 
 from branchwise.decoding.requests import Rules, Sampling
 from branchwise.errors import UserError
+
+_BLOCK, _SMALLEST_BLOCK = 256, 32
+"""Words of a block that is searched, if the vocabulary can be split into such."""
 
 
 def choose(
@@ -27,7 +31,7 @@ def choose(
     for row, rule in enumerate(rules):
         if rule.banned_ids:
             logits_RV[row, torch.tensor(sorted(rule.banned_ids), device=logits_RV.device)] = -torch.inf
-    tokens = logits_RV.argmax(-1).tolist()
+    tokens = likeliest(logits_RV).tolist()
     for row, rule in enumerate(rules):
         if rule.banned_ids and logits_RV[row, tokens[row]] == -torch.inf:
             raise UserError("no token is left to choose: all that may come is banned", "ban fewer ids")
@@ -35,6 +39,20 @@ def choose(
         if rule.sampling.temperature > 0:
             tokens[row] = _draw(probabilities(logits_RV[row], rule.sampling), generator)
     return tokens
+
+
+def likeliest(logits_RV: Tensor) -> Tensor:
+    """The first of the largest of each row, int64 (R,).
+
+    On a CPU torch's argmax takes eight times as long as the maximum, so only the block that holds that is
+    searched for its place.
+    """
+    size = gcd(logits_RV.shape[-1], _BLOCK)
+    if not logits_RV.is_cpu or size < _SMALLEST_BLOCK:
+        return logits_RV.argmax(-1)
+    blocks_RBS = logits_RV.unflatten(-1, (-1, size))
+    block_R = blocks_RBS.amax(-1).argmax(-1)
+    return block_R * size + blocks_RBS[torch.arange(len(block_R)), block_R].argmax(-1)
 
 
 def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:

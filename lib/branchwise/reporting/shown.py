@@ -1,15 +1,16 @@
 """An experiment's tables in a terminal, narrow enough to read at 80 columns, and where its files lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from branchwise.config import Experiment
+from branchwise.config.catalogues import AXES
 from branchwise.reporting.answer_page import NAME as PAGE
 from branchwise.reporting.frames import Results
 from branchwise.reporting.notes import note_of
@@ -19,6 +20,8 @@ from branchwise.reporting.tidy import NAME
 SHOWN = ("accuracy", "differences")
 KEYS = ("dataset", "metric", "measure", "decoder", "model")
 """Columns that many rows share: they stand above a block of rows, not in each."""
+_WORDS = "state", "by", "tried"
+"""Columns of a table of cells that hold words."""
 
 _NARROW = {
     "strategy": "strategy",
@@ -58,25 +61,50 @@ def show(results: Results, console: Console, names: tuple[str, ...] = SHOWN, not
 
 def show_frame(frame: pd.DataFrame, console: Console) -> None:
     """Print a table that is made, a block for what many of its rows share."""
-    for heading, block in _blocks(frame):
+    for heading, block in _blocks(frame, KEYS):
         console.print(_table(heading, block))
 
 
-def _blocks(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of one data set, metric, decoder and model, under these names."""
-    keys = [key for key in KEYS if key in frame]
+def show_cells(frame: pd.DataFrame, console: Console) -> None:
+    """Print a table of cells, a row each, a block for each data set and model. Names are folded where
+    there is no room for them, numbers never.
+    """
+    for heading, block in _blocks(frame, ("dataset", "model")):
+        columns = [
+            Column(name, overflow="fold")
+            if name in AXES
+            else Column(name, no_wrap=True, justify="left" if name in _WORDS else "right")
+            for name in block
+        ]
+        table = _empty(heading, *columns)
+        for row in block.astype(str).itertuples(index=False):
+            table.add_row(*map(Text, row))
+        console.print(table)
+
+
+def _blocks(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows that have the same in these columns, as far as there are such, under what that is."""
+    keys = [key for key in columns if key in frame]
+    if not keys:
+        yield "", frame
+        return
     for names, block in frame.groupby(keys, sort=False, observed=True):
         yield ", ".join(str(name) for name in names), block.drop(columns=keys)
 
 
-def _table(heading: str, block: pd.DataFrame) -> Table:
-    table = Table(
-        title=Text(heading),
+def _empty(heading: str, *columns: Column) -> Table:
+    return Table(
+        *columns,
+        title=Text(heading) if heading else None,
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+
+
+def _table(heading: str, block: pd.DataFrame) -> Table:
+    table = _empty(heading)
     columns = [name for name in block if name in _NARROW]
     for name in columns:
         table.add_column(

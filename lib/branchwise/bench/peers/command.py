@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -44,8 +45,9 @@ def bench_peers(
     folder = path or _packaged()
     result = compare(folder, works(folder, squad, sizes), rounds, threads, names, log, write)
     console = Console()
-    console.print(table(result))
-    console.print(memory_table(result))
+    log(f"{result['model']['name']}, float32, threads: {result['threads']}")
+    for table in (*tables(result), memory_table(result)):
+        console.print(table)
     for left in result["left_out"]:
         log(f"left out: {left['title']}, {left['reason']}")
     if out is not None:
@@ -56,18 +58,17 @@ def bench_peers(
     return result
 
 
-def table(result: dict[str, Any]) -> Table:
-    """A row for each work and system."""
-    shown = Table(title=f"{result['model']['name']}, float32, threads: {result['threads']}")
-    for column in ("work", "system"):
-        shown.add_column(column)
-    for column in _NUMBERS:
-        shown.add_column(column, justify="right")
+def tables(result: dict[str, Any]) -> list[Table]:
+    """One for each work, narrow enough to read at 80 columns: a row for each system."""
+    made = []
     for work in result["works"]:
+        shown = _empty(work["title"])
+        shown.add_column("system")
+        for column in _NUMBERS:
+            shown.add_column(column, justify="right")
         for row in (row for row in result["rows"] if row["work"] == work["name"]):
             every = row["cpu_s_all"]
             shown.add_row(
-                work["title"],
                 result["systems"][row["system"]]["title"],
                 f"{row['cpu_s']:.2f}",
                 f"{min(every):.2f}–{max(every):.2f}",
@@ -78,13 +79,17 @@ def table(result: dict[str, Any]) -> Table:
                 _number(row["same_prompts"], 100, 1, " %"),
                 _number(row["same_tokens"], 100, 1, " %"),
             )
-        shown.add_section()
-    return shown
+        made.append(shown)
+    return made
+
+
+def _empty(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def memory_table(result: dict[str, Any]) -> Table:
     """What each system took of memory at most, over all works, its warm-up included."""
-    shown = Table(title="memory at most, less what was there before the model")
+    shown = _empty("memory at most, less what was there before the model")
     shown.add_column("system")
     for column in ("MiB", "by what it had to hold"):
         shown.add_column(column, justify="right")
