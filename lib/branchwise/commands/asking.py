@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 from rich.console import Console
 from rich.prompt import Prompt
 
@@ -116,18 +115,10 @@ def _typed(what: str) -> str:
 
 
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    if not file.is_file():
-        raise UserError(f"question file {file} does not exist", "check the path")
-    try:
-        content = AskFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is neither YAML nor JSON: {error}", "mend it") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{file}: {place}: {first['msg']}", "write `context:` and a list `questions:`"
-        ) from None
+    from branchwise.config.mistakes import validate
+    from branchwise.config.yaml_files import read_yaml
+
+    content = validate(AskFile, read_yaml(file, "question file"), str(file))
     return content.context, content.questions
 
 

@@ -66,6 +66,7 @@ _ADVICE = {
     "greater_than_equal": "write {ge} or more",
     "less_than": "write a number under {lt}",
     "less_than_equal": "write {le} or less",
+    "too_short": "give at least {min_length}",
 }
 """What to do about pydantic's commonest errors; others are told in its own words."""
 

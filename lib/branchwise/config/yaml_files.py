@@ -55,14 +55,16 @@ class _StrictLoader(_Loader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping. Raises UserError where it does not."""
+def read_yaml(path: Path, what: str = "config file") -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises UserError where it does not; `what` is what it calls the
+    file.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, _siblings(path), n=1)
         hint = f"did you mean {path.with_name(near[0])}?" if near else "check the path"
-        raise UserError(f"config file {path.absolute()} does not exist", hint) from None
+        raise UserError(f"{what} {path.absolute()} does not exist", hint) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path.absolute()} is not UTF-8 (byte {error.start})", "mend it") from None
     except OSError as error:
