@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from branchwise.decoding.native.attend import Attend, Lists
-from branchwise.decoding.native.library import library
 from tests.decoding.native.threads import with_threads
 
 SLOTS = 700
@@ -22,14 +21,6 @@ class Segment(NamedTuple):
 
     slots: list[int]
     runs: dict[int, tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def built():
-    found = library()
-    if isinstance(found, str):
-        pytest.skip(f"this machine cannot build the library: {found}")
-    return found
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

@@ -1,22 +1,12 @@
 """The project's own matrix product: right, and the same bits for any number of rows and threads."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from branchwise.decoding.native.library import library
 from branchwise.decoding.native.rows import GatedProduct, RowProduct
 from tests.decoding.native.threads import with_threads
-
-
-@pytest.fixture(scope="module")
-def built():
-    found = library()
-    if isinstance(found, str):
-        pytest.skip(f"this machine cannot build the library: {found}")
-    return found
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
