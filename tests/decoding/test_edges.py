@@ -1,6 +1,7 @@
 """Branches that end early, wait, fail, are cancelled or let go of: nobody else notices."""
 
 import asyncio
+import copy
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from branchwise import TreeDecoder
 from branchwise.decoding.loop import run
 from branchwise.decoding.requests import Hook, Request, Rules
 from branchwise.errors import NotANumberError, UserError
-from tests.architectures import greedy, model_of
+from tests.architectures import VOCABULARY, greedy, model_of
 
 
 def play(decoder: TreeDecoder, script):
@@ -232,6 +233,17 @@ def test_nothing_is_built_on_what_was_not_a_number() -> None:
     finally:
         with torch.no_grad():
             embedding[99] = saved
+
+
+@pytest.mark.parametrize("word", [0, 70, VOCABULARY - 1])
+def test_a_single_logit_that_is_no_number_is_seen(word: int) -> None:
+    model = copy.deepcopy(model_of("olmo2"))
+    head = model.get_output_embeddings().weight
+    assert head is not model.get_input_embeddings().weight
+    with torch.no_grad():
+        head[word] = torch.nan
+    with pytest.raises(NotANumberError, match="lm_head"):
+        TreeDecoder(model).complete([[9, 10, 11], [9, 10, 12]], 3)
 
 
 def test_a_failing_hook_or_listener_fails_its_own_branch() -> None:

@@ -123,6 +123,8 @@ def test_the_likeliest_token_is_the_first_of_the_largest(num_rows, num_words, nu
     logits = torch.randint(num_values, (num_rows, num_words), generator=generator).float()
     logits[torch.rand(logits.shape, generator=generator) < 0.2] = -torch.inf
     assert torch.equal(likeliest(logits), logits.argmax(-1))
+    logits[:, num_words // 2] = torch.nan
+    assert torch.equal(likeliest(logits), logits.argmax(-1))
 
 
 def test_the_seed_of_an_ask_is_a_stable_hash_of_what_it_is() -> None:

@@ -78,10 +78,13 @@ def test_another_dtype_is_refused_at_once_and_later() -> None:
         decoder.complete([[9, 10, 11], [9, 10, 12]], 3)
 
 
-def test_what_is_no_number_stays_none() -> None:
+@pytest.mark.parametrize("num_tips", [1, 2])
+def test_what_is_no_number_stays_none(num_tips: int) -> None:
+    """Of one tip all keys are one segment; two share a prefix, which is merged with their own."""
     tree, kernel = TokenTree(CPU), Fused(TreeCache())
-    tip = tree.add((tree.add((), [0] * 5),), [0, 0])
-    kernel.begin(step := step_of(tree, [tip]))
+    root = tree.add((), [0] * 5)
+    tips = [tree.add((root,), [0, 0]) for _ in range(num_tips)]
+    kernel.begin(step := step_of(tree, tips))
     query, key, value = (torch.randn(1, 2, step.num_slots, 8) for _ in range(3))
     key[0, 0, 1] = torch.nan
     out = kernel.attend(query, key, value, Scoring(0.3, None, None))

@@ -17,6 +17,7 @@
 int most_group(void) { return MOST_GROUP; }
 int most_width(void) { return MOST_WIDTH; }
 int lanes(void) { return LANES; }
+int much(void) { return MUCH; }
 
 /* LANES rows of LANES values, turned: to[d * stride + k] = rows[k][d]. */
 INLINE void turn_keys(const float *const *rows, ptrdiff_t at, float *to, ptrdiff_t stride)
@@ -190,13 +191,14 @@ static int find_next(const Plan *plan, const Call *c, const Item *item, int64_t 
     return 1;
 }
 
-/* Heads that are no whole number of vectors wide are filled up to one. */
-static void fill_up(const Call *c, Room *room)
+/* The first `rows` keys and values of a block, whose heads may be no whole number of vectors wide, filled up to
+ * one. */
+static void widen(const Call *c, int rows, Room *room)
 {
     const int64_t width = ROUNDED(c->width), value_width = ROUNDED(c->value_width);
     if (width == c->width && value_width == c->value_width)
         return;
-    for (int k = 0; k < KEYS; k++) {
+    for (int k = 0; k < rows; k++) {
         float *to = room->padded + k * (width + value_width);
         copy(room->block.keys[k], c->width, 1, to);
         copy(room->block.values[k], c->value_width, 1, to + width);
@@ -228,7 +230,7 @@ static void hand_on(const Plan *plan, const Call *c, const Item *item, int64_t h
         if (is_all)
             memcpy(c->out + (row * heads + a) * c->value_width, out, sizeof(float) * (size_t)c->value_width);
         else
-            c->logs[part * heads + a] = sum > 0 ? room->most[q] + logf(sum) : -INFINITY;
+            c->logs[part * heads + a] = sum == 0 ? -INFINITY : room->most[q] + logf(sum);
     }
 }
 
@@ -238,6 +240,7 @@ static void work_through(const Call *c, int count, Run run, Room *room, const Bl
     const int64_t width = ROUNDED(c->width), value_width = ROUNDED(c->value_width);
     const int32_t num = run.stop - run.first < KEYS ? run.stop - run.first : KEYS;
     const int vectors = at_a_time((num + LANES - 1) / LANES);
+    widen(c, vectors * LANES, room);
     for (int k = 0; k < vectors * LANES; k += LANES)
         for (int64_t d = 0; d < width; d += LANES)
             turn_keys(room->block.keys + k, d, room->turned + d * KEYS + k, KEYS);
@@ -263,12 +266,15 @@ static void work(const Plan *plan, const Call *c, const Item *item, int64_t head
     const int count = item->entries * (int)c->heads_per_kv;
     take_queries(plan, c, item, head, room);
     memset(room->out, 0, sizeof(float) * (size_t)(count * ROUNDED(c->value_width)));
-    for (Run run = seen(plan, item), next; run.first < run.stop; run = next) {
-        next = (Run){run.first + KEYS, run.stop};
+    Run run = seen(plan, item);
+    if (run.first < run.stop)
         find(plan, c, item, head, run, &room->block);
-        const int is_next = find_next(plan, c, item, head, next, &room->next);
-        fill_up(c, room);
+    while (run.first < run.stop) {
+        const Run rest = {run.first + KEYS, run.stop};
+        const int is_next = find_next(plan, c, item, head, rest, &room->next);
         work_through(c, count, run, room, is_next ? &room->next : NULL);
+        room->block = room->next;
+        run = rest;
     }
     hand_on(plan, c, item, head, room);
 }
@@ -282,9 +288,11 @@ static void merge(const Plan *plan, const Call *c, int64_t row, int64_t a)
     float most = -INFINITY, sum = 0, out[MOST_WIDTH] = {0};
     for (int32_t p = 0; p < count; p++)
         most = fmaxf(most, c->logs[parts[p] * heads + a]);
-    for (int32_t p = 0; p < count && most > -INFINITY; p++)
-        sum += expf(c->logs[parts[p] * heads + a] - most);
-    for (int32_t p = 0; p < count && sum > 0; p++) {
+    /* What is no number stays none, whichever part it is in. */
+    for (int32_t p = 0; p < count; p++)
+        if (c->logs[parts[p] * heads + a] != -INFINITY)
+            sum += expf(c->logs[parts[p] * heads + a] - most);
+    for (int32_t p = 0; p < count && sum != 0; p++) {
         const vec share = FILL(expf(c->logs[parts[p] * heads + a] - most) / sum);
         for (int64_t d = 0; d < padded; d += LANES)
             STORE(out + d, FUSED(share, LOAD(c->parts + (parts[p] * heads + a) * padded + d), LOAD(out + d)));

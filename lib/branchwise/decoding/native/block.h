@@ -25,7 +25,7 @@ typedef struct {
 int next_block(Product *p);
 
 /* Weights of fewer than LANES outputs, copied and filled up with zeros. */
-void fill_up(const Product *p, Weights *w, Room *room);
+void fill_up_weights(const Product *p, Weights *w, Room *room);
 
 /* The weights of the outputs from `output` on. */
 INLINE Weights weights_of(const Product *p, ptrdiff_t output, Room *room)
@@ -34,7 +34,7 @@ INLINE Weights weights_of(const Product *p, ptrdiff_t output, Room *room)
     Weights w = {{p->w + at, p->up ? p->up + at : NULL}, p->up ? 2 : 1, p->depth, output,
                  left < LANES ? left : LANES};
     if (left < LANES)
-        fill_up(p, &w, room);
+        fill_up_weights(p, &w, room);
     return w;
 }
 

@@ -73,8 +73,6 @@ static inline vec LARGER(vec a, vec b)
 /* A count of values, up to a whole number of vectors. */
 #define ROUNDED(n) (((n) + LANES - 1) / LANES * LANES)
 
-#define LINE 16            /* values that are fetched at a time */
-
 #define INLINE static inline __attribute__((always_inline))
 
 /* The first `count` values at p, then zeros. */

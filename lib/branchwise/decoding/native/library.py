@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from branchwise.files import cache_folder
 FOLDER = Path(__file__).parent
 FLAGS = "-O3 -march=native -ffp-contract=off -fopenmp -fPIC".split()
 """Without contraction: the sources fuse by name, and what they do not fuse stays as written."""
+_OWN_FIRST = ["-Wl,-Bsymbolic"] if sys.platform.startswith("linux") else []
+"""What the sources call is theirs, whatever else a process has under such a name."""
 OPENMP = re.compile(r"/lib(?:gomp|iomp5|omp)\b[^/]*\.so[^/]*$")
 BUILD_S = 120
 """Seconds after which a compiler is given up."""
@@ -52,7 +55,7 @@ def _built(compiler: str) -> Path:
     """The library's file, built if there is none yet for these sources, compiler and processor."""
     asked = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=BUILD_S)
     parts = [path.read_bytes() for path in sorted((*FOLDER.glob("*.c"), *FOLDER.glob("*.h")))]
-    parts += [" ".join(FLAGS).encode(), asked.stdout, _processor().encode()]
+    parts += [" ".join([*FLAGS, *_OWN_FIRST]).encode(), asked.stdout, _processor().encode()]
     name = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     kept = _kept_in() / f"{name}.so"
     if kept.exists():
@@ -64,7 +67,7 @@ def _built(compiler: str) -> Path:
             _run([compiler, *FLAGS, "-c", str(source), "-o", objects[-1]])
         # Linked without -fopenmp, which would bring in the compiler's own runtime.
         made = Path(folder) / "kernels.so"
-        _run([compiler, "-shared", *objects, "-lm", "-o", str(made)])
+        _run([compiler, "-shared", *_OWN_FIRST, *objects, "-lm", "-o", str(made)])
         made.replace(kept)
     return kept
 

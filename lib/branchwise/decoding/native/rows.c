@@ -19,7 +19,7 @@ int next_block(Product *p)
     return p->columns > 0;
 }
 
-void fill_up(const Product *p, Weights *w, Room *room)
+void fill_up_weights(const Product *p, Weights *w, Room *room)
 {
     w->stride = BLOCK;
     for (int i = 0; i < w->matrices; i++) {
