@@ -24,7 +24,7 @@ def test_context_and_questions_come_from_a_file(tmp_path: Path) -> None:
         ("context: a", "key questions is missing; add it"),
         ("context: a\nquestions: []", "key questions is []; give at least 1"),
         ("context: a\nquestions: b", "key questions is 'b', not a list; write [b]"),
-        ("context: a\nquestions: [1]", "key questions.0 is 1 (and 1 more); write a text"),
+        ("context: a\nquestions: [1]", "key questions.0 is 1; write a text"),
         ("context: [", "is not valid YAML"),
         ("- a", "does not hold a mapping"),
     ],

