@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from branchwise.decoding.native.attend import Attend, Lists
+from tests.decoding.native.drawing import drawn
 from tests.decoding.native.threads import with_threads
 
 SLOTS = 700
@@ -21,10 +22,6 @@ class Segment(NamedTuple):
 
     slots: list[int]
     runs: dict[int, tuple[int, int]]
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def listed(segments: Sequence[Segment], num_rows: int) -> Lists:

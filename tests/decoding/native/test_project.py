@@ -3,17 +3,13 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from branchwise.decoding.native.project import Project, Projection
 from branchwise.decoding.native.rows import RowProduct
+from tests.decoding.native.drawing import drawn
 from tests.decoding.native.threads import with_threads
 
 WIDTH = 8
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape)))
 
 
 @settings(max_examples=30)

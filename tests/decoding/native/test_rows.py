@@ -6,12 +6,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from branchwise.decoding.native.rows import GatedProduct, RowProduct
+from tests.decoding.native.drawing import drawn
 from tests.decoding.native.threads import with_threads
-
-
-def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape)))
-
 
 NUM_ROWS = st.one_of(st.integers(1, 40), st.sampled_from([96, 97, 108, 130, 200]))
 DEPTHS = st.sampled_from([1, 7, 48, 191, 192, 200, 511, 640, 641, 1100])
